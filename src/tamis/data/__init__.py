@@ -1,0 +1,1 @@
+"""Text and labels, before any model: reading, checking, splitting."""

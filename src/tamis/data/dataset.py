@@ -1,0 +1,252 @@
+"""A dataset in memory: inputs, and label codes by target.
+
+Built from examples, whatever file they came from. Kinds are inferred here, once, and declared on the `Target`;
+nothing downstream looks at the values again. It does not know files, nor what is wrong with rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.data.truth import UNKNOWN, MultiTruth, Rows, SingleTruth, Truth
+from tamis.errors import DataError, NoRows, NothingToLearn
+from tamis.schema import NONE_LABELS, Example, Input, Kind, Target, plain_text
+
+
+def input_key(given: Input) -> int:
+    """Return a 64-bit hash of the input: the same text has the same key on every machine."""
+    return int.from_bytes(hashlib.blake2b(plain_text(given).encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Rows as columns: `inputs` (n), `truth` by target name (n each), `keys` (n,) uint64 content hashes, `lines` (n,)."""
+
+    inputs: Sequence[Input]
+    targets: tuple[Target, ...]
+    truth: Mapping[str, Truth]
+    keys: NDArray[np.uint64]
+    lines: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.inputs)
+
+    def select(self, rows: NDArray[np.intp]) -> Dataset:
+        """The same for some rows, in the order of `rows`."""
+        return Dataset(
+            inputs=[self.inputs[row] for row in rows.tolist()],
+            targets=self.targets,
+            truth={name: truth.select(rows) for name, truth in self.truth.items()},
+            keys=self.keys[rows],
+            lines=self.lines[rows],
+        )
+
+    def target(self, name: str) -> Target:
+        """The target of that name."""
+        return next(target for target in self.targets if target.name == name)
+
+    def content_hash(self) -> str:
+        """Return sha256 over targets, inputs and labels; the order of the rows does not matter."""
+        digest = hashlib.sha256()
+        row_hashes = self.keys.copy()
+        for target in self.targets:
+            digest.update(target.model_dump_json().encode())
+            row_hashes = _mix(row_hashes, self.truth[target.name])
+        digest.update(np.sort(row_hashes).tobytes())
+        return digest.hexdigest()
+
+    def labels_of(self, name: str, row: int) -> tuple[str, ...] | None:
+        """The names of the labels that a row carries for a target; None where it is unknown."""
+        truth, target = self.truth[name], self.target(name)
+        names = target.labels + truth.unseen
+        if isinstance(truth, SingleTruth):
+            code = int(truth.codes[row])
+            return None if code == UNKNOWN else (names[code],)
+        if not truth.known[row]:
+            return None
+        return tuple(names[code] for code in truth.codes[truth.offsets[row] : truth.offsets[row + 1]])
+
+
+def _mix(hashes: NDArray[np.uint64], truth: Truth) -> NDArray[np.uint64]:
+    prime, spread = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+    if isinstance(truth, SingleTruth):
+        labels = (truth.codes.astype(np.int64) + 2).astype(np.uint64) * spread
+    else:
+        labels = truth.known.astype(np.uint64)
+        row = np.repeat(np.arange(len(truth)), np.diff(truth.offsets))
+        np.add.at(labels, row, (truth.codes.astype(np.uint64) + np.uint64(2)) * spread)
+    mixed: NDArray[np.uint64] = (hashes ^ labels) * prime
+    return mixed ^ (mixed >> np.uint64(29))
+
+
+@dataclass(slots=True)
+class _Column:
+    """One target while it grows: flat codes and lengths, with -1 for rows that do not mention it."""
+
+    index: dict[str, int] = field(default_factory=dict)
+    codes: array[int] = field(default_factory=lambda: array("i"))
+    lengths: array[int] = field(default_factory=lambda: array("i"))
+    lists: int = 0
+    strings: int = 0
+
+    def pad(self, rows: int) -> None:
+        self.lengths.extend(array("i", [-1]) * (rows - len(self.lengths)))
+
+    def add(self, labels: Iterable[str], *, listed: bool) -> None:
+        unique = dict.fromkeys(labels)
+        self.codes.extend(self.index.setdefault(label, len(self.index)) for label in unique)
+        self.lengths.append(len(unique))
+        self.lists += listed
+        self.strings += not listed
+
+
+class DatasetBuilder:
+    """Takes examples one at a time; `finish` makes the dataset."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._inputs: list[Input] = []
+        self._keys = array("Q")
+        self._lines = array("q")
+        self._columns: dict[str, _Column] = {}
+
+    def __len__(self) -> int:
+        """Rows so far."""
+        return len(self._inputs)
+
+    def add(self, example: Example) -> None:
+        """Append one row."""
+        for name, labels in example.labels.items():
+            column = self._columns.setdefault(name, _Column())
+            column.pad(len(self._inputs))
+            column.add(labels, listed=name in example.listed)
+        self._inputs.append(example.input)
+        self._keys.append(input_key(example.input))
+        self._lines.append(example.line)
+
+    def kinds(self) -> dict[str, Kind]:
+        """The kind of each target seen: any list makes it multi-label."""
+        return {name: Kind.MULTI_LABEL if column.lists else Kind.SINGLE_LABEL for name, column in self._columns.items()}
+
+    def mixed(self) -> dict[str, tuple[int, int]]:
+        """Targets whose values were lists in some rows and strings in others: (lists, strings)."""
+        return {
+            name: (column.lists, column.strings)
+            for name, column in self._columns.items()
+            if column.lists and column.strings
+        }
+
+    def finish(self, targets: Sequence[Target] | None = None, kinds: Mapping[str, Kind] | None = None) -> Dataset:
+        """Return the dataset.
+
+        Args:
+            targets: declared targets to encode against (validation and test data); labels they do not have become
+                unseen labels. Targets of the rows that are not declared are left out.
+            kinds: kinds to declare instead of the inferred ones.
+
+        Raises:
+            NoRows: nothing was added.
+            DataError: a single-label target has a row with several labels.
+        """
+        if not self._inputs:
+            raise NoRows("There are no usable rows: nothing is left to learn from or to measure.")
+        declared = tuple(targets) if targets is not None else self._declare({**self.kinds(), **(kinds or {})})
+        return Dataset(
+            inputs=self._inputs,
+            targets=declared,
+            truth={target.name: self._truth(target) for target in declared},
+            keys=np.array(self._keys, dtype=np.uint64),
+            lines=np.array(self._lines, dtype=np.int64),
+        )
+
+    def _declare(self, kinds: Mapping[str, Kind]) -> tuple[Target, ...]:
+        declared = []
+        for name, column in self._columns.items():
+            labels = tuple(sorted(column.index))
+            none = tuple(label for label in labels if label.lower() in NONE_LABELS)
+            multi = kinds[name] is Kind.MULTI_LABEL
+            declared.append(Target(name=name, kind=kinds[name], labels=labels, none_labels=none if multi else ()))
+        return tuple(declared)
+
+    def _truth(self, target: Target) -> Truth:
+        column = self._columns.get(target.name, _Column())
+        column.pad(len(self._inputs))
+        known_codes = {label: code for code, label in enumerate(target.labels)}
+        unseen = tuple(sorted(label for label in column.index if label not in known_codes))
+        known_codes.update({label: len(target.labels) + i for i, label in enumerate(unseen)})
+        recode = np.array([known_codes[label] for label in column.index], dtype=np.int32)
+        raw = np.array(column.codes, dtype=np.int32)
+        codes = recode[raw] if len(raw) else raw
+        lengths = np.array(column.lengths, dtype=np.int64)
+        if target.is_multi:
+            offsets = np.concatenate([[0], np.cumsum(np.maximum(lengths, 0))]).astype(np.int64)
+            return MultiTruth(codes, offsets, lengths >= 0, len(target.labels), unseen)
+        return self._single(target, codes, lengths, unseen)
+
+    def _single(
+        self, target: Target, codes: NDArray[np.int32], lengths: NDArray[np.int64], unseen: tuple[str, ...]
+    ) -> SingleTruth:
+        several = np.flatnonzero(lengths > 1)
+        if len(several):
+            line = self._lines[int(several[0])]
+            raise DataError(
+                f"Line {line} carries {lengths[several[0]]} labels for the single-label target {target.name!r}. "
+                "Give one label a row, or lists in the training data to make the target multi-label.",
+                line=line,
+                target=target.name,
+            )
+        single = np.full(len(lengths), UNKNOWN, dtype=np.int32)
+        single[lengths == 1] = codes
+        return SingleTruth(single, len(target.labels), unseen)
+
+
+def build(examples: Iterable[Example], targets: Sequence[Target] | None = None) -> Dataset:
+    """Return the dataset of `examples`: `DatasetBuilder` in one call."""
+    builder = DatasetBuilder()
+    for example in examples:
+        builder.add(example)
+    return builder.finish(targets)
+
+
+def build_together(*splits: DatasetBuilder | None) -> list[Dataset | None]:
+    """Finish training data and its further splits together: kinds from all of them, labels from the first.
+
+    Raises:
+        NoRows: the first is empty.
+    """
+    kinds: dict[str, Kind] = {}
+    for builder in splits:
+        for name, kind in (builder.kinds() if builder else {}).items():
+            kinds[name] = Kind.MULTI_LABEL if Kind.MULTI_LABEL in (kind, kinds.get(name)) else kind
+    train = splits[0]
+    if train is None:
+        raise NoRows("There is no training data.")
+    first = train.finish(kinds=kinds)
+    return [first, *(builder.finish(first.targets) if builder and len(builder) else None for builder in splits[1:])]
+
+
+def require_learnable(dataset: Dataset) -> None:
+    """Refuse a dataset with nothing to tell apart.
+
+    Raises:
+        NothingToLearn: no target, or a target whose rows carry fewer than two labels (none, for multi-label).
+    """
+    if not dataset.targets:
+        raise NothingToLearn("No row has a label: there is nothing to learn.")
+    for target in dataset.targets:
+        least = 1 if target.is_multi else 2
+        if len(target.labels) < least:
+            only = f" (only {target.labels[0]!r})" if target.labels else ""
+            raise NothingToLearn(
+                f"Target {target.name!r} has {len(target.labels)} label(s){only}: a single-label target needs at least "
+                "two different labels, a multi-label target at least one. Add rows with another label, or leave this "
+                "target out.",
+                target=target.name,
+            )

@@ -1,0 +1,1 @@
+"""Models: base models, training, artifacts, prediction."""
