@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.data.truth import UNKNOWN, MultiTruth, Rows, SingleTruth, Truth
+from tamis.data.truth import UNKNOWN, MultiTruth, SingleTruth, Truth
 from tamis.errors import DataError, NoRows, NothingToLearn
 from tamis.schema import NONE_LABELS, Example, Input, Kind, Target, plain_text
 
