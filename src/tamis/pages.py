@@ -1,0 +1,365 @@
+"""Self-contained HTML pages: reports that open from disk, in a mail, or behind a strict proxy.
+
+A page fetches nothing: its style, its few lines of script and plotly.js (from the installed package, once a page, and
+only where there is a chart) are inside it, and its Content-Security-Policy lets nothing else run. Every text is
+escaped, in charts too, whatever a data file holds. It knows nothing of datasets, models or reports.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from math import isnan
+from numbers import Real
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, Self
+
+from tamis.errors import InvalidSetting
+
+Severity = Literal["error", "warning", "info", "ok"]
+
+
+class Cell(NamedTuple):
+    """A table cell that is shown as `text` and sorted by `key`."""
+
+    text: str
+    key: float
+
+
+class PlotlyFigure(Protocol):
+    """What a page needs of a `plotly.graph_objects.Figure`."""
+
+    def to_json(self) -> str | None:
+        """The figure as plotly.js reads it."""
+
+
+CellValue = str | int | float | Cell | None
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CHART_TEXT = frozenset(
+    ["x", "y", "z", "text", "hovertext", "customdata", "labels", "ticktext", "categoryarray", "name"]
+)
+_LONG_TABLE = 15  # rows from which a table scrolls inside its frame
+
+
+class Page:
+    """One HTML page, built from top to bottom; every method that adds something returns the page."""
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        """Start an empty page."""
+        self.title = title
+        self.subtitle = subtitle
+        self._sections: list[tuple[str, str]] = []  # anchor, title
+        self._parts: list[str] = []
+        self._figures = 0
+        self._open = False
+
+    def section(self, title: str, intro: str = "") -> Self:
+        """Start a section: what is added from here on belongs to it."""
+        anchor = f"section-{len(self._sections) + 1}"
+        self._sections.append((anchor, title))
+        self._close_section()
+        self._parts.append(f'<section id="{anchor}"><h2>{_text(title)}</h2>')
+        if intro:
+            self._parts.append(f'<p class="intro">{_text(intro)}</p>')
+        self._open = True
+        return self
+
+    def facts(self, facts: Sequence[tuple[str, CellValue]]) -> Self:
+        """Add a row of figures, each a label and a value."""
+        items = "".join(f"<div><dt>{_text(label)}</dt><dd>{_text(_shown(value))}</dd></div>" for label, value in facts)
+        self._parts.append(f'<dl class="facts">{items}</dl>')
+        return self
+
+    def note(self, text: str, severity: Severity = "info") -> Self:
+        """Add a remark."""
+        self._parts.append(f'<p class="note {severity}" role="note"><b>{severity}</b> {_text(text)}</p>')
+        return self
+
+    def paragraph(self, text: str) -> Self:
+        """Add plain text."""
+        self._parts.append(f"<p>{_text(text)}</p>")
+        return self
+
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[CellValue]],
+        *,
+        numeric: Collection[int] = (),
+        sortable: bool = True,
+        caption: str = "",
+    ) -> Self:
+        """Add a table.
+
+        Args:
+            headers: a name a column.
+            rows: the cells; numbers are shown with thousands separators, floats with three digits; for anything else
+                give a `Cell`. None is an empty cell.
+            numeric: columns that are aligned right and sorted as numbers.
+            sortable: whether a click on a header sorts.
+            caption: a line above the table.
+        """
+        head = "".join(_header(name, index in numeric, sortable) for index, name in enumerate(headers))
+        body = "".join(f"<tr>{''.join(_cell(v, i in numeric) for i, v in enumerate(row))}</tr>" for row in rows)
+        frame = "frame long" if len(rows) > _LONG_TABLE else "frame"
+        title = f"<caption>{_text(caption)}</caption>" if caption else ""
+        self._parts.append(
+            f'<div class="{frame}" tabindex="0"><table>{title}<thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div>"
+        )
+        return self
+
+    def figure(self, figure: PlotlyFigure, caption: str = "", *, height: int | None = None) -> Self:
+        """Add a plotly figure.
+
+        Texts inside it (`x`, `y`, `text`, `customdata`, names, tick texts, titles) are shown literally: markup in them
+        is not interpreted. `hovertemplate` is left alone: write it yourself and put data in through `%{…}`. The page
+        colours text, grid and background by the reader's light or dark scheme, so set no template.
+
+        Args:
+            figure: a `plotly.graph_objects.Figure`.
+            caption: what the reader should see in it, one sentence.
+            height: pixels, in place of the figure's own.
+        """
+        spec = json.loads(figure.to_json() or "{}")
+        layout = {key: value for key, value in spec.get("layout", {}).items() if key != "template"}
+        layout["height"] = height or layout.get("height") or 360
+        payload = _json({"data": _literal(spec.get("data", [])), "layout": _literal(layout)})
+        self._figures += 1
+        name = f"figure-{self._figures}"
+        described = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
+        self._parts.append(
+            f'<figure><div class="plot" id="{name}" data-height="{int(layout["height"])}"></div>{described}'
+            f'<script type="application/json" data-figure="{name}">{payload}</script></figure>'
+        )
+        return self
+
+    @contextmanager
+    def details(self, summary: str, *, opened: bool = False) -> Iterator[Self]:
+        """Put what is added inside the `with` block behind a line that unfolds it."""
+        self._parts.append(f"<details{' open' if opened else ''}><summary>{_text(summary)}</summary>")
+        yield self
+        self._parts.append("</details>")
+
+    def render(self) -> str:
+        """Return the whole page as one string."""
+        scripts = [*([_plotly_source()] if self._figures else []), _SCRIPT]
+        allowed = " ".join(_script_hash(script) for script in scripts)
+        policy = (
+            f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+            "base-uri 'none'; form-action 'none'"
+        )
+        links = "".join(f'<a href="#{anchor}">{_text(title)}</a>' for anchor, title in self._sections)
+        navigation = f'<nav aria-label="Sections">{links}</nav>' if len(self._sections) > 1 else ""
+        subtitle = f'<p class="subtitle">{_text(self.subtitle)}</p>' if self.subtitle else ""
+        body = "\n".join(self._parts) + ("</section>" if self._open else "")
+        tail = "\n".join(f"<script>{script}</script>" for script in scripts)
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">\n'
+            f"<title>{_text(self.title)}</title>\n<style>{_STYLE}</style></head>\n<body>\n"
+            f"<header><h1>{_text(self.title)}</h1>{subtitle}{navigation}</header>\n<main>\n{body}\n</main>\n"
+            f"{tail}\n</body></html>\n"
+        )
+
+    def write(self, path: str | Path) -> Path:
+        """Write the page, with its folder where that is missing, and return its path.
+
+        Raises:
+            InvalidSetting: the place cannot be written to.
+        """
+        place = Path(path)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(self.render(), encoding="utf-8")
+        except OSError as error:
+            message = f"The page cannot be written to {place}: {error.strerror}. Name another place."
+            raise InvalidSetting(message) from error
+        return place
+
+    def _close_section(self) -> None:
+        if self._open:
+            self._parts.append("</section>")
+
+
+def _text(value: str) -> str:
+    return escape(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value))
+
+
+def _shown(value: CellValue) -> str:
+    if isinstance(value, Cell):
+        return value.text
+    if value is None:
+        return ""
+    if isinstance(value, float) and isnan(value):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+def _header(name: str, numeric: bool, sortable: bool) -> str:
+    kind = ' class="number"' if numeric else ""
+    shown = f'<button type="button">{_text(name)}</button>' if sortable else _text(name)
+    return f'<th scope="col"{kind}>{shown}</th>'
+
+
+def _cell(value: CellValue, numeric: bool) -> str:
+    key = value.key if isinstance(value, Cell) else value
+    kind = ' class="number"' if numeric else ""
+    order = f' data-key="{key}"' if isinstance(key, Real) and not isnan(key) else ""
+    return f'<td dir="auto"{kind}{order}>{_text(_shown(value))}</td>'
+
+
+def _json(value: object) -> str:
+    """JSON that is safe inside a script element: ASCII, and no character that HTML looks at."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _literal(value: object, *, shown: bool = False) -> object:
+    """Escape the strings that plotly would read as its own small markup."""
+    if isinstance(value, Mapping):
+        return {key: _literal(item, shown=key in _CHART_TEXT) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item, shown=shown) for item in value]
+    if shown and isinstance(value, str):
+        return escape(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value), quote=False)
+    return value
+
+
+def _plotly_source() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs()).replace("\r\n", "\n").replace("\r", "\n")  # as the HTML parser does, before it hashes
+
+
+def _script_hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+_STYLE = """
+:root{--ink:#1c2430;--soft:#5b6675;--line:#dfe4ea;--paper:#fff;--raised:#f6f8fa;--accent:#0b6e6e;
+--error:#b3261e;--warning:#8a5a00;--info:#2257a0;--ok:#1c7040;color-scheme:light dark}
+@media (prefers-color-scheme:dark){:root{--ink:#e4e8ee;--soft:#9aa6b5;--line:#303945;--paper:#12171d;--raised:#1a2129;
+--accent:#5cc3bd;--error:#ff8a80;--warning:#e9b44c;--info:#8ab4f8;--ok:#7bd39a}}
+*{box-sizing:border-box}
+html{scroll-behavior:smooth}
+body{margin:0;background:var(--paper);color:var(--ink);
+font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;
+overflow-wrap:anywhere}
+header,main{max-width:70rem;margin:0 auto;padding:0 1.25rem}
+header{padding-top:2.25rem}
+h1{font-size:1.75rem;line-height:1.2;margin:0;letter-spacing:-.01em}
+h2{font-size:1.25rem;margin:0 0 .25rem}
+.subtitle{color:var(--soft);margin:.35rem 0 0}
+nav{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;margin:1.25rem 0 0;padding:.6rem 0;
+border-block:1px solid var(--line);
+font-size:.9rem}
+a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
+section{padding:1.75rem 0 .5rem}
+p{margin:.5rem 0;max-width:46rem}
+.intro,figcaption,caption{color:var(--soft);font-size:.925rem}
+caption{text-align:left;padding:.35rem .6rem}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:1px;margin:1rem 0;
+background:var(--line);border:1px solid var(--line);border-radius:8px;overflow:hidden}
+.facts div{background:var(--paper);padding:.7rem .9rem}
+.facts dt{color:var(--soft);font-size:.8rem}
+.facts dd{margin:.1rem 0 0;font-size:1.2rem;font-variant-numeric:tabular-nums}
+.note{border-left:3px solid var(--info);background:var(--raised);padding:.55rem .9rem;border-radius:0 6px 6px 0;
+max-width:none}
+.note b{color:var(--info);margin-right:.4rem;font-size:.75rem;text-transform:uppercase;letter-spacing:.04em}
+.note.error{border-color:var(--error)}.note.error b{color:var(--error)}
+.note.warning{border-color:var(--warning)}.note.warning b{color:var(--warning)}
+.note.ok{border-color:var(--ok)}.note.ok b{color:var(--ok)}
+.frame{overflow-x:auto;margin:1rem 0;border:1px solid var(--line);border-radius:8px}
+.frame.long{max-height:32rem;overflow-y:auto}
+table{border-collapse:collapse;width:100%;font-size:.9rem}
+th,td{padding:.42rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
+td{min-width:4rem;unicode-bidi:isolate}
+tbody tr:last-child td{border-bottom:0}
+tbody tr:hover{background:var(--raised)}
+thead th{position:sticky;top:0;background:var(--raised);font-weight:600;white-space:nowrap;z-index:1}
+.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
+th button::after{content:"";display:inline-block;width:.9em;text-align:center;color:var(--accent)}
+th[aria-sort=ascending] button::after{content:"\\2191"}
+th[aria-sort=descending] button::after{content:"\\2193"}
+figure{margin:1rem 0}
+.plot{width:100%;min-height:12rem}
+details{margin:.75rem 0;border:1px solid var(--line);border-radius:8px;padding:.5rem .9rem}
+summary{cursor:pointer;font-weight:600}
+:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+@media (max-width:40rem){body{font-size:15px}header{padding-top:1.25rem}header,main{padding-inline:.9rem}
+h1{font-size:1.4rem}.facts{grid-template-columns:repeat(2,1fr)}th,td{padding:.4rem .5rem}}
+@media print{.frame.long{max-height:none}nav{display:none}section{break-inside:auto}}
+"""
+
+_SCRIPT = """
+"use strict";
+(() => {
+  const keyOf = (row, column) => {
+    const cell = row.cells[column];
+    return cell.dataset.key === undefined ? cell.textContent : Number(cell.dataset.key);
+  };
+  const order = (a, b) => {
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    return a.localeCompare(b, undefined, { numeric: true });
+  };
+  for (const button of document.querySelectorAll("th button")) {
+    button.addEventListener("click", () => {
+      const head = button.parentElement, body = head.closest("table").tBodies[0], column = head.cellIndex;
+      const first = head.classList.contains("number") ? "descending" : "ascending";
+      const other = first === "descending" ? "ascending" : "descending";
+      const direction = head.getAttribute("aria-sort") === first ? other : first;
+      for (const cell of head.parentElement.cells) cell.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", direction);
+      const sign = direction === "ascending" ? 1 : -1;
+      body.append(...[...body.rows].sort((a, b) => sign * order(keyOf(a, column), keyOf(b, column))));
+    });
+  }
+  const merge = (base, over) => {
+    for (const [key, value] of Object.entries(over)) {
+      const both = value && typeof value === "object" && !Array.isArray(value) && base[key];
+      base[key] = both ? merge(base[key], value) : value;
+    }
+    return base;
+  };
+  const themed = (layout) => {
+    const style = getComputedStyle(document.documentElement), color = (name) => style.getPropertyValue(name).trim();
+    const axis = () => ({ gridcolor: color("--line"), zerolinecolor: color("--line"), linecolor: color("--line"),
+      automargin: true });
+    const base = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 8, r: 8, t: 40, b: 8 },
+      font: { family: "system-ui, sans-serif", size: 13, color: color("--ink") },
+      hoverlabel: { bgcolor: color("--raised"), bordercolor: color("--line"), font: { color: color("--ink") } },
+      legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0 }, modebar: { bgcolor: "rgba(0,0,0,0)" },
+      colorway: ["#1b8a8a", "#e08a2c", "#6a7fd1", "#c2557b", "#7aa33d", "#8c6d5a", "#4aa3d8", "#a06bc4"] };
+    const names = Object.keys(layout).filter((key) => /^[xy]axis[0-9]*$/.test(key));
+    for (const key of new Set(["xaxis", "yaxis", ...names])) base[key] = axis();
+    return merge(base, layout);
+  };
+  const draw = () => {
+    if (typeof Plotly === "undefined") return;
+    for (const source of document.querySelectorAll("script[data-figure]")) {
+      const figure = JSON.parse(source.textContent), place = document.getElementById(source.dataset.figure);
+      Plotly.react(place, figure.data, themed(figure.layout), { responsive: true, displaylogo: false });
+    }
+  };
+  for (const fold of document.querySelectorAll("details")) {
+    fold.addEventListener("toggle", () => {
+      for (const place of fold.querySelectorAll(".plot")) if (fold.open) Plotly.Plots.resize(place);
+    });
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  draw();
+})();
+"""
