@@ -1,0 +1,229 @@
+"""The manifest of an artifact: all that is known of a model besides its tensors and its tokenizer.
+
+It owns the shape of `manifest.json`, what must be consistent in it, and the steps from one format to the next. It does
+not read or write files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from tamis.ml.base_models import BaseModelCard
+from tamis.schema import Input, Kind, Target
+
+FORMAT = 1
+"""The format that this version writes; `UPGRADES` leads there from older ones."""
+
+Document = dict[str, JsonValue]
+
+UPGRADES: dict[int, Callable[[Document], Document]] = {}
+"""The document of the next format, by the format of the given one. Format 1 is the first: no step leads to it."""
+
+FULL_GOLDEN_LABELS = 100
+"""Golden rows hold the scores of all labels up to so many, else those of the highest."""
+
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""Names that an artifact's files may have: no separators, no drives, no hidden files."""
+
+
+def _plain(facts: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    json.dumps(facts, allow_nan=False)
+    return facts
+
+
+Facts = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Calibration(_Part):
+    """Calibrated logits are `scale * logit + bias`, each one number, or one a label."""
+
+    scale: tuple[Annotated[float, Field(ge=0)], ...] = (1.0,)
+    bias: tuple[float, ...] = (0.0,)
+
+
+class Abstain(_Part):
+    """The model says nothing where its confidence is below `threshold`; `coverage` is the share it then answers."""
+
+    threshold: Share
+    coverage: Share
+
+
+class TargetManifest(_Part):
+    """One target of the model and how its scores become answers."""
+
+    name: Annotated[str, Field(min_length=1)]
+    kind: Kind
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    none_labels: tuple[str, ...] = ()
+    calibration: Calibration = Calibration()
+    thresholds: tuple[Share, ...] | None = None  # multi-label only, one a label
+    abstain: Abstain | None = None
+
+    @property
+    def target(self) -> Target:
+        """The target alone."""
+        return Target(name=self.name, kind=self.kind, labels=self.labels, none_labels=self.none_labels)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _refuse_repeats(f"labels of target {self.name!r}", self.labels)
+        if not set(self.none_labels) <= set(self.labels):
+            raise ValueError(f"target {self.name!r} has a none label that is not one of its labels")
+        for name, numbers in (("scale", self.calibration.scale), ("bias", self.calibration.bias)):
+            if len(numbers) not in (1, len(self.labels)):
+                raise ValueError(
+                    f"target {self.name!r} has {len(self.labels)} labels and {len(numbers)} values of {name}"
+                )
+        self._check_thresholds()
+        return self
+
+    def _check_thresholds(self) -> None:
+        if self.kind is Kind.SINGLE_LABEL and self.thresholds is not None:
+            raise ValueError(f"target {self.name!r} is single-label and has thresholds")
+        if self.kind is Kind.MULTI_LABEL and len(self.thresholds or ()) != len(self.labels):
+            given = len(self.thresholds or ())
+            raise ValueError(f"target {self.name!r} has {len(self.labels)} labels and {given} thresholds")
+
+
+class DataFile(_Part):
+    """A file that the model was made from: its name without folders, and what it was for."""
+
+    name: str
+    split: str
+    rows: Count
+
+
+class DataManifest(_Part):
+    """What the model was trained on; `sha256` is the dataset's content hash."""
+
+    sha256: Sha256
+    train_rows: Count
+    validation_rows: Count
+    files: tuple[DataFile, ...] = ()
+
+
+class GoldenRow(_Part):
+    """An input with the scores that the model gave when it was made.
+
+    By target: a score a label, in the order of the labels, or the highest ones by label
+    (more than `FULL_GOLDEN_LABELS` labels).
+    """
+
+    input: Input
+    scores: dict[str, tuple[Share, ...] | dict[str, Share]]
+
+
+class Versions(_Part):
+    """The software that made the model, and the threads it was given."""
+
+    python: str
+    numpy: str
+    scipy: str
+    tokenizers: str
+    tamis: str
+    threads: Annotated[int, Field(ge=1)]
+
+
+class FileEntry(_Part):
+    """How to recognise a file of the artifact."""
+
+    sha256: Sha256
+    bytes: Count
+
+
+class Manifest(_Part):
+    """All that is known of a model besides its tensors and its tokenizer."""
+
+    format: Literal[1] = 1
+    tamis_version: str
+    created: AwareDatetime
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    base_model: BaseModelCard
+    tier: Literal["static"] = "static"
+    architecture: Facts
+    targets: Annotated[tuple[TargetManifest, ...], Field(min_length=1)]
+    hyperparameters: Facts = {}
+    data: DataManifest
+    metrics: Facts = {}
+    checkpoints: tuple[Facts, ...] = ()
+    versions: Versions
+    golden: tuple[GoldenRow, ...] = ()
+    tolerance: Annotated[float, Field(gt=0, le=0.01)] = 1e-5
+    files: dict[str, FileEntry] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _refuse_repeats("targets", [target.name for target in self.targets])
+        for name in self.files:
+            if not PLAIN_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a plain file name")
+        for row in self.golden:
+            self._check_golden(row)
+        return self
+
+    def _check_golden(self, row: GoldenRow) -> None:
+        if row.scores.keys() != {target.name for target in self.targets}:
+            raise ValueError("a golden row does not have the targets of the model")
+        for target in self.targets:
+            scores = row.scores[target.name]
+            complete = isinstance(scores, tuple)
+            if (complete and len(scores) != len(target.labels)) or not (complete or set(scores) <= set(target.labels)):
+                raise ValueError(f"a golden row does not have the labels of target {target.name!r}")
+
+    def target(self, name: str) -> TargetManifest:
+        """The target of that name."""
+        return next(target for target in self.targets if target.name == name)
+
+
+def installed_versions(threads: int) -> Versions:
+    """Return what is installed here."""
+    return Versions(
+        python=python_version(),
+        numpy=version("numpy"),
+        scipy=version("scipy"),
+        tokenizers=version("tokenizers"),
+        tamis=tamis_version(),
+        threads=threads,
+    )
+
+
+def tamis_version() -> str:
+    """Return the version of Tamis that runs."""
+    try:
+        return version("tamis")
+    except PackageNotFoundError:  # run from its source, not installed
+        return "0+source"
+
+
+def now() -> datetime:
+    """Return the time for `Manifest.created`: UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def upgrade(document: Document) -> Document:
+    """Return the document in the format of this version; `document["format"]` is a known format."""
+    while (step := document["format"]) != FORMAT:
+        document = UPGRADES[int(str(step))](document)
+    return document
+
+
+def _refuse_repeats(what: str, names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"the {what} name {repeated[0]!r} twice")

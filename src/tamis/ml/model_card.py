@@ -1,0 +1,180 @@
+"""The model card: an artifact's README.md, written from its manifest for the people who find it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+
+from pydantic import JsonValue
+
+from tamis.ml.manifest import Manifest, TargetManifest
+
+MAX_LABELS = 60
+"""Labels of a target that the card lists."""
+
+
+def model_card(manifest: Manifest) -> str:
+    """Return the card as Markdown, with the front matter that model hubs read."""
+    parts = [
+        _front_matter(manifest),
+        f"# {_inline(manifest.name)}",
+        _summary(manifest),
+        _usage(),
+        *(_target(target) for target in manifest.targets),
+        _metrics(manifest),
+        _data(manifest),
+        _base_model(manifest),
+        _limits(manifest),
+        _versions(manifest),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(manifest: Manifest) -> str:
+    entries = {
+        "library_name": "tamis",
+        "pipeline_tag": "text-classification",
+        "tags": ["tamis", "text-classification"],
+        "model_name": manifest.name,
+    }
+    rows = (f"{key}: {json.dumps(value)}" for key, value in entries.items())  # JSON is YAML
+    return "\n".join(["---", *rows, "---"])
+
+
+def _summary(manifest: Manifest) -> str:
+    questions = ", ".join(
+        f"{_code(target.name)} ({'any number' if target.target.is_multi else 'one'} of {len(target.labels):,} labels)"
+        for target in manifest.targets
+    )
+    return (
+        f"A text classifier made with Tamis on {manifest.created:%Y-%m-%d}. "
+        f"For a text or a chat it answers: {questions}. "
+        "Scores are calibrated probabilities. It runs on a CPU, without a network."
+    )
+
+
+def _usage() -> str:
+    return """## How to use it
+
+```bash
+pip install tamis
+tamis classify PATH/TO/THIS/FOLDER "Your text"
+```
+
+```python
+import tamis
+
+model = tamis.load("PATH/TO/THIS/FOLDER")
+for prediction in model.classify(["Your text", "Another one"]):
+    print(prediction.to_json())
+```"""
+
+
+def _target(target: TargetManifest) -> str:
+    kind = "multi-label: independent probabilities" if target.target.is_multi else "single-label: scores sum to 1"
+    lines = [f"## Target {_code(target.name)}", f"{len(target.labels):,} labels, {kind}."]
+    if target.none_labels:
+        lines.append(f"Labels that mean that nothing applies: {', '.join(map(_code, target.none_labels))}.")
+    if target.abstain:
+        lines.append(
+            f"Below a confidence of {_number(target.abstain.threshold)} it abstains; on held-out data it answered "
+            f"{target.abstain.coverage:.1%} of the rows."
+        )
+    if target.thresholds:
+        given = [[_code(label), _number(cut)] for label, cut in zip(target.labels, target.thresholds, strict=True)]
+        lines.append(_table(["label", "given from a score of"], given[:MAX_LABELS]))
+    else:
+        lines.append(", ".join(map(_code, target.labels[:MAX_LABELS])))
+    if len(target.labels) > MAX_LABELS:
+        lines.append(f"… and {len(target.labels) - MAX_LABELS:,} more: see `manifest.json`.")
+    return "\n\n".join(lines)
+
+
+def _metrics(manifest: Manifest) -> str:
+    rows = [[_inline(name), _cell(value)] for name, value in _flat(manifest.metrics)]
+    body = _table(["metric", "value"], rows) if rows else "None were measured."
+    return f"## Metrics\n\nMeasured on held-out data, not on the rows it was trained on.\n\n{body}"
+
+
+def _data(manifest: Manifest) -> str:
+    data = manifest.data
+    rows = [[_code(file.name), _inline(file.split), f"{file.rows:,}"] for file in data.files]
+    files = "\n\n" + _table(["file", "for", "rows"], rows) if rows else ""
+    return (
+        f"## Data\n\n{data.train_rows:,} rows for training, {data.validation_rows:,} for validation. "
+        f"Content hash: `{data.sha256}`.{files}"
+    )
+
+
+def _base_model(manifest: Manifest) -> str:
+    card = manifest.base_model
+    languages = ", ".join(card.languages) or "not known"
+    return (
+        f"## Base model\n\n{_code(card.id)}: {_inline(card.title)}, {card.dimensions} dimensions, "
+        f"{card.vocabulary:,} tokens. Languages: {_inline(languages)}. Licence: {_inline(card.licence)}. "
+        f"From: {_inline(card.source)}{f' ({_inline(card.revision)})' if card.revision else ''}. {_inline(card.notes)}"
+    ).rstrip()
+
+
+def _limits(manifest: Manifest) -> str:
+    stored = (
+        f" `manifest.json` holds {len(manifest.golden)} inputs of the data with their scores, to check that the model "
+        "still computes as it did: look at them before you publish the folder."
+        if manifest.golden
+        else ""
+    )
+    return (
+        "## Limits\n\nIt knows the labels above and nothing else: a text that fits none of them still gets scores, so "
+        "use the abstain rule or look at the scores. It is as good, and as biased, as its data; the metrics hold for "
+        f"texts like those. Words are weighed without regard to most of their order.{stored}"
+    )
+
+
+def _versions(manifest: Manifest) -> str:
+    versions = manifest.versions.model_dump()
+    threads = versions.pop("threads")
+    return (
+        "## Made with\n\n"
+        + ", ".join(f"{name} {_inline(text)}" for name, text in versions.items())
+        + (f"; {threads} threads.")
+    )
+
+
+def _flat(value: JsonValue, name: str = "") -> Iterable[tuple[str, JsonValue]]:
+    """The plain values in nested objects, by dotted name; lists of objects and long lists are left to the manifest."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{name}.{key}" if name else key)
+    elif not isinstance(value, list) or (len(value) <= 2 and not any(isinstance(item, dict | list) for item in value)):
+        yield name, value
+
+
+def _cell(value: JsonValue) -> str:
+    if isinstance(value, list):
+        return " – ".join(_cell(item) for item in value)
+    return _number(value) if isinstance(value, float) else _inline(str(value))
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def _inline(text: str) -> str:
+    """Text of strangers as plain Markdown text on one line."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>#!~&" else sign for sign in flat)
+
+
+def _code(text: str) -> str:
+    """A name of strangers as code on one line."""
+    flat = " ".join(text.split())
+    if "`" not in flat:
+        return f"`{flat}`"
+    fence = "`" * (1 + max(len(run) for run in re.findall("`+", flat)))
+    return f"{fence} {flat} {fence}"
