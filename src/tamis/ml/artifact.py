@@ -185,7 +185,7 @@ def _names_of(folder: Path) -> set[str]:
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not os.path.lexists(path):
-        missing = f"the folder has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
+        missing = f"the folder has no {MANIFEST}" if os.path.isdir(folder) else "there is no such folder"
         raise UnknownModel(
             f"There is no model at {folder}: {missing}. Give the folder that `tamis train` wrote.", folder=str(folder)
         )
