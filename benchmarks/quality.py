@@ -29,6 +29,7 @@ CHATS = {"sgd_chat"}
 NAMES = {
     "majority": "majority",
     "tfidf": "TF-IDF + linear",
+    "tfidf-c10": "TF-IDF + linear, C=10",
     "fasttext": "fastText",
     "tamis": "Tamis",
     "accuracy": "accuracy",
@@ -230,7 +231,9 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with one folder a set")
     parser.add_argument("--sets", nargs="+", help="these sets only")
-    parser.add_argument("--methods", default=",".join(methods.METHODS), help="comma-separated (default: %(default)s)")
+    parser.add_argument(
+        "--methods", default=",".join(methods.DEFAULT), help=f"of {', '.join(methods.METHODS)} (default: %(default)s)"
+    )
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--splits-out", type=Path, help="keep the rows of --split validation here")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results"))
@@ -242,6 +245,9 @@ def main() -> None:
     """Run every method on every set and write the report."""
     given = options()
     chosen, results = given.methods.split(","), {}
+    unknown = [*(set(chosen) - set(methods.METHODS)), *(set(given.sets or ()) - set(sets.names(given.data)))]
+    if unknown:
+        raise SystemExit(f"not known here: {', '.join(unknown)}")
     with tempfile.TemporaryDirectory() as temporary:
         work = given.splits_out or Path(temporary, "splits")
         for name in given.sets or sets.names(given.data):
