@@ -282,8 +282,8 @@ def _fetch(repository: str, revision: str | None) -> Path:
     except Exception as error:  # the HTTP client's own errors, which differ between versions of the package
         trouble = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnknownBaseModel(
-            f"There is no base model {repository!r}: no such folder here, not in the cache of the Hugging Face hub, and "
-            f"it cannot be fetched from there ({trouble}). Without a network, give a folder with {_TENSORS} and "
+            f"There is no base model {repository!r}: no such folder here, nothing in the Hugging Face cache, and it "
+            f"cannot be fetched from the hub ({trouble}). Without a network, give a folder with {_TENSORS} and "
             f"{_TOKENIZER}, or a built-in base model: {', '.join(CARDS)}.",
             name=repository,
         ) from error

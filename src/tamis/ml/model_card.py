@@ -173,7 +173,7 @@ def _inline(text: str) -> str:
 
 def _code(text: str) -> str:
     """A name of strangers as code on one line."""
-    flat = " ".join(text.split())
+    flat = " ".join(text.split()) or "(empty)"
     if "`" not in flat:
         return f"`{flat}`"
     fence = "`" * (1 + max(len(run) for run in re.findall("`+", flat)))

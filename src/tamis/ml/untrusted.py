@@ -48,7 +48,7 @@ def map_file(path: Path, *, limit: int | None = None, follow_links: bool = False
             raise damaged(path, "it is a symbolic link, and a model's files must be plain files")
         flags |= getattr(os, "O_NOFOLLOW", 0)
     try:
-        with open(os.open(path, flags), "rb") as file:
+        with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise damaged(path, "it is not a plain file")
