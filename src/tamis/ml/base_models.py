@@ -85,7 +85,7 @@ CARDS: dict[str, BaseModelCard] = {card.id: card for card in (STATIC_EN,)}
 
 MAX_TOKENIZER = 128 << 20
 MAX_NUMBERS = 1 << 30
-"""Entries of a matrix: 4 GB of float32."""
+"""Numbers that a matrix may grow to: 4 GB of float32."""
 
 _TENSORS, _TOKENIZER = "model.safetensors", "tokenizer.json"
 _LAYOUTS = ("", "0_StaticEmbedding")  # model2vec and newer sentence-transformers; older sentence-transformers
@@ -184,10 +184,7 @@ def _load_files(card: BaseModelCard, tensors: Path, tokenizer: Path, *, normaliz
 
 
 def _matrix(stored: dict[str, Tensor], path: Path, name: str) -> Tensor:
-    """The matrix with a row a token: (n_tokens, dimensions).
-
-    With a `mapping` (n_tokens,) several tokens share a row; `weights` (n_tokens,) multiply the tokens' rows.
-    """
+    """The matrix with a row a token: (n_tokens, dimensions)."""
     matrix = next((stored[key] for key in _MATRIX_NAMES if key in stored), None)
     if matrix is None:
         raise UnknownBaseModel(
@@ -195,20 +192,11 @@ def _matrix(stored: dict[str, Tensor], path: Path, name: str) -> Tensor:
         )
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "fi":
         raise damaged(path, f"its matrix is of shape {matrix.shape} and type {matrix.dtype}")
-    mapping, weights = stored.get("mapping"), stored.get("weights")
-    n_tokens = len(matrix) if mapping is None else mapping.size
-    if n_tokens * matrix.shape[1] > MAX_NUMBERS:
-        raise damaged(path, f"its matrix would have more than {MAX_NUMBERS:,} numbers")
-    matrix = _floats(matrix)
-    if mapping is not None:
-        if mapping.ndim != 1 or mapping.dtype.kind not in "iu" or mapping.min() < 0 or mapping.max() >= len(matrix):
-            raise damaged(path, "its mapping points to rows that are not there")
-        matrix = matrix[mapping]
-    if weights is not None:
-        if weights.shape != (len(matrix),) or weights.dtype.kind != "f":
-            raise damaged(path, "its weights are not one a token")
-        matrix = matrix.astype(np.float32) * weights[:, None].astype(np.float32)
-    if not np.isfinite(matrix.sum(dtype=np.float64)):
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused below
+        matrix = _mapped(_floats(matrix), stored.get("mapping"), path)
+        matrix = _weighted(matrix, stored.get("weights"), path)
+        finite = np.isfinite(matrix.sum(dtype=np.float64))
+    if not finite:
         raise damaged(path, "its matrix holds NaN or infinities")
     return matrix
 
@@ -217,6 +205,28 @@ def _floats(matrix: Tensor) -> Tensor:
     if matrix.dtype.kind == "i":  # quantised to -127..127, the scale is not stored
         return matrix.astype(np.float32) / np.float32(127)
     return matrix if matrix.dtype in (np.float16, np.float32) else matrix.astype(np.float32)
+
+
+def _mapped(matrix: Tensor, mapping: Tensor | None, path: Path) -> Tensor:
+    """A row a token where several tokens share one: `mapping` is (n_tokens,)."""
+    if mapping is None:
+        return matrix
+    if mapping.ndim != 1 or mapping.dtype.kind not in "iu" or not mapping.size:
+        raise damaged(path, "its mapping is not one row a token")
+    if mapping.min() < 0 or mapping.max() >= len(matrix):
+        raise damaged(path, "its mapping points to rows that are not there")
+    if mapping.size * matrix.shape[1] > MAX_NUMBERS:
+        raise damaged(path, f"its matrix would have more than {MAX_NUMBERS:,} numbers")
+    return matrix[mapping]
+
+
+def _weighted(matrix: Tensor, weights: Tensor | None, path: Path) -> Tensor:
+    """The rows times their weights, (n_tokens,): the mean of these is what model2vec computes."""
+    if weights is None:
+        return matrix
+    if weights.shape != (len(matrix),) or weights.dtype.kind != "f":
+        raise damaged(path, "its weights are not one a token")
+    return matrix.astype(np.float32) * weights[:, None].astype(np.float32)
 
 
 def _tokenizer(path: Path) -> tuple[bytes, int | None, int]:
