@@ -7,12 +7,15 @@ import pytest
 from pydantic import ValidationError
 
 from tamis.ml.artifact import open_artifact
+from tamis.ml.base_models import BaseModelCard
 from tamis.ml.manifest import (
     FORMAT,
     Calibration,
+    DataManifest,
     GoldenRow,
     Manifest,
     TargetManifest,
+    Versions,
     installed_versions,
     now,
 )
@@ -142,3 +145,12 @@ def test_what_made_the_model():
     assert versions.threads == 2
     assert now().tzinfo is UTC
     assert json.loads(changed(created=now()).model_dump_json())["created"].endswith("Z")
+
+
+REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "artifact.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("part", [Manifest, TargetManifest, BaseModelCard, DataManifest, Versions, Calibration])
+def test_every_key_is_in_the_reference(part):
+    missing = [name for name in part.model_fields if f"`{name}`" not in REFERENCE]
+    assert not missing
