@@ -1,0 +1,337 @@
+"""Calibration: turning logits into probabilities that mean what they say, and measuring whether they do.
+
+Everything is affine in the logits, `z' = scale * z + bias`, so that an export can fold it into its last layer.
+Fitted on held-out rows only. It knows arrays, not models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from tamis.evaluation.metrics import Bools, Doubles, Floats, Ints
+
+BINS = 15
+BLOCK = 1_000_000  # numbers held in double precision at a time
+CELLS = 2_000_000  # rows x labels that a fit looks at: a few numbers are fitted, more rows change nothing
+BIAS_CELLS = 400_000  # the same for biases, which take some two hundred passes
+LOG_SCALE = (float(np.log(1e-3)), float(np.log(1e3)))
+BIAS_PRIOR = 3.0  # held-out rows that speak for a bias of 0
+FOLDS = 5
+MOST_STEPS, MOST_HALVINGS = 50, 12
+SCALE_SPREAD, BIAS_SPREAD = 0.25, 0.5  # how far one label's Platt parameters are expected to stray from the shared ones
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SingleCalibration:
+    """Softmax of `scale * logits + bias`; `bias` (n_labels,) sums to 0."""
+
+    scale: float
+    bias: Doubles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MultiCalibration:
+    """Sigmoid of `scale * logits + bias`, both (n_labels,)."""
+
+    scale: Doubles
+    bias: Doubles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bins:
+    """Rows by confidence, in bins of equal width over [0, 1]: each (bins,), the sums not yet divided."""
+
+    rows: Doubles
+    confidence: Doubles
+    correct: Doubles
+
+    def __add__(self, other: Bins) -> Bins:
+        """The bins of both sets of rows together."""
+        return Bins(self.rows + other.rows, self.confidence + other.confidence, self.correct + other.correct)
+
+    def error(self) -> float:
+        """Return the expected calibration error (Naeini et al. 2015): mean gap of confidence and accuracy, or NaN."""
+        rows = float(self.rows.sum())
+        return float(np.abs(self.confidence - self.correct).sum()) / rows if rows else float("nan")
+
+
+def reliability_bins(confidence: Floats, correct: NDArray[Any], bins: int = BINS) -> Bins:
+    """Sort answers into bins by confidence.
+
+    Args:
+        confidence: (n,) the probability that each answer was given.
+        correct: (n,) whether it was right.
+        bins: how many; a confidence of exactly 1 is in the last.
+    """
+    values = confidence.ravel().astype(np.float64)
+    right = correct.ravel()
+    place = np.minimum((values * bins).astype(np.int64), bins - 1)
+    return Bins(
+        rows=np.bincount(place, minlength=bins).astype(np.float64),
+        confidence=np.bincount(place, weights=values, minlength=bins).astype(np.float64),
+        correct=np.bincount(place, weights=right, minlength=bins).astype(np.float64),
+    )
+
+
+def ece(confidence: Floats, correct: NDArray[Any], bins: int = BINS) -> float:
+    """Return the expected calibration error; see `reliability_bins` and `Bins.error`."""
+    return reliability_bins(confidence, correct, bins).error()
+
+
+def probabilities_single(logits: Floats, calibration: SingleCalibration) -> NDArray[np.float32]:
+    """(n, n_labels) calibrated probabilities; each row sums to 1. `logits`: (n, n_labels)."""
+    found = np.empty(logits.shape, dtype=np.float32)
+    for rows in _blocks(logits):
+        found[rows] = np.exp(_log_softmax(logits[rows].astype(np.float64) * calibration.scale + calibration.bias))
+    return found
+
+
+def probabilities_multi(logits: Floats, calibration: MultiCalibration) -> NDArray[np.float32]:
+    """(n, n_labels) calibrated probabilities, independent of one another. `logits`: (n, n_labels)."""
+    found = np.empty(logits.shape, dtype=np.float32)
+    for rows in _blocks(logits):
+        found[rows] = _sigmoid(logits[rows].astype(np.float64) * calibration.scale + calibration.bias)
+    return found
+
+
+def cross_fitted_single(logits: Floats, codes: Ints, *, seed: int = 0) -> NDArray[np.float32]:
+    """(n, n_labels) probabilities of held-out rows, each row's calibration fitted on the other folds.
+
+    These tell what calibration does for rows that it was not fitted on; arguments as `fit_single`.
+    """
+    found = np.empty(logits.shape, dtype=np.float32)
+    for held_out, rest in folds(len(logits), seed):
+        found[held_out] = probabilities_single(logits[held_out], fit_single(logits[rest], codes[rest], seed=seed))
+    return found
+
+
+def cross_fitted_multi(
+    logits: Floats, indicator: Bools, known: Bools | None = None, *, seed: int = 0
+) -> NDArray[np.float32]:
+    """(n, n_labels) the same for a multi-label target; arguments as `fit_multi`."""
+    asked = np.ones(len(logits), dtype=bool) if known is None else known
+    found = np.empty(logits.shape, dtype=np.float32)
+    for held_out, rest in folds(len(logits), seed):
+        found[held_out] = probabilities_multi(logits[held_out], fit_multi(logits[rest], indicator[rest], asked[rest]))
+    return found
+
+
+def _blocks(logits: Floats) -> Iterator[slice]:
+    step = max(1, BLOCK // max(1, logits.shape[1]))
+    for start in range(0, len(logits), step):
+        yield slice(start, start + step)
+
+
+def _log_softmax(logits: Doubles) -> Doubles:
+    shifted: Doubles = logits - logits.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
+
+
+def _sigmoid(logits: Doubles) -> Doubles:
+    with np.errstate(over="ignore"):
+        found: Doubles = 1 / (1 + np.exp(-logits))
+    return found
+
+
+def fit_single(logits: Floats, codes: Ints, *, seed: int = 0) -> SingleCalibration:
+    """Fit a temperature, and a bias a label where cross-validation finds that it lowers the log loss.
+
+    Labels are smoothed by one row in all (Platt 1999), which keeps the scale finite however well the rows are
+    separated. A bias is kept only when it is better by more than one standard error on rows it was not fitted on.
+
+    Args:
+        logits: (n, n_labels) of held-out rows.
+        codes: (n,) their labels; unknown rows (-1) and unseen labels (>= n_labels) are left out.
+        seed: of the folds, and of the rows taken where there are very many.
+    """
+    n_labels = logits.shape[1]
+    rows = np.flatnonzero((codes >= 0) & (codes < n_labels))
+    rows = _some(rows, max(1, CELLS // max(1, n_labels)), seed)
+    plain = SingleCalibration(_fit_scale(logits[rows].astype(np.float64), codes[rows]), np.zeros(n_labels))
+    rows = _some(rows, max(1, BIAS_CELLS // max(1, n_labels)), seed)
+    wide, actual = logits[rows].astype(np.float64), codes[rows]
+    if n_labels < 2 or len(rows) < max(2 * n_labels, 2 * FOLDS) or not _bias_helps(wide, actual, seed):
+        return plain
+    return _fit_bias(wide, actual, plain.scale)
+
+
+def _some(rows: NDArray[np.intp], most: int, seed: int) -> NDArray[np.intp]:
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _fit_scale(logits: Doubles, codes: Ints) -> float:
+    """Minimise the smoothed log loss over the scale alone; 1 where there is nothing to learn from."""
+    spread = np.ptp(logits, axis=1).max(initial=0.0)
+    if len(logits) == 0 or spread == 0:
+        return 1.0
+    smoothing = 1 / (len(logits) + 2)
+    wanted = (1 - smoothing) * logits[np.arange(len(codes)), codes] + smoothing * logits.mean(axis=1)
+
+    def loss(log_scale: float) -> float:
+        scale = np.exp(log_scale)
+        return float(_log_sum_exp(scale * logits).mean() - scale * wanted.mean())
+
+    found = optimize.minimize_scalar(loss, bounds=LOG_SCALE, method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
+
+
+def _log_sum_exp(logits: Doubles) -> Doubles:
+    top = logits.max(axis=1)
+    summed: Doubles = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top
+    return summed
+
+
+def _fit_bias(logits: Doubles, codes: Ints, start: float) -> SingleCalibration:
+    """Minimise the smoothed log loss over the scale and a bias a label; labels without a row keep the mean bias."""
+    n_rows, n_labels = logits.shape
+    smoothing = 1 / (n_rows + 2)
+    wanted = np.full((n_rows, n_labels), smoothing / n_labels)
+    wanted[np.arange(n_rows), codes] += 1 - smoothing
+    free = np.bincount(codes, minlength=n_labels) > 0
+    prior = BIAS_PRIOR / n_rows
+
+    def loss(parameters: Doubles) -> tuple[float, Doubles]:
+        scale = np.exp(parameters[0])
+        bias = np.zeros(n_labels)
+        bias[free] = parameters[1:]
+        log_probabilities = _log_softmax(scale * logits + bias)
+        residual = (np.exp(log_probabilities) - wanted) / n_rows
+        value = -(wanted * log_probabilities).sum() / n_rows + prior * np.square(bias).sum() / 2
+        by_scale = scale * (residual * logits).sum()
+        return float(value), np.append(by_scale, residual.sum(axis=0)[free] + prior * bias[free])
+
+    first = np.zeros(1 + int(free.sum()))
+    first[0] = np.log(start)
+    bounds = [LOG_SCALE] + [(-10.0, 10.0)] * int(free.sum())
+    found = optimize.minimize(
+        loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100, "ftol": 1e-9}
+    )
+    bias = np.zeros(n_labels)
+    bias[free] = found.x[1:]
+    return SingleCalibration(float(np.exp(found.x[0])), bias - bias.mean())
+
+
+def _bias_helps(logits: Doubles, codes: Ints, seed: int) -> bool:
+    gains = np.empty(len(codes))
+    for held_out, rest in folds(len(codes), seed):
+        scale = _fit_scale(logits[rest], codes[rest])
+        with_bias = _fit_bias(logits[rest], codes[rest], scale)
+        row, actual = np.arange(len(held_out)), codes[held_out]
+        plain = _log_softmax(scale * logits[held_out])[row, actual]
+        biased = _log_softmax(with_bias.scale * logits[held_out] + with_bias.bias)[row, actual]
+        gains[held_out] = biased - plain
+    error = gains.std() / np.sqrt(len(gains))
+    return bool(gains.mean() > max(error, 1e-4))
+
+
+def folds(n_rows: int, seed: int, count: int = FOLDS) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield (held out, rest) rows `count` times; every row is held out once."""
+    order = np.random.default_rng(seed).permutation(n_rows)
+    for part in np.array_split(order, max(1, min(count, n_rows))):
+        rest = np.ones(n_rows, dtype=bool)
+        rest[part] = False
+        yield np.sort(part), np.flatnonzero(rest)
+
+
+def fit_multi(logits: Floats, indicator: Bools, known: Bools | None = None) -> MultiCalibration:
+    """Fit Platt scaling a label, drawn towards the one shared by all labels as far as a label's rows are few.
+
+    The shared scale and bias are fitted first on all cells with Platt's smoothed targets; each label then minimises
+    its own log loss plus a Gaussian prior around them. A label without rows gets the shared ones.
+
+    Args:
+        logits: (n, n_labels) of held-out rows.
+        indicator: (n, n_labels) whether the row carries the label.
+        known: (n,) rows that say anything about the target; all, if not given.
+    """
+    n_labels = logits.shape[1]
+    rows = np.flatnonzero(known) if known is not None else np.arange(len(logits))
+    if not len(rows) or not n_labels:
+        return MultiCalibration(np.ones(n_labels), np.zeros(n_labels))
+    shared = _fit_shared(logits, indicator, _some(rows, max(1, CELLS // n_labels), seed=0))
+    parameters = np.repeat(shared[:, None], n_labels, axis=1)
+    width = max(1, CELLS // len(rows))
+    for start in range(0, n_labels, width):
+        part = slice(start, start + width)
+        wide = logits[rows, part].astype(np.float64)
+        parameters[:, part] = _platt(wide, indicator[rows, part].astype(np.float64), shared)
+    return MultiCalibration(np.exp(parameters[0]), parameters[1])
+
+
+def _fit_shared(logits: Floats, indicator: Bools, rows: NDArray[np.intp]) -> Doubles:
+    """(2,) log scale and bias fitted to all labels at once, as if they were one label."""
+    wide, actual = logits[rows].astype(np.float64).reshape(-1, 1), indicator[rows].reshape(-1, 1)
+    carried = float(actual.sum())
+    others = actual.size - carried
+    smooth = np.where(actual, (carried + 1) / (carried + 2), 1 / (others + 2))
+    found: Doubles = _platt(wide, smooth, np.zeros(2), spread=(3.0, 10.0))[:, 0]
+    return found
+
+
+def _platt(
+    logits: Doubles, wanted: Doubles, centre: Doubles, spread: tuple[float, float] = (SCALE_SPREAD, BIAS_SPREAD)
+) -> Doubles:
+    """(2, n_labels) log scale and bias of each column, by Fisher scoring with step halving.
+
+    Args:
+        logits: (n, n_labels).
+        wanted: (n, n_labels) targets in [0, 1].
+        centre: (2,) where the Gaussian prior is centred and the search starts.
+        spread: standard deviations of the prior.
+    """
+    precision = 1 / np.square(np.array(spread))[:, None]
+    centres = np.repeat(centre[:, None], logits.shape[1], axis=1)
+
+    def objective(parameters: Doubles) -> Doubles:
+        """(n_labels,) minus the log posterior."""
+        shifted = np.exp(parameters[0]) * logits + parameters[1]
+        loss: Doubles = np.logaddexp(0, shifted).sum(axis=0) - (wanted * shifted).sum(axis=0)
+        loss += (precision * np.square(parameters - centres)).sum(axis=0) / 2
+        return loss
+
+    found = centres
+    for _ in range(MOST_STEPS):
+        scaled = np.exp(found[0]) * logits
+        probability = _sigmoid(scaled + found[1])
+        slope = np.stack([((probability - wanted) * scaled).sum(axis=0), (probability - wanted).sum(axis=0)])
+        step = _fisher_step(scaled, probability, slope + precision * (found - centres), precision)
+        before, found = found, _descend(objective, found, step)
+        if np.abs(found - before).max(initial=0.0) < 1e-6:
+            break
+    return found
+
+
+def _descend(objective: Callable[[Doubles], Doubles], start: Doubles, step: Doubles) -> Doubles:
+    """Return `start - step`, the step of a column halved until it is no worse; a column that never gets there stays."""
+    best, size = objective(start), np.ones(start.shape[1])
+    for _ in range(MOST_HALVINGS):
+        tried = start - size * step
+        tried[0] = np.clip(tried[0], *LOG_SCALE)
+        worse = objective(tried) > best + 1e-12 * np.abs(best)
+        if not worse.any():
+            return tried
+        size = np.where(worse, size / 2, size)
+    return np.where(worse, start, tried)
+
+
+def _fisher_step(scaled: Doubles, probability: Doubles, gradient: Doubles, precision: Doubles) -> Doubles:
+    """(2, n_labels) the solution of each label's 2x2 Fisher system.
+
+    `scaled`, `probability`: (n, n_labels); `gradient`: (2, n_labels); `precision` of the prior: (2, 1).
+    """
+    weight = probability * (1 - probability)
+    aa = (weight * np.square(scaled)).sum(axis=0) + precision[0]
+    ab = (weight * scaled).sum(axis=0)
+    bb = weight.sum(axis=0) + precision[1]
+    step: Doubles = np.stack([bb * gradient[0] - ab * gradient[1], aa * gradient[1] - ab * gradient[0]])
+    step /= aa * bb - np.square(ab)
+    return step

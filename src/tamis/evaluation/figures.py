@@ -1,0 +1,166 @@
+"""What is measured for one target, as frozen records that go to JSON and back.
+
+Figures are rounded to six digits; what cannot be said (no rows, no positives) is null, never NaN. A pair `*_ci` is a
+95 % bootstrap interval. It knows neither arrays nor pages.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from tamis.schema import Kind
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a finite number with six digits, or None."""
+    return round(float(value), 6) if value is not None and isfinite(value) else None
+
+
+def _interval(value: tuple[float | None, float | None] | None) -> tuple[float, float] | None:
+    low, high = (rounded(bound) for bound in value) if value is not None else (None, None)
+    return None if low is None or high is None else (low, high)
+
+
+Figure = Annotated[float | None, BeforeValidator(rounded)]
+IntervalFigure = Annotated[tuple[float, float] | None, BeforeValidator(_interval)]
+
+
+class Record(BaseModel):
+    """A frozen record without surprises."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LabelFigures(Record):
+    """One label: `support` rows carry it, `given` were given it, `hits` both. F1 and its like are 0 without rows."""
+
+    label: str
+    precision: Figure
+    recall: Figure
+    f1: Figure
+    support: int
+    given: int
+    hits: int
+    jaccard: Figure
+    average_precision: Figure = None
+    threshold: Figure = None
+    unseen: bool = False
+
+
+class Confusion(Record):
+    """In so many `rows`, `given` was answered in place of `actual`; for multi-label targets, one wrong, one missing."""
+
+    actual: str
+    given: str
+    rows: int
+
+
+class Mistake(Record):
+    """A wrong answer: `row` counts from 0 in the rows that were evaluated; `scores` are the ones that explain it."""
+
+    row: int
+    actual: tuple[str, ...]
+    given: tuple[str, ...]
+    loss: Figure
+    scores: dict[str, float]
+    abstained: bool = False
+
+
+class ReliabilityBin(Record):
+    """Rows (multi-label: scores) between `low` and `high`, their mean confidence, and the share that was right."""
+
+    low: float
+    high: float
+    rows: int
+    confidence: Figure
+    correct: Figure
+
+
+class ThresholdCurve(Record):
+    """Precision and recall of a label at each of the report's `cuts`; label None is all labels together."""
+
+    label: str | None
+    support: int
+    precision: tuple[Figure, ...]
+    recall: tuple[Figure, ...]
+
+
+class CoveragePoint(Record):
+    """If no answer were given below the confidence `cut`: share of rows answered, and share of those that is right."""
+
+    cut: float
+    coverage: Figure
+    accuracy: Figure = None
+
+
+class Baseline(Record):
+    """The best constant answer: the most frequent label, or for multi-label the most frequent so many labels."""
+
+    answer: tuple[str, ...]
+    accuracy: Figure = None
+    micro_f1: Figure = None
+    macro_f1: Figure
+    weighted_f1: Figure
+
+
+class TargetFigures(Record):
+    """What single-label and multi-label targets have in common.
+
+    `n` rows say something about the target, `unknown` do not. `unseen_rows` carry a label that the model does not have,
+    and count as misses. Coverage is the share of rows that got an answer, selective accuracy the share of those that is
+    right; both are null without an abstain rule.
+    """
+
+    n: int
+    unknown: int
+    unseen_labels: tuple[str, ...]
+    unseen_rows: int
+    macro_f1: Figure = None
+    macro_f1_ci: IntervalFigure = None
+    weighted_f1: Figure = None
+    weighted_f1_ci: IntervalFigure = None
+    ece: Figure = None
+    ece_before: Figure = None
+    log_loss: Figure = None
+    log_loss_ci: IntervalFigure = None
+    brier: Figure = None
+    brier_ci: IntervalFigure = None
+    coverage: Figure = None
+    coverage_ci: IntervalFigure = None
+    selective_accuracy: Figure = None
+    selective_accuracy_ci: IntervalFigure = None
+    unseen_abstained: Figure = None
+    baseline: Baseline
+    per_label: tuple[LabelFigures, ...]
+    reliability: tuple[ReliabilityBin, ...]
+    confusions: tuple[Confusion, ...]
+    mistakes: tuple[Mistake, ...]
+    ranked_rows: int
+
+
+class SingleReport(TargetFigures):
+    """A single-label target. `ece` and `reliability` are about the answers' confidence."""
+
+    kind: Literal[Kind.SINGLE_LABEL] = Kind.SINGLE_LABEL
+    accuracy: Figure = None
+    accuracy_ci: IntervalFigure = None
+    coverage_curve: tuple[CoveragePoint, ...]
+
+
+class MultiReport(TargetFigures):
+    """A multi-label target. `ece` and `reliability` are about every score of every label."""
+
+    kind: Literal[Kind.MULTI_LABEL] = Kind.MULTI_LABEL
+    subset_accuracy: Figure = None
+    subset_accuracy_ci: IntervalFigure = None
+    micro_f1: Figure = None
+    micro_f1_ci: IntervalFigure = None
+    samples_jaccard: Figure = None
+    samples_jaccard_ci: IntervalFigure = None
+    mean_average_precision: Figure = None
+    mean_average_precision_ci: IntervalFigure = None
+    cuts: tuple[float, ...]
+    curves: tuple[ThresholdCurve, ...]

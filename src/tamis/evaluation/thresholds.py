@@ -1,0 +1,147 @@
+"""Decision rules fitted on held-out scores: from which score a label is given, and when to give no answer.
+
+Scores are calibrated probabilities; a label is given where `score >= threshold`. The rules and the constants here were
+chosen by the experiment "Thresholds a label" in docs/log.md.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.evaluation.metrics import Bools, Doubles, Floats, ratio
+
+CUTS: Doubles = 1 / (1 + np.exp(-np.linspace(-5, 4, 91)))  # thresholds to choose from: 0.007 to 0.982, even in log-odds
+OBSERVED = 0.1  # share of what was observed against what the calibrated scores expect
+PRIOR_ROWS = 3.0  # rows that speak for the shared threshold
+SWEEPS = 5
+BLOCK = 1_000_000  # scores held in double precision at a time
+
+
+class Curves(NamedTuple):
+    """Rows at each threshold of `CUTS`, by label: (n_labels, cuts). `actual` and `expected_actual`: (n_labels,).
+
+    `hits` were given the label and carry it, `expected` is the same as the scores expect it, `given` were given it.
+    """
+
+    hits: Doubles
+    expected: Doubles
+    given: Doubles
+    actual: Doubles
+    expected_actual: Doubles
+
+    def f1(self) -> Doubles:
+        """(n_labels, cuts) F1 as observed."""
+        return ratio(2 * self.hits, self.given + self.actual[:, None])
+
+    def shared_f1(self) -> Doubles:
+        """(cuts,) micro-F1 plus macro-F1 of one threshold for all labels."""
+        micro = ratio(2 * self.hits.sum(axis=0), self.given.sum(axis=0) + self.actual.sum())
+        total: Doubles = micro + self.f1().mean(axis=0)
+        return total
+
+
+def fit_thresholds(scores: Floats, indicator: Bools, known: Bools | None = None) -> NDArray[np.float32]:
+    """(n_labels,) thresholds that make macro-F1 plus micro-F1 high on rows not seen yet.
+
+    A label's own best threshold on the held-out rows follows their accidents. So F1 is computed mostly from the rows
+    that calibrated scores *expect* to carry the label (the sum of the scores above a threshold), which hardly varies;
+    macro-F1 / n_labels and micro-F1 are raised together, label by label, until nothing moves; and in log-odds each
+    threshold is drawn towards the best shared one, as if `PRIOR_ROWS` rows spoke for it. A label without rows gets the
+    shared threshold; if no row carries any label, all are 0.5.
+
+    Args:
+        scores: (n, n_labels) calibrated probabilities of held-out rows.
+        indicator: (n, n_labels) whether the row carries the label.
+        known: (n,) rows that say anything about the target; all, if not given.
+    """
+    curves = threshold_curves(scores, indicator, known)
+    if not curves.actual.any():
+        return np.full(scores.shape[1], 0.5, dtype=np.float32)
+    shared = int(curves.shared_f1().argmax())
+    chosen = _raise_together(
+        OBSERVED * curves.hits + (1 - OBSERVED) * curves.expected,
+        curves.given,
+        OBSERVED * curves.actual + (1 - OBSERVED) * curves.expected_actual,
+    )
+    weight = curves.actual / (curves.actual + PRIOR_ROWS)
+    drawn = weight * _log_odds(CUTS[chosen]) + (1 - weight) * _log_odds(CUTS[shared])
+    return (1 / (1 + np.exp(-drawn))).astype(np.float32)
+
+
+def fit_shared_threshold(scores: Floats, indicator: Bools, known: Bools | None = None) -> float:
+    """Return the one threshold with the highest macro-F1 plus micro-F1; arguments as `fit_thresholds`."""
+    curves = threshold_curves(scores, indicator, known)
+    return float(CUTS[curves.shared_f1().argmax()]) if curves.actual.any() else 0.5
+
+
+def threshold_curves(scores: Floats, indicator: Bools, known: Bools | None = None) -> Curves:
+    """Count what each threshold of `CUTS` would give; arguments as `fit_thresholds`."""
+    n_labels = scores.shape[1]
+    size = len(CUTS) + 1
+    sums = np.zeros((3, n_labels * size))
+    rows = np.arange(len(scores)) if known is None else np.flatnonzero(known)
+    step = max(1, BLOCK // max(1, n_labels))
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step]
+        values = scores[block].astype(np.float64)
+        place = (np.searchsorted(CUTS, values, side="right") + np.arange(n_labels) * size).ravel()
+        for total, weights in zip(sums, (indicator[block].ravel(), values.ravel(), None), strict=True):
+            total += np.bincount(place, weights=weights, minlength=len(total))
+    above = sums.reshape(3, n_labels, size)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+    return Curves(above[0, :, 1:], above[1, :, 1:], above[2, :, 1:], above[0, :, 0], above[1, :, 0])
+
+
+def _raise_together(hits: Doubles, given: Doubles, actual: Doubles) -> NDArray[np.intp]:
+    """(n_labels,) the place in `CUTS` for each label, by coordinate ascent on macro-F1 plus micro-F1."""
+    n_labels = len(hits)
+    own = ratio(2 * hits, given + actual[:, None])
+    chosen: NDArray[np.intp] = own.argmax(axis=1)
+    row = np.arange(n_labels)
+    all_hits, all_given, everything = hits[row, chosen].sum(), given[row, chosen].sum(), actual.sum()
+    for _ in range(SWEEPS):
+        before = chosen.copy()
+        for label in range(n_labels):
+            other_hits = all_hits - hits[label, chosen[label]] + hits[label]
+            other_given = all_given - given[label, chosen[label]] + given[label]
+            best = int((own[label] / n_labels + ratio(2 * other_hits, other_given + everything)).argmax())
+            chosen[label], all_hits, all_given = best, other_hits[best], other_given[best]
+        if (chosen == before).all():
+            break
+    return chosen
+
+
+def _log_odds(probability: Doubles | np.float64) -> Doubles:
+    odds: Doubles = np.asarray(np.log(probability / (1 - probability)))
+    return odds
+
+
+def decide(scores: Floats, thresholds: Floats) -> Bools:
+    """(n, n_labels) which labels are given. `scores`: (n, n_labels); `thresholds`: (n_labels,)."""
+    given: Bools = scores >= thresholds
+    return given
+
+
+def fit_abstain(confidence: Floats, *, coverage: float = 0.97) -> float:
+    """Return the confidence below which no answer is given.
+
+    The highest cut that leaves at least `coverage` of the held-out answers standing: it turns away as much of what is
+    unlike the training data as that price allows. Ties are kept, so a cut never costs more than agreed; with fewer
+    than `1 / (1 - coverage)` rows it costs none. 0 (always answer) without rows.
+
+    Args:
+        confidence: (n,) calibrated confidence of held-out rows that the model has a label for.
+        coverage: share of them that must still be answered.
+    """
+    if not len(confidence):
+        return 0.0
+    lost = int(len(confidence) * (1 - coverage) + 1e-9)
+    return float(np.partition(confidence, lost)[lost]) if lost < len(confidence) else float(confidence.max())
+
+
+def abstains(confidence: Floats, cut: float) -> Bools:
+    """(n,) whether no answer is given. `confidence`: (n,), compared in single precision, as it is stored."""
+    below: Bools = confidence.astype(np.float32) < np.float32(cut)
+    return below
