@@ -1,0 +1,247 @@
+"""Which column holds the text and which the labels: by option, by name, or by what stands in them.
+
+Works on names and a sample of rows. It does not know which format they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tamis.data.formats.options import ReadOptions
+from tamis.data.formats.values import Value
+from tamis.errors import InvalidSetting, MissingColumn
+
+TEXT_NAMES = (
+    "text", "messages", "query", "sentence", "utterance", "message", "input", "inputs", "question", "content",
+    "comment", "comment_text", "review", "review_text", "review_body", "tweet", "post", "document", "body",
+    "description", "title", "headline", "prompt", "text_content", "raw_text", "sample",
+)  # fmt: skip
+LABEL_NAMES = (
+    "label", "labels", "intent", "intents", "category", "categories", "class", "classes", "target", "targets", "topic",
+    "topics", "sentiment", "tag", "tags", "genre", "genres", "label_text", "label_name", "coarse_label", "emotion",
+    "language", "rating", "score", "type", "output", "gold", "y",
+)  # fmt: skip
+FLAGS_TARGET = "labels"
+"""The target that 0/1 columns make together."""
+
+_FLAGS = frozenset({"0", "1", "0.0", "1.0", "", 0, 1})
+_SEPARATORS = "|;,"
+_FEW_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LabelColumn:
+    """A column that holds a target's labels; `classes` names the numbers that stand in it, if it has such."""
+
+    place: int
+    column: str
+    target: str
+    listed: bool = False
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What is read of a table: the text's place, a target a label column, or `flags` (place, label) of one target."""
+
+    names: tuple[str, ...]
+    text: int
+    labels: tuple[LabelColumn, ...] = ()
+    flags: tuple[tuple[int, str], ...] = ()
+    guessed: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """Column → target."""
+        flags = {name: FLAGS_TARGET for _, name in self.flags}
+        return flags or {column.column: column.target for column in self.labels}
+
+    def style(self, options: ReadOptions) -> str:
+        """How the labels are written: plain, list, separated or flags."""
+        if self.flags:
+            return "flags"
+        if options.label_separator:
+            return "separated"
+        return "list" if any(column.listed for column in self.labels) else "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The beginning of a table, to tell its columns by: names, rows as lists of cells, and class names by column."""
+
+    file: str
+    names: tuple[str, ...]
+    rows: Sequence[Sequence[Value]]
+    named: bool = True
+    classes: Mapping[str, tuple[str, ...]] | None = None
+
+    def column(self, place: int) -> list[Value]:
+        """The cells of one column that are not empty."""
+        return [row[place] for row in self.rows if place < len(row) and row[place] not in (None, "")]
+
+
+def assign(table: Table, options: ReadOptions) -> Columns:
+    """Decide what each column is.
+
+    Raises:
+        MissingColumn: a column that was named is not there, or no column looks like text or labels.
+        InvalidSetting: the text column is a label column too.
+    """
+    chosen = [place_of(table, name, "--label-column") for name in options.label_columns]
+    text, guessed_text = _text_place(table, options, chosen)
+    if text in chosen:
+        raise InvalidSetting(f"Column {table.names[text]!r} cannot be both text and label.", setting="text_column")
+    if not options.labelled:
+        return Columns(table.names, text, guessed=guessed_text)
+    flags = _flags(table, options, chosen, text)
+    if flags:
+        return Columns(table.names, text, flags=tuple((place, table.names[place]) for place in flags))
+    places, guessed_label = (chosen, False) if chosen else _label_place(table, text)
+    labels = tuple(_label_column(table, place, len(places), options) for place in places)
+    warnings = tuple(warning for column in labels for warning in _separator_hint(table, column, options))
+    return Columns(table.names, text, labels, (), guessed_text or guessed_label, warnings)
+
+
+def place_of(table: Table, given: str | int, option: str) -> int:
+    """Return the position of a column given by name or position.
+
+    Raises:
+        MissingColumn: there is none such.
+    """
+    if given in table.names:
+        return table.names.index(str(given))
+    try:
+        place = int(given)
+        table.names[place]
+    except (ValueError, IndexError):
+        there = ", ".join(repr(name) for name in table.names[:20])
+        raise MissingColumn(
+            f"{table.file} has no column {given!r} ({option}). Its {len(table.names)} columns are {there}; name one, "
+            "or give its position from 0.",
+            file=table.file,
+            column=given,
+        ) from None
+    return place % len(table.names)
+
+
+def known_names(names: Sequence[str]) -> int:
+    """Return how many of these names are ones that columns of texts or labels usually have."""
+    return sum(_plain(name) in TEXT_NAMES or _plain(name) in LABEL_NAMES for name in names)
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _by_name(table: Table, wanted: Sequence[str], taken: Sequence[int]) -> int | None:
+    plain = [_plain(name) for name in table.names]
+    for name in wanted if table.named else ():
+        if name in plain and plain.index(name) not in taken:
+            return plain.index(name)
+    return None
+
+
+def _text_place(table: Table, options: ReadOptions, taken: Sequence[int]) -> tuple[int, bool]:
+    if options.text_column is not None:
+        return place_of(table, options.text_column, "--text-column"), False
+    named = _by_name(table, TEXT_NAMES, taken)
+    if named is not None:
+        return named, False
+    lengths = {place: _mean_length(table.column(place)) for place in range(len(table.names)) if place not in taken}
+    if not lengths or max(lengths.values()) == 0:
+        raise _no_column(table, "the text", "--text-column")
+    return max(lengths, key=lambda place: lengths[place]), True
+
+
+def _mean_length(cells: Sequence[Value]) -> float:
+    texts = [cell for cell in cells if isinstance(cell, str) and not _number(cell)]
+    return fmean(map(len, texts)) if texts and len(texts) * 2 >= len(cells) else 0.0
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _label_place(table: Table, text: int) -> tuple[list[int], bool]:
+    named = _by_name(table, LABEL_NAMES, [text])
+    if named is not None:
+        return [named], False
+    others = [place for place in range(len(table.names)) if place != text]
+    variety = {place: _variety(table.column(place)) for place in others}
+    if len(others) == 1 and variety[others[0]] <= 0.9:
+        return others, not table.named
+    likely = [place for place in others if variety[place] <= 0.5]
+    if not likely:
+        raise _no_column(table, "the labels", "--label-column")
+    return [min(likely, key=lambda place: (variety[place], -place))], True
+
+
+def _variety(cells: Sequence[Value]) -> float:
+    """Different values a row: small for labels, above 1 for what cannot be labels."""
+    different = {str(cell) for cell in cells}
+    if not different or fmean(map(len, different)) > 60:
+        return 2.0
+    one_value = len(different) == 1  # a constant, or a file sorted by label
+    return 0.5 if one_value or len(cells) < _FEW_ROWS else len(different) / len(cells)
+
+
+def _flags(table: Table, options: ReadOptions, chosen: list[int], text: int) -> list[int]:
+    """The 0/1 columns of one multi-label target, if there are such."""
+    if options.binary_columns is False:
+        return []
+    named = None if options.binary_columns else _by_name(table, LABEL_NAMES, [text])
+    if not chosen and named is not None:
+        return []
+    asked = chosen or [place for place in range(len(table.names)) if place != text]
+    if options.binary_columns and chosen:
+        return chosen
+    places = [place for place in asked if _is_flag(table.column(place))]
+    if chosen and places != chosen:
+        return []
+    if options.binary_columns and not places:
+        raise _no_column(table, "0/1 labels", "--label-column")
+    return places if len(places) > 1 or options.binary_columns else []
+
+
+def _is_flag(cells: Sequence[Value]) -> bool:
+    return bool(cells) and all(type(cell) is not dict and type(cell) is not list and cell in _FLAGS for cell in cells)
+
+
+def _label_column(table: Table, place: int, of: int, options: ReadOptions) -> LabelColumn:
+    name = table.names[place]
+    target = name if table.named else ("label" if of == 1 else f"label_{place}")
+    cells = table.column(place)
+    listed = bool(cells) and all(
+        isinstance(cell, str) and cell.strip().startswith("[") and cell.strip().endswith("]") for cell in cells
+    )
+    return LabelColumn(place, name, target, listed, {**(table.classes or {}), **options.class_names}.get(name, ()))
+
+
+def _separator_hint(table: Table, column: LabelColumn, options: ReadOptions) -> list[str]:
+    """Say so if cells look like several labels and no separator was named."""
+    cells = [cell for cell in table.column(column.place) if isinstance(cell, str)]
+    if options.label_separator or column.listed or not cells:
+        return []
+    for separator in _SEPARATORS:
+        pieces = {piece.strip() for cell in cells for piece in cell.split(separator)}
+        if sum(separator in cell for cell in cells) * 5 >= len(cells) and len(pieces) < len(set(cells)):
+            return [
+                f"cells of column {column.column!r} look like several labels joined by {separator!r}, and are read as "
+                f"one label each: give --label-separator {separator!r} to split them"
+            ]
+    return []
+
+
+def _no_column(table: Table, what: str, option: str) -> MissingColumn:
+    there = ", ".join(repr(name) for name in table.names[:20]) or "none"
+    return MissingColumn(
+        f"{table.file}: no column looks like {what} (columns: {there}). Name it with {option} NAME_OR_POSITION.",
+        file=table.file,
+    )

@@ -1,0 +1,138 @@
+"""JSON Lines, and whole JSON documents of such rows: an array, or objects one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Protocol, TextIO
+
+from tamis.data.formats.columns import Columns, Table, assign
+from tamis.data.formats.documents import document_rows
+from tamis.data.formats.json_rows import Row, parse_row
+from tamis.data.formats.objects import INPUT_KEYS, LABEL_KEYS, ObjectRows
+from tamis.data.formats.opening import CutLine, DataFile, decoded, numbered_lines
+from tamis.data.formats.options import Detected, ReadOptions
+from tamis.data.formats.table_rows import TableRows
+from tamis.data.rows import BadRow, Notes, Rejected
+from tamis.errors import MissingColumn
+from tamis.schema import Example
+
+SAMPLE_ROWS = 200
+_SAMPLE_CHARACTERS = 2**20
+
+Pieces = Callable[[TextIO, int], Iterator[tuple[int, str]]]
+"""Divides a text into its rows, each with the line it starts on."""
+
+
+class _Rows(Protocol):
+    def example(self, row: Row, line: int) -> Example: ...
+
+
+class _KeyRows:
+    """Objects with other keys, read like the columns of a table."""
+
+    def __init__(self, columns: Columns, options: ReadOptions, notes: Notes) -> None:
+        self._columns = columns
+        self._table = TableRows(columns, options, notes)
+        self._notes = notes
+        self._read = {columns.names[columns.text], *columns.roles}
+
+    def example(self, row: Row, line: int) -> Example:
+        for key in row:
+            if key not in self._read:
+                self._notes.add("extra_key", line, key)
+        if self._columns.roles and not any(name in row for name in self._columns.roles):
+            raise BadRow("no_labels", f"The row has no {' or '.join(map(repr, self._columns.roles))}")
+        return self._table.example([row.get(name) for name in self._columns.names], line)
+
+
+class JsonSource:
+    """A file of JSON rows."""
+
+    def __init__(self, file: DataFile, options: ReadOptions, *, document: bool = False) -> None:
+        """Find out which keys hold text and labels.
+
+        Raises:
+            MissingColumn: a key that was named is in none of the first rows.
+        """
+        self.name = file.name
+        self.notes = Notes()
+        self._file, self._options = file, options
+        self._pieces: Pieces = partial(document_rows, name=file.name) if document else numbered_lines
+        self._document = document
+        sample = list(self._sample())
+        self._columns = None if _says_itself(sample, options, file.name) else _columns(sample, options, file.name)
+
+    @property
+    def detected(self) -> Detected:
+        """What was found out."""
+        columns, file = self._columns, self._file
+        return Detected(
+            format="json" if self._document else "jsonl",
+            compression=file.compression,
+            encoding=file.encoding,
+            text=columns.names[columns.text] if columns else "text or messages",
+            labels=columns.roles if columns else {"*": "*"},
+            style=columns.style(self._options) if columns else "plain",
+            guessed=columns.guessed if columns else False,
+            warnings=columns.warnings if columns else (),
+        )
+
+    def __iter__(self) -> Iterator[Example | Rejected]:
+        """Yield the rows."""
+        self.notes = Notes()
+        example = self._rows(self.notes).example
+        limit, nesting = self._options.max_line_bytes, self._options.max_nesting
+        with self._file.open() as text:
+            for line, raw in self._pieces(text, limit):
+                try:
+                    if type(raw) is CutLine:
+                        raise BadRow("line_too_long", f"The row is longer than {limit:,} bytes")
+                    if not raw.isspace():
+                        yield example(parse_row(raw, nesting), line)
+                except BadRow as bad:
+                    yield decoded(bad, raw).at(self.name, line, raw)
+
+    def _rows(self, notes: Notes) -> _Rows:
+        if self._columns:
+            return _KeyRows(self._columns, self._options, notes)
+        return ObjectRows(self._options, notes)
+
+    def _sample(self) -> Iterator[Row]:
+        """The first rows that are objects."""
+        size = 0
+        with self._file.open() as text:
+            for _, raw in islice(self._pieces(text, self._options.max_line_bytes), SAMPLE_ROWS):
+                size += len(raw)
+                if type(raw) is not CutLine and not raw.isspace():
+                    try:
+                        yield parse_row(raw, self._options.max_nesting)
+                    except BadRow:
+                        continue
+                if size > _SAMPLE_CHARACTERS:
+                    return
+
+
+def _says_itself(sample: list[Row], options: ReadOptions, name: str) -> bool:
+    """Whether the rows have the keys of the hosted products, or nothing better can be told."""
+    if options.text_column not in (None, *INPUT_KEYS):
+        return False
+    keys = {key for row in sample for key in row}
+    if sample and not keys & set(INPUT_KEYS):
+        return False
+    if not options.labelled or not sample:
+        return True
+    targets = {target for row in sample if isinstance(labels := row.get("labels"), dict) for target in labels}
+    if not options.label_columns:
+        return bool(keys & set(LABEL_KEYS)) or len(keys - set(INPUT_KEYS)) == 0
+    chosen = set(options.label_columns)
+    if chosen & targets and chosen - targets:
+        missing = ", ".join(sorted(chosen - targets))
+        raise MissingColumn(f"{name}: no row has the target {missing}; there are {', '.join(sorted(targets))}.")
+    return chosen <= targets
+
+
+def _columns(sample: list[Row], options: ReadOptions, name: str) -> Columns:
+    names = tuple(dict.fromkeys(key for row in sample for key in row))
+    return assign(Table(name, names, [[row.get(key) for key in names] for row in sample]), options)

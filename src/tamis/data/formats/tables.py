@@ -1,0 +1,139 @@
+"""CSV and its kin: comma, tab, semicolon or pipe; with or without a header row; plain or gzip."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from tamis.data.formats.columns import Columns, Table, assign
+from tamis.data.formats.delimited import SAMPLE_ROWS, Cells, Dialect, Record, looks_like_header, records, sniff
+from tamis.data.formats.opening import DataFile, decoded, numbered_lines
+from tamis.data.formats.options import Detected, ReadOptions
+from tamis.data.formats.table_rows import TableRows
+from tamis.data.rows import BadRow, Notes, Rejected
+from tamis.errors import NoRows, UnknownFormat
+from tamis.schema import Example
+
+_SAMPLE_CHARACTERS = 2**20
+_SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # how Excel says the delimiter on a line of its own
+
+
+class TableSource:
+    """A delimited file."""
+
+    def __init__(self, file: DataFile, options: ReadOptions) -> None:
+        """Find out delimiter, header and columns.
+
+        Raises:
+            UnknownFormat: no delimiter divides it into columns.
+            MissingColumn: text or labels are not to be found.
+            NoRows: it has no rows.
+        """
+        self.name = file.name
+        self.notes = Notes()
+        self._file, self._options = file, options
+        sample = self._sample()
+        self._skipped, options = _without_separator_line(sample, options)
+        self._dialect = self._sniff(sample[self._skipped :], options)
+        rows = [record.cells for record in records(sample[self._skipped :], self._dialect, options.max_line_bytes)]
+        cells = [row for row in rows if isinstance(row, list)][:SAMPLE_ROWS]
+        if not cells:
+            raise NoRows(f"{file.name} has no readable row: nothing can be learnt from it.", file=file.name)
+        self._header = looks_like_header(cells) if options.header is None else options.header
+        self._columns = self._assign(cells)
+        self._width = len(self._columns.names)
+
+    @property
+    def detected(self) -> Detected:
+        """What was found out."""
+        columns = self._columns
+        return Detected(
+            format="csv",
+            compression=self._file.compression,
+            encoding=self._file.encoding,
+            delimiter=self._dialect.delimiter,
+            quoted=self._dialect.quoted,
+            header=self._header,
+            text=columns.names[columns.text],
+            labels=columns.roles,
+            style=columns.style(self._options),
+            guessed=columns.guessed,
+            warnings=columns.warnings,
+        )
+
+    def __iter__(self) -> Iterator[Example | Rejected]:
+        """Yield the rows."""
+        self.notes = Notes()
+        rows = TableRows(self._columns, self._options, self.notes)
+        limit = self._options.max_line_bytes
+        with self._file.open() as text:
+            lines = islice(numbered_lines(text, limit), self._skipped, None)
+            table = records(lines, self._dialect, limit)
+            for record in islice(table, 1, None) if self._header else table:
+                try:
+                    cells = self._cells(record)
+                    if cells is not None:
+                        yield rows.example(cells, record.line)
+                except BadRow as bad:
+                    yield decoded(bad, record.raw).at(self.name, record.line, record.raw)
+
+    def _cells(self, record: Record) -> Cells | None:
+        """The cells; None for a row of empty cells."""
+        cells = record.cells
+        if isinstance(cells, BadRow):
+            raise cells
+        if not any(cells):
+            self.notes.add("blank_row", record.line)
+            return None
+        if len(cells) != self._width:
+            raise BadRow("wrong_cell_count", f"The row has {len(cells)} cells, the table {self._width} columns")
+        return cells
+
+    def _sample(self) -> list[tuple[int, str]]:
+        """The first lines; the last of them whole, or left out."""
+        lines, size = [], 0
+        with self._file.open() as text:
+            for number, line in numbered_lines(text, self._options.max_line_bytes):
+                lines.append((number, line))
+                size += len(line)
+                if size > _SAMPLE_CHARACTERS or len(lines) > SAMPLE_ROWS * 4:
+                    return lines
+        return lines
+
+    def _sniff(self, lines: list[tuple[int, str]], options: ReadOptions) -> Dialect:
+        try:
+            return sniff(lines, options.delimiter, self._file.suffix, options.max_line_bytes)
+        except UnknownFormat as error:
+            if not options.labelled:
+                return Dialect(",")
+            message = f"{self.name}: {error}. Give JSONL or CSV, or name the delimiter (--delimiter)."
+            raise UnknownFormat(message, file=self.name) from None
+
+    def _assign(self, cells: list[Cells]) -> Columns:
+        width = len(cells[0]) if self._header else _usual_width(cells)
+        names = _names(cells[0]) if self._header else tuple(f"column {place}" for place in range(width))
+        below = cells[1:] if self._header else cells
+        return assign(Table(self.name, names, [row for row in below if len(row) == width], self._header), self._options)
+
+
+def _without_separator_line(lines: list[tuple[int, str]], options: ReadOptions) -> tuple[int, ReadOptions]:
+    found = _SEPARATOR_LINE.fullmatch(lines[0][1]) if lines else None
+    if not found:
+        return 0, options
+    return 1, options if options.delimiter else replace(options, delimiter=found[1])
+
+
+def _names(header: Cells) -> tuple[str, ...]:
+    """The names of the columns; those without one, and those with one that was had before, by their position."""
+    names: list[str] = []
+    for place, cell in enumerate(header):
+        name = cell.strip()
+        names.append(name if name and name not in names else f"{name or 'column'} {place}")
+    return tuple(names)
+
+
+def _usual_width(rows: list[Cells]) -> int:
+    widths = [len(row) for row in rows]
+    return max(set(widths), key=widths.count)
