@@ -131,6 +131,10 @@ class DatasetBuilder:
         self._keys.append(input_key(example.input))
         self._lines.append(example.line)
 
+    def rename(self, name: str, new: str) -> None:
+        """Call a target by another name."""
+        self._columns = {new if known == name else known: column for known, column in self._columns.items()}
+
     def kinds(self) -> dict[str, Kind]:
         """The kind of each target seen: any list makes it multi-label."""
         return {name: Kind.MULTI_LABEL if column.lists else Kind.SINGLE_LABEL for name, column in self._columns.items()}

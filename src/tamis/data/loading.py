@@ -278,7 +278,7 @@ def _sources(given: Given, options: ReadOptions) -> Iterator[Source | Iterable[E
         for path in chain([first], cast("Iterator[str | Path]", iterator)):
             yield open_source(path, options)
     elif first is not None:
-        yield chain([cast("Example", first)], cast("Iterator[Example]", iterator))
+        yield chain([first], cast("Iterator[Example]", iterator))
 
 
 def _with_own_splits(
