@@ -270,8 +270,8 @@ p{margin:.5rem 0;max-width:46rem}
 .intro,figcaption,caption{color:var(--soft);font-size:.925rem}
 caption{text-align:left;padding:.35rem .6rem}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:1px;margin:1rem 0;
-background:var(--line);border:1px solid var(--line);border-radius:8px;overflow:hidden}
-.facts div{background:var(--paper);padding:.7rem .9rem}
+border:1px solid var(--line);border-radius:8px;overflow:hidden}
+.facts div{background:var(--paper);box-shadow:0 0 0 1px var(--line);padding:.7rem .9rem}
 .facts dt{color:var(--soft);font-size:.8rem}
 .facts dd{margin:.1rem 0 0;font-size:1.2rem;font-variant-numeric:tabular-nums}
 .note{border-left:3px solid var(--info);background:var(--raised);padding:.55rem .9rem;border-radius:0 6px 6px 0;
@@ -296,6 +296,9 @@ th[aria-sort=descending] button::after{content:"\\2193"}
 figure{margin:1rem 0}
 .plot{width:100%;min-height:12rem}
 details{margin:.75rem 0;border:1px solid var(--line);border-radius:8px;padding:.5rem .9rem}
+.note+details{margin-top:-.5rem;border:0;border-left:3px solid var(--line);border-radius:0 0 6px 0;
+background:var(--raised);font-size:.925rem}
+.note+details .frame{background:var(--paper)}
 summary{cursor:pointer;font-weight:600}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 @media (max-width:40rem){body{font-size:15px}header{padding-top:1.25rem}header,main{padding-inline:.9rem}

@@ -18,6 +18,11 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def _program() -> None:
+    """Give the program commands even while it has only one."""
+
+
 def main() -> None:
     """Run the program: 0 done, 1 bad input or result (said why), 2 wrong usage, 130 interrupted."""
     try:

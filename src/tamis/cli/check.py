@@ -1,0 +1,155 @@
+"""`tamis check`: the data gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tamis.cli.app import app
+from tamis.cli.console import err, out, print_json
+from tamis.cli.reading import (
+    BinaryColumns,
+    DatasetConfig,
+    DatasetSplit,
+    Delimiter,
+    EmptyMeansNone,
+    Encoding,
+    Header,
+    LabelColumns,
+    LabelSeparator,
+    MaxBadShare,
+    TextColumn,
+    read_options,
+)
+from tamis.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from tamis.data.checks.survey import BaseFacts
+    from tamis.data.rows import Rejected
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Training data: files, folders, or hub datasets.")]
+Validation = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Validation data; repeatable.")]
+Test = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Test data; repeatable.")]
+Base = Annotated[str, typer.Option(metavar="NAME", help="Base model whose tokens are counted.")]
+RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
+ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+def check(
+    files: Files,
+    validation: Validation = None,
+    test: Test = None,
+    base: Base = "static-en",
+    max_bad_share: MaxBadShare = 0.0,
+    rejects: RejectsFile = None,
+    report: ReportFile = None,
+    as_json: AsJson = False,
+    text_column: TextColumn = None,
+    label_column: LabelColumns = None,
+    label_separator: LabelSeparator = None,
+    binary_columns: BinaryColumns = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    empty_means_none: EmptyMeansNone = False,
+    split: DatasetSplit = None,
+    config: DatasetConfig = None,
+) -> None:
+    """Look at labelled data before it is trained on: what it holds, what is wrong with it, what to do.
+
+    Exits with 1 where something must be fixed first.
+    """
+    from tamis.cli.check_view import show
+    from tamis.data.checks.survey import CheckOptions, Listeners
+    from tamis.data.checks.survey import check as survey
+
+    read = read_options(
+        text_column=text_column,
+        label_columns=label_column,
+        label_separator=label_separator,
+        binary_columns=binary_columns,
+        delimiter=delimiter,
+        encoding=encoding,
+        header=header,
+        empty_means_none=empty_means_none,
+        split=split,
+        config=config,
+    )
+    sources = {"train": files, "validation": validation or [], "test": test or []}
+    with ExitStack() as stack:
+        rejected = stack.enter_context(_rejects_to(rejects)) if rejects else None
+        progress = stack.enter_context(_progress())
+        found = survey(
+            {name: given for name, given in sources.items() if given},
+            CheckOptions(read, max_bad_share),
+            base=base_facts(base),
+            listeners=Listeners(rejected, progress),
+        )
+    if report:
+        from tamis.data.check_page import check_page
+
+        check_page(found).write(report)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        show(found, out)
+        _say_where(rejects, report)
+    if not found.ready:
+        raise typer.Exit(1)
+
+
+def base_facts(name: str) -> BaseFacts:
+    """Return what a data check needs to know of a base model.
+
+    Raises:
+        UnknownBaseModel: there is none of that name.
+    """
+    from tokenizers import Tokenizer
+
+    from tamis.data.checks.survey import BaseFacts
+    from tamis.ml.base_models import load_base
+
+    loaded = load_base(name)
+    tokenizer = Tokenizer.from_buffer(loaded.tokenizer_json)
+
+    def count_tokens(texts: list[str]) -> list[int]:
+        return [len(encoding) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    return BaseFacts(loaded.card.id, count_tokens, window=None, languages=loaded.card.languages)
+
+
+@contextmanager
+def _rejects_to(path: Path) -> Iterator[Callable[[Rejected], None]]:
+    """Write each rejected row to a file as a line of JSON."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        message = f"Rejected rows cannot be written to {path}: {error.strerror}. Name another place."
+        raise InvalidSetting(message, setting="rejects") from error
+    with stream:
+        yield lambda row: print(json.dumps(row.to_json(), ensure_ascii=False), file=stream)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None] | None]:
+    """Count the rows on stderr while they are read, where a person is looking."""
+    if not err.is_terminal:
+        yield None
+        return
+    with err.status("Reading …") as status:
+        yield lambda rows: status.update(f"Reading … {rows:,} rows")
+
+
+def _say_where(rejects: Path | None, report: Path | None) -> None:
+    for what, path in (("Rejected rows", rejects), ("Report", report)):
+        if path:
+            out.print(f"[dim]{what} written to[/]", end=" ")
+            out.print(str(path), markup=False, soft_wrap=True)

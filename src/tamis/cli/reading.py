@@ -1,0 +1,105 @@
+"""How labelled files are read: the options that check, split, train and evaluate share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tamis.data.formats.options import ReadOptions
+
+_PANEL = "Reading the files (all of it is detected where it is not given)"
+
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="Column or key of the text: its name, or its position from 0.", rich_help_panel=_PANEL
+    ),
+]
+LabelColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label-column",
+        metavar="COLUMN",
+        help="Column or key of a target's label; repeatable.",
+        rich_help_panel=_PANEL,
+    ),
+]
+LabelSeparator = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="What stands between the labels of one cell, like '|'.", rich_help_panel=_PANEL),
+]
+BinaryColumns = Annotated[
+    bool | None,
+    typer.Option(
+        "--binary-columns/--no-binary-columns",
+        help="Whether the label columns are 0/1 flags of one multi-label target.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTER", help="Between cells: a character, or comma, tab, semicolon, pipe.", rich_help_panel=_PANEL
+    ),
+]
+Encoding = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Like utf-8, cp1252, utf-16.", rich_help_panel=_PANEL)
+]
+Header = Annotated[
+    bool | None,
+    typer.Option("--header/--no-header", help="Whether the first row names the columns.", rich_help_panel=_PANEL),
+]
+EmptyMeansNone = Annotated[
+    bool,
+    typer.Option(
+        "--empty-means-none", help="An empty cell says “none of the labels”, not “unknown”.", rich_help_panel=_PANEL
+    ),
+]
+DatasetSplit = Annotated[
+    str | None,
+    typer.Option("--split", metavar="NAME", help="Split of a dataset folder or hub dataset.", rich_help_panel=_PANEL),
+]
+DatasetConfig = Annotated[
+    str | None,
+    typer.Option("--config", metavar="NAME", help="Configuration of a hub dataset.", rich_help_panel=_PANEL),
+]
+MaxBadShare = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Share of unusable rows that is allowed; they are left out."),
+]
+
+
+def read_options(
+    *,
+    text_column: str | None = None,
+    label_columns: list[str] | None = None,
+    label_separator: str | None = None,
+    binary_columns: bool | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    header: bool | None = None,
+    empty_means_none: bool = False,
+    split: str | None = None,
+    config: str | None = None,
+) -> ReadOptions:
+    """Return what the options above say.
+
+    Raises:
+        InvalidSetting: one of them is outside what is allowed.
+    """
+    from tamis.data.formats.options import ReadOptions
+
+    return ReadOptions(
+        text_column=text_column,
+        label_columns=tuple(label_columns or ()),
+        label_separator=label_separator,
+        binary_columns=binary_columns,
+        delimiter=delimiter,
+        encoding=encoding,
+        header=header,
+        empty_means_none=empty_means_none,
+        split=split,
+        config=config,
+    )
