@@ -211,7 +211,8 @@ def _flags(table: Table, options: ReadOptions, chosen: list[int], text: int) -> 
 
 
 def _is_flag(cells: Sequence[Value]) -> bool:
-    return bool(cells) and all(type(cell) is not dict and type(cell) is not list and cell in _FLAGS for cell in cells)
+    flags = sum(type(cell) is not dict and type(cell) is not list and cell in _FLAGS for cell in cells)
+    return bool(cells) and flags >= 0.95 * len(cells)
 
 
 def _label_column(table: Table, place: int, of: int, options: ReadOptions) -> LabelColumn:

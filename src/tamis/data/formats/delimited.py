@@ -138,15 +138,18 @@ def sniff(lines: list[tuple[int, str]], delimiter: str | None, suffix: str, limi
 def _score(lines: list[tuple[int, str]], dialect: Dialect, limit: int) -> tuple[int, float, int]:
     """How well a dialect fits: known column names, share of rows of the usual width (in twentieths), clean quotes."""
     rows = [record.cells for record in records(lines, dialect, limit)]
-    widths = Counter(len(cells) for cells in rows if isinstance(cells, list))
-    if not widths or (width := widths.most_common(1)[0][0]) < 2:
+    widths = Counter(len(cells) for cells in rows if isinstance(cells, list) and len(cells) > 1)
+    if not widths:
         return (0, 0, 0)
-    header = rows[0] if isinstance(rows[0], list) else []
+    width = widths.most_common(1)[0][0]
+    known = known_names(rows[0]) if isinstance(rows[0], list) and len(rows[0]) == width else 0
     alike = round(20 * widths[width] / len(rows))
+    if alike < 10 and not known:  # commas in prose
+        return (0, 0, 0)
     left = sum(
         cell.startswith('"') and cell.endswith('"') for cells in rows if isinstance(cells, list) for cell in cells
     )
-    return (min(2, known_names(header)) if len(header) == width else 0, alike, -left)
+    return (min(2, known), alike, -left)
 
 
 def looks_like_header(rows: list[Cells]) -> bool:

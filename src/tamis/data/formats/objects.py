@@ -60,7 +60,9 @@ class ObjectRows:
         text, messages = row.get("text"), row.get("messages")
         if text is not None and messages is not None:
             raise BadRow("two_inputs", "The row has both text and messages")
-        return read_input(messages if text is None else text, line, self._notes)
+        if messages is not None:
+            return read_chat(messages, line, self._notes)
+        return read_input(text, line, self._notes)
 
     def _other_labels(self, row: Row, found: dict[str, tuple[str, ...]], line: int) -> list[str]:
         """The forms beside `labels` as an object: a list or string of labels, and targets that were chosen."""

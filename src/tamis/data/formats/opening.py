@@ -183,7 +183,7 @@ def _encoding(first: bytes, stream: BinaryIO, name: str) -> str:
     wide = _wide(first)
     if wide:
         return wide
-    if len(_CONTROL.findall(first)) > len(first) / 20:
+    if len(_CONTROL.findall(first)) > max(16, len(first) / 20):
         raise UnknownFormat(
             f"{name} is not text: give JSONL, CSV, Parquet or a dataset folder, or name its encoding.", file=name
         )

@@ -152,7 +152,9 @@ class Detected:
         parts = [f"text from {self.text}{guess}"] if self.text else []
         if self.style == "flags":
             parts.append(f"labels from 0/1 columns {', '.join(self.labels)}")
-        elif "*" not in self.labels:
+        elif "*" in self.labels:
+            parts.append("targets as each row names them")
+        else:
             parts += [f"target {target} from {column}" for column, target in self.labels.items()]
         return parts
 

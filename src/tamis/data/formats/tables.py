@@ -41,7 +41,7 @@ class TableSource:
         cells = [row for row in rows if isinstance(row, list)][:SAMPLE_ROWS]
         if not cells:
             raise NoRows(f"{file.name} has no readable row: nothing can be learnt from it.", file=file.name)
-        self._header = looks_like_header(cells) if options.header is None else options.header
+        self._header = _header(cells, options)
         self._columns = self._assign(cells)
         self._width = len(self._columns.names)
 
@@ -106,7 +106,7 @@ class TableSource:
         try:
             return sniff(lines, options.delimiter, self._file.suffix, options.max_line_bytes)
         except UnknownFormat as error:
-            if not options.labelled:
+            if not options.labelled or all(line.isspace() for _, line in lines):
                 return Dialect(",")
             message = f"{self.name}: {error}. Give JSONL or CSV, or name the delimiter (--delimiter)."
             raise UnknownFormat(message, file=self.name) from None
@@ -116,6 +116,14 @@ class TableSource:
         names = _names(cells[0]) if self._header else tuple(f"column {place}" for place in range(width))
         below = cells[1:] if self._header else cells
         return assign(Table(self.name, names, [row for row in below if len(row) == width], self._header), self._options)
+
+
+def _header(cells: list[Cells], options: ReadOptions) -> bool:
+    """Whether the first row is a header: as the user says, also by naming columns, or as it looks."""
+    if options.header is not None:
+        return options.header
+    named = [str(name) for name in (options.text_column, *options.label_columns) if name is not None]
+    return any(not name.lstrip("-").isdecimal() for name in named) or looks_like_header(cells)
 
 
 def _without_separator_line(lines: list[tuple[int, str]], options: ReadOptions) -> tuple[int, ReadOptions]:
