@@ -4,28 +4,33 @@ Stratified for single-label and multi-label targets, and for several targets at 
 stratification of Sechidis, Tsoumakas and Vlahavas (2011, "On the stratification of multi-label data"): rows with
 the rarest labels are dealt first, each to the split that lacks it most. Two changes make it fit here. A split's lack is
 counted against what has been dealt so far, not against the final quota, so that rows with the same set of labels spread
-evenly and the remainders of many small labels add up to the sizes asked for. And what is dealt is an input, with all of
-its rows, in the order of a hash of its content: neither the order of the rows nor a repeated text can leak.
+evenly and the remainders of many small labels add up to the sizes asked for. And what is dealt is a text, with all rows
+that repeat it (but for case and spaces), in the order of a hash of its content: the order of the rows plays no part,
+and no text can leak from one split to another.
 
-It knows label codes and the keys of the inputs, not files.
+It knows label codes and texts, not files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, input_key
+from tamis.data.duplicates import loose_form
 from tamis.data.truth import UNKNOWN, SingleTruth, Truth
 from tamis.errors import InvalidSetting, NoRows
+from tamis.schema import plain_text
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.intp]
 
-CHUNK = 65_536  # units turned into Python lists at a time, which bounds memory
+CHUNK = 16_384  # units turned into Python lists at a time, which bounds memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,8 @@ class Untestable:
 def split_rows(dataset: Dataset, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
     """Return the rows of each split, ascending: together they are all rows, each once.
 
-    Rows with the same input fall in the same split, and the order of the rows plays no part. Every label has a row in
-    the first split (train), so a label with a single row is never held out.
+    Rows with the same text, but for case and spaces, fall in the same split, and the order of the rows plays no part.
+    Every label has a row in the first split (train), so a label with a single row is never held out.
 
     Args:
         dataset: what to split.
@@ -52,7 +57,7 @@ def split_rows(dataset: Dataset, shares: Mapping[str, float], seed: int) -> dict
     Raises:
         InvalidSetting: a share is negative or not a number, the first is 0, or they do not add up to 1.
     """
-    _require_shares(shares)
+    require_shares(shares)
     units = _Units.of(dataset, seed)
     dealt = _deal(units, list(shares.values()))
     _bring_back(units, dealt)
@@ -65,13 +70,15 @@ def folds(dataset: Dataset, k: int, seed: int) -> NDArray[np.int32]:
 
     Raises:
         InvalidSetting: k is below 2.
-        NoRows: there are fewer different inputs than folds.
+        NoRows: there are fewer different texts than folds.
     """
     if k < 2:
         raise InvalidSetting(f"{k} folds: at least 2 are needed, one to hold out and one to train on.", k=k)
     units = _Units.of(dataset, seed)
     if len(units.weight) < k:
-        raise NoRows(f"{len(units.weight)} different inputs cannot make {k} folds: give more rows or ask for fewer.", k=k)
+        raise NoRows(
+            f"{len(units.weight)} different texts cannot make {k} folds: give more rows or ask for fewer.", k=k
+        )
     return _deal(units, [1 / k] * k)[units.of_row]
 
 
@@ -82,18 +89,21 @@ def untestable_labels(dataset: Dataset, rows_by_split: Mapping[str, Rows]) -> li
     """
     found = []
     for target in dataset.targets:
-        counts = {
-            name: dataset.truth[target.name].select(rows).counts() for name, rows in rows_by_split.items() if len(rows)
-        }
-        total: Ints = np.sum(list(counts.values()), axis=0, dtype=np.int64)
+        truth = dataset.truth[target.name]
+        counts = {name: truth.select(rows).counts().tolist() for name, rows in rows_by_split.items() if len(rows)}
         for code, label in enumerate(target.labels):
             missing = tuple(name for name, count in counts.items() if not count[code])
             if missing:
-                found.append(Untestable(target.name, label, int(total[code]), missing))
+                found.append(Untestable(target.name, label, sum(count[code] for count in counts.values()), missing))
     return found
 
 
-def _require_shares(shares: Mapping[str, float]) -> None:
+def require_shares(shares: Mapping[str, float]) -> None:
+    """Refuse shares that cannot be meant.
+
+    Raises:
+        InvalidSetting: a share is negative or not a number, the first is 0, or they do not add up to 1.
+    """
     said = ", ".join(f"{name} {share:g}" for name, share in shares.items())
     # NaN compares false with everything, so what is allowed is asked for, not what is refused
     if not shares or not all(0 <= share <= 1 for share in shares.values()):
@@ -106,7 +116,7 @@ def _require_shares(shares: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Units:
-    """The different inputs, in dealing order; unit u carries `labels[starts[u]:starts[u + 1]]`, `times` each.
+    """The different texts, in dealing order; unit u carries `labels[starts[u]:starts[u + 1]]`, `times` each.
 
     Label ids run over all targets; those below `n_real` are labels, the others stand for "unknown", for "no label" and
     (the last) for being a row at all, so that those are spread evenly too.
@@ -115,19 +125,21 @@ class _Units:
     of_row: Rows  # (n,) the unit of each row
     weight: Ints  # (units,) rows of each
     starts: Ints
-    labels: Ints
-    times: Ints
+    labels: NDArray[np.int32]
+    times: NDArray[np.int32]
     n_real: int
     n_ids: int
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int) -> _Units:
-        """Group the rows by input and order the groups: repeated ones first, then by rarest label, labels, hash."""
-        _, of_row, weight = np.unique(_scatter(dataset.keys, seed), return_inverse=True, return_counts=True)
-        unit, label, n_real, n_ids = _pairs(dataset, of_row)
-        pairs, times = np.unique(unit * n_ids + label, return_counts=True)
-        unit, label = pairs // n_ids, pairs % n_ids
-        starts = np.searchsorted(unit, np.arange(len(weight) + 1))
+        """Group the rows by text and order the groups: repeated ones first, then by rarest label, labels, hash."""
+        _, of_row, weight = np.unique(_scatter(_keys(dataset), seed), return_inverse=True, return_counts=True)
+        n_real = sum(map(_width, dataset.truth.values()))
+        n_ids = n_real + 2 * len(dataset.truth) + 1
+        pairs, counts = np.unique(_pairs(dataset, of_row, n_real, n_ids), return_counts=True)
+        starts = np.searchsorted(pairs, np.arange(len(weight) + 1) * n_ids)
+        label, times = (pairs % n_ids).astype(np.int32), counts.astype(np.int32)
+        del pairs, counts  # they are the largest arrays here
         order = _order(weight, starts, label, times, n_ids)
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
@@ -136,15 +148,23 @@ class _Units:
         source = np.repeat(starts[order] - new_starts[:-1], lengths) + np.arange(new_starts[-1])
         return cls(place[of_row], weight[order], new_starts, label[source], times[source], n_real, n_ids)
 
-    def chunks(self) -> Iterator[tuple[list[list[int]], list[list[int]]]]:
-        """Labels and times of each unit as lists, some thousand units at a time."""
+    def chunks(self) -> Iterator[list[list[tuple[int, int, float]]]]:
+        """(label, times, times by the label's weight) of each unit, some thousand units at a time.
+
+        A missing row weighs more the rarer its label is, by the fourth root: enough for labels with ten rows to be in
+        every tenth, not so much that the sizes of the splits suffer.
+        """
+        weight = 1 / np.sqrt(np.sqrt(np.maximum(np.bincount(self.labels, self.times, minlength=self.n_ids), 1)))
         for first in range(0, len(self.weight), CHUNK):
             bounds = self.starts[first : first + CHUNK + 1]
-            cuts = (bounds - bounds[0]).tolist()
-            labels = self.labels[bounds[0] : bounds[-1]].tolist()
-            times = self.times[bounds[0] : bounds[-1]].tolist()
-            spans = list(zip(cuts, cuts[1:], strict=False))
-            yield [labels[a:b] for a, b in spans], [times[a:b] for a, b in spans]
+            labels, times = (column[bounds[0] : bounds[-1]] for column in (self.labels, self.times))
+            stated = list(zip(labels.tolist(), times.tolist(), (times * weight[labels]).tolist(), strict=True))
+            yield [stated[start:end] for start, end in pairwise((bounds - bounds[0]).tolist())]
+
+
+def _keys(dataset: Dataset) -> NDArray[np.uint64]:
+    """A hash of each row's text, (n,): the same for what the data gate calls the same text."""
+    return np.fromiter((input_key(loose_form(plain_text(given))) for given in dataset.inputs), np.uint64, len(dataset))
 
 
 def _scatter(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
@@ -156,23 +176,16 @@ def _scatter(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
     return scattered
 
 
-def _pairs(dataset: Dataset, of_row: Rows) -> tuple[Ints, Ints, int, int]:
-    """Every (unit, label id) that a row states, over all targets; how many ids are labels, and how many there are."""
-    units: list[Ints] = []
-    labels: list[Ints] = []
-    first = 0
-    stand_ins = sum(_width(truth) for truth in dataset.truth.values())
-    n_real = stand_ins
+def _pairs(dataset: Dataset, of_row: Rows, n_real: int, n_ids: int) -> Ints:
+    """Unit * n_ids + label id for everything that a row states, over all targets."""
+    first, stand_in = 0, n_real
+    pairs = [of_row * n_ids + n_ids - 1]
     for name in sorted(dataset.truth):  # by name: the order in which targets were met depends on the rows
-        truth = dataset.truth[name]
-        row, code = _stated(truth)
-        labels.append(np.where(code < 0, stand_ins - 1 - code, first + code))
-        units.append(of_row[row])
-        first += _width(truth)
-        stand_ins += 2
-    units.append(of_row)
-    labels.append(np.full(len(of_row), stand_ins))
-    return np.concatenate(units), np.concatenate(labels), n_real, stand_ins + 1
+        row, code = _stated(dataset.truth[name])
+        pairs.append(of_row[row] * n_ids + np.where(code < 0, stand_in - 1 - code, first + code))
+        first += _width(dataset.truth[name])
+        stand_in += 2
+    return np.concatenate(pairs)
 
 
 def _width(truth: Truth) -> int:
@@ -189,7 +202,7 @@ def _stated(truth: Truth) -> tuple[Ints, Ints]:
     return rows, np.concatenate([truth.codes.astype(np.int64), np.where(truth.known[bare], -2, UNKNOWN)])
 
 
-def _order(weight: Ints, starts: Ints, label: Ints, times: Ints, n_ids: int) -> Ints:
+def _order(weight: Ints, starts: Ints, label: NDArray[np.int32], times: NDArray[np.int32], n_ids: int) -> Ints:
     """Units in dealing order. They come in hash order, which a stable sort keeps among equals."""
     total = np.bincount(label, times, minlength=n_ids).astype(np.int64)
     rank = np.empty(n_ids, dtype=np.int64)
@@ -204,22 +217,21 @@ def _order(weight: Ints, starts: Ints, label: Ints, times: Ints, n_ids: int) -> 
 def _deal(units: _Units, shares: Sequence[float]) -> NDArray[np.int32]:
     """Deal each unit to the split that lacks its labels most: the split of each, (units,)."""
     dealt: list[int] = []
-    lacks = [[0.0] * units.n_ids for _ in shares]  # how far each split is below its share of a label, in rows
-    parts = list(zip(range(len(shares)), shares, lacks, strict=True))
-    for labels_of, times_of in units.chunks():
-        for labels, times in zip(labels_of, times_of, strict=True):
-            most, taker = -np.inf, 0
+    lacks = [[0.0] * units.n_ids for _ in shares]  # how far each split is below its share of a label, weighted
+    parts = [(number, share, lacks[number]) for number, share in enumerate(shares) if share]
+    for chunk in units.chunks():
+        for unit in chunk:
+            most, taker = -inf, 0
             for number, share, lack in parts:
-                if not share:
-                    continue
                 want = 0.0
-                for label, count in zip(labels, times, strict=True):
-                    lack[label] += share * count
-                    want += lack[label] * count
+                for label, times, step in unit:
+                    lack[label] += share * step
+                    want += lack[label] * times
                 if want > most:
                     most, taker = want, number
-            for label, count in zip(labels, times, strict=True):
-                lacks[taker][label] -= count
+            lack = lacks[taker]
+            for label, _, step in unit:
+                lack[label] -= step
             dealt.append(taker)
     return np.array(dealt, dtype=np.int32)
 
