@@ -31,7 +31,7 @@ class Form:
     target: str = "intent"
     first_line: int = 1
     compression: str | None = None
-    options: ReadOptions = ReadOptions()
+    options: ReadOptions | None = None
 
 
 def objects(rows):
@@ -179,14 +179,14 @@ def test_a_missing_label_is_unknown_and_noted(form, tmp_path):
 def test_spaces_around_a_label_are_removed_and_noted(form, tmp_path):
     rows = [("one two three", "a"), ("four five six", " b "), ("seven eight nine", " b "), ("ten eleven twelve", "b")]
     source = open_source(write(tmp_path, form, rows))
-    assert [list(example.labels.values())[0] for example in source] == [("a",), ("b",), ("b",), ("b",)]
+    assert [next(iter(example.labels.values())) for example in source] == [("a",), ("b",), ("b",), ("b",)]
     assert source.notes.total("label_stripped") == 2
 
 
 def test_a_separator_makes_several_labels(form, tmp_path):
     rows = [("one two three", "a+b"), ("four five six", "b"), ("seven eight nine", "a + c"), ("ten eleven", "c")]
     examples = list(open_source(write(tmp_path, form, rows), ReadOptions(label_separator="+")))
-    assert [list(example.labels.values())[0] for example in examples] == [("a", "b"), ("b",), ("a", "c"), ("c",)]
+    assert [next(iter(example.labels.values())) for example in examples] == [("a", "b"), ("b",), ("a", "c"), ("c",)]
     assert all(example.listed == {form.target} for example in examples)
 
 

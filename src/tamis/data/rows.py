@@ -103,7 +103,9 @@ class BadRow(Exception):
 
     def at(self, file: str, line: int, raw: str) -> Rejected:
         """The verdict with its place."""
-        return Rejected(file, line, self.code, printable(self.cause), FAULTS[self.code], printable(raw[:RAW_LIMIT]))
+        return Rejected(
+            file, line, self.code, printable(self.cause), FAULTS[self.code], printable(raw[:RAW_LIMIT].rstrip("\n"))
+        )
 
 
 @dataclass(frozen=True, slots=True)

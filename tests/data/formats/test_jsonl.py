@@ -47,7 +47,7 @@ BAD = {
     '{"text": "say \\":\\" now", "labels": {"t": "x", "t": "y"}}': "duplicate_key",
     '{"text": "a", "labels": {"t": "x"}, "labels" : {"u": "x"}}': "duplicate_key",
     '{"text": "a", "meta": [{"k": 1, "k": 2}], "labels": {"t": "x"}}': "duplicate_key",
-    '{"text": "a", "labels": {"t": %s1%s}}' % ("[" * 40, "]" * 40): "too_deep",
+    '{{"text": "a", "labels": {{"t": {}1{}}}}}'.format("[" * 40, "]" * 40): "too_deep",
     '{"text": "a", "deep": %s, "labels": {"t": "x"}}' % ("[" * 200_000 + "]" * 200_000): "too_deep",
     "[" * 200_000: "too_deep",
     '{"a":' * 100_000: "too_deep",

@@ -121,6 +121,8 @@ def test_columns_are_told_by_name(header, text, label, tmp_path):
     assert source.detected.text == text
     assert list(source.detected.labels) == [label]
     assert not source.detected.guessed
+    assert len(source.detected.unread) == width - 2
+    assert all(name in source.detected.describe() for name in source.detected.unread)
 
 
 def test_columns_are_told_by_content_and_reported_as_a_guess(tmp_path):
@@ -266,7 +268,7 @@ def test_a_header_alone_has_no_rows(tmp_path):
 
 
 def test_doubled_names_of_columns_are_told_apart(tmp_path):
-    source, rows = read(tmp_path, "text,label,label\none,a,b\ntwo,b,a\n", label_columns=("label", "label 2"))
+    _source, rows = read(tmp_path, "text,label,label\none,a,b\ntwo,b,a\n", label_columns=("label", "label 2"))
     assert labels(rows)[0] == {"label": ("a",), "label 2": ("b",)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -53,6 +54,7 @@ class ColumnarSource:
             format=self._format,
             text=columns.names[columns.text],
             labels=columns.roles,
+            unread=columns.unread,
             style=columns.style(self._options),
             guessed=columns.guessed,
             warnings=columns.warnings,
@@ -109,19 +111,19 @@ class ColumnarSource:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        try:
-            with readable(self.name):
+        with readable(self.name):
+            try:
                 yield
-        except (self._arrow.ArrowException, UnicodeDecodeError) as error:
-            detail = str(error).splitlines()[0]
-            message = f"{self.name} is damaged or not what its beginning says ({detail}). Write or download it again."
-            raise UnreadableFile(message, file=self.name) from error
+            except (self._arrow.ArrowException, UnicodeDecodeError, OSError) as error:
+                if isinstance(error, OSError) and error.errno:
+                    raise
+                detail = str(error).splitlines()[0]
+                message = f"{self.name} is damaged or not what it begins as ({detail}). Write or download it again."
+                raise UnreadableFile(message, file=self.name) from error
 
 
 def _moved(columns: Columns, places: Mapping[str, int]) -> Columns:
     """The same columns where only those that are read are there."""
-    from dataclasses import replace
-
     return replace(
         columns,
         names=tuple(places),

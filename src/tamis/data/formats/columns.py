@@ -59,6 +59,12 @@ class Columns:
         flags = {name: FLAGS_TARGET for _, name in self.flags}
         return flags or {column.column: column.target for column in self.labels}
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The columns that are neither text nor labels."""
+        read = {self.names[self.text], *self.roles}
+        return tuple(name for name in self.names if name not in read)
+
     def style(self, options: ReadOptions) -> str:
         """How the labels are written: plain, list, separated or flags."""
         if self.flags:

@@ -15,7 +15,7 @@ from typing import Any
 from tamis.data.formats.detect import SUFFIXES
 from tamis.data.formats.files import FilesSource
 from tamis.data.formats.options import ReadOptions
-from tamis.data.formats.splits import (
+from tamis.data.formats.split_files import (
     TEST,
     TRAIN,
     VALIDATION,
@@ -27,7 +27,7 @@ from tamis.data.formats.splits import (
     splits_by_name,
     suffix_of,
 )
-from tamis.errors import UnknownFormat, UnreadableFile
+from tamis.errors import MissingExtra, UnknownFormat, UnreadableFile
 from tamis.extras import require
 
 CONVERTED = "refs/convert/parquet"
@@ -121,7 +121,7 @@ def _card(path: Path) -> dict[str, Any]:
 
 
 def _on_hub(identifier: str, options: ReadOptions) -> _Found:
-    hub: Any = require("huggingface_hub", "data")
+    hub = _hub(identifier)
     with _hub_errors(hub, identifier):
         info = hub.HfApi().dataset_info(identifier)
         card = info.card_data.to_dict() if info.card_data else {}
@@ -132,6 +132,16 @@ def _on_hub(identifier: str, options: ReadOptions) -> _Found:
     splits = splits_by_config(card.get("configs"), paths, options.config, identifier)
     splits = splits or splits_by_name(_of_config(paths, options), identifier)
     return _Found(identifier, splits, None, info.sha, _classes(card, options))
+
+
+def _hub(identifier: str) -> Any:  # noqa: ANN401  a third party's module
+    try:
+        return require("huggingface_hub", "data")
+    except MissingExtra as error:
+        message = (
+            f"There is no file or folder {identifier}. To read it as a dataset of the hub: pip install 'tamis[data]'"
+        )
+        raise MissingExtra(message, module="huggingface_hub", extra="data") from error
 
 
 def _converted(info: Any, options: ReadOptions, identifier: str) -> Splits:  # noqa: ANN401
@@ -183,7 +193,7 @@ def _hub_errors(hub: Any, identifier: str) -> Iterator[None]:  # noqa: ANN401
         raise UnreadableFile(
             f"{identifier} is neither a file here nor a dataset with readable files on the hub: check the name."
         ) from error
-    except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError, OSError, ValueError) as error:
+    except (*hub.errors.HfHubHTTPError.__bases__, OSError, ValueError) as error:  # those of its HTTP library too
         detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UnreadableFile(
             f"{identifier} is no file here, and the hub cannot be asked for it ({detail}). Check the path "

@@ -74,6 +74,7 @@ class JsonSource:
             encoding=file.encoding,
             text=columns.names[columns.text] if columns else "text or messages",
             labels=columns.roles if columns else {"*": "*"},
+            unread=columns.unread if columns else (),
             style=columns.style(self._options) if columns else "plain",
             guessed=columns.guessed if columns else False,
             warnings=columns.warnings if columns else (),

@@ -103,6 +103,7 @@ class Detected:
         header: whether the table's first row names its columns.
         text: the key or column that holds the input.
         labels: key or column → target; {"*": "*"} where each row names its targets itself.
+        unread: columns of a table that are not read.
         style: how the labels are written: plain, list, separated or flags.
         guessed: whether text and labels were told by their content, not by name or option.
         split: the split that is read, for folders and hub datasets.
@@ -118,6 +119,7 @@ class Detected:
     header: bool | None = None
     text: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     style: str = "plain"
     guessed: bool = False
     split: str | None = None
@@ -131,7 +133,11 @@ class Detected:
 
     def to_json(self) -> dict[str, object]:
         """Plain types."""
-        return asdict(self) | {"labels": dict(self.labels), "warnings": list(self.warnings)}
+        return asdict(self) | {
+            "labels": dict(self.labels),
+            "unread": list(self.unread),
+            "warnings": list(self.warnings),
+        }
 
     def _container(self) -> str:
         packed = f" ({self.compression})" if self.compression else ""
@@ -156,6 +162,8 @@ class Detected:
             parts.append("targets as each row names them")
         else:
             parts += [f"target {target} from {column}" for column, target in self.labels.items()]
+        if self.unread:
+            parts.append(f"not read: {', '.join(self.unread[:10])}{', ...' if len(self.unread) > 10 else ''}")
         return parts
 
 

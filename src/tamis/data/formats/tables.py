@@ -58,6 +58,7 @@ class TableSource:
             header=self._header,
             text=columns.names[columns.text],
             labels=columns.roles,
+            unread=columns.unread,
             style=columns.style(self._options),
             guessed=columns.guessed,
             warnings=columns.warnings,

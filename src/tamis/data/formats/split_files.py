@@ -59,7 +59,7 @@ def splits_by_name(paths: Sequence[str], place: str) -> Splits:
         split = _split_in(path)
         if split:
             splits.setdefault(split, []).append(path)
-    return splits or {TRAIN: files}
+    return {name: splits[name] for name in (TRAIN, VALIDATION, TEST) if name in splits} or {TRAIN: files}
 
 
 def splits_by_config(configs: object, paths: Sequence[str], wanted: str | None, place: str) -> Splits | None:
