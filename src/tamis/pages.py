@@ -44,6 +44,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\uff
 _CHART_TEXT = frozenset(
     ["x", "y", "z", "text", "hovertext", "customdata", "labels", "ticktext", "categoryarray", "name"]
 )
+_PROSE = 80  # characters from which a cell keeps room to be read on a narrow screen
 _LONG_TABLE = 15  # rows from which a table scrolls inside its frame
 
 
@@ -115,7 +116,7 @@ class Page:
         )
         return self
 
-    def figure(self, figure: PlotlyFigure, caption: str = "", *, height: int | None = None) -> Self:
+    def figure(self, figure: PlotlyFigure, caption: str = "", *, height: int | None = None, min_width: int = 0) -> Self:
         """Add a plotly figure.
 
         Texts inside it (`x`, `y`, `text`, `customdata`, names, tick texts, titles) are shown literally: markup in them
@@ -126,6 +127,7 @@ class Page:
             figure: a `plotly.graph_objects.Figure`.
             caption: what the reader should see in it, one sentence.
             height: pixels, in place of the figure's own.
+            min_width: pixels below which the figure is not squeezed: it scrolls on a narrow screen.
         """
         spec = json.loads(figure.to_json() or "{}")
         layout = {key: value for key, value in spec.get("layout", {}).items() if key != "template"}
@@ -134,8 +136,9 @@ class Page:
         self._figures += 1
         name = f"figure-{self._figures}"
         described = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
+        plot = f'<div class="plot" id="{name}" style="min-width:{int(min_width)}px"></div>'
         self._parts.append(
-            f'<figure><div class="plot" id="{name}" data-height="{int(layout["height"])}"></div>{described}'
+            f'<figure><div class="wide">{plot}</div>{described}'
             f'<script type="application/json" data-figure="{name}">{payload}</script></figure>'
         )
         return self
@@ -214,9 +217,10 @@ def _header(name: str, numeric: bool, sortable: bool) -> str:
 
 def _cell(value: CellValue, numeric: bool) -> str:
     key = value.key if isinstance(value, Cell) else value
-    kind = ' class="number"' if numeric else ""
+    shown = _shown(value)
+    kind = ' class="number"' if numeric else ' class="prose"' if len(shown) > _PROSE else ""
     order = f' data-key="{key}"' if isinstance(key, Real) and not isnan(key) else ""
-    return f'<td dir="auto"{kind}{order}>{_text(_shown(value))}</td>'
+    return f'<td dir="auto"{kind}{order}>{_text(shown)}</td>'
 
 
 def _json(value: object) -> str:
@@ -285,6 +289,8 @@ max-width:none}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{padding:.42rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 td{min-width:4rem;unicode-bidi:isolate}
+td:first-child:not(.number){min-width:8.5rem}
+td.prose{min-width:18rem}
 tbody tr:last-child td{border-bottom:0}
 tbody tr:hover{background:var(--raised)}
 thead th{position:sticky;top:0;background:var(--raised);font-weight:600;white-space:nowrap;z-index:1}
@@ -294,6 +300,7 @@ th button::after{content:"";display:inline-block;width:.9em;text-align:center;co
 th[aria-sort=ascending] button::after{content:"\\2191"}
 th[aria-sort=descending] button::after{content:"\\2193"}
 figure{margin:1rem 0}
+.wide{overflow-x:auto}
 .plot{width:100%;min-height:12rem}
 details{margin:.75rem 0;border:1px solid var(--line);border-radius:8px;padding:.5rem .9rem}
 .note+details{margin-top:-.5rem;border:0;border-left:3px solid var(--line);border-radius:0 0 6px 0;

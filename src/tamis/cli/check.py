@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,11 +25,9 @@ from tamis.cli.reading import (
     TextColumn,
     read_options,
 )
-from tamis.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from tamis.data.checks.survey import BaseFacts
-    from tamis.data.rows import Rejected
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Training data: files, folders, or hub datasets.")]
 Validation = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Validation data; repeatable.")]
@@ -69,6 +66,7 @@ def check(
     from tamis.cli.check_view import show
     from tamis.data.checks.survey import CheckOptions, Listeners
     from tamis.data.checks.survey import check as survey
+    from tamis.data.loading import RejectsFile
 
     read = read_options(
         text_column=text_column,
@@ -84,13 +82,13 @@ def check(
     )
     sources = {"train": files, "validation": validation or [], "test": test or []}
     with ExitStack() as stack:
-        rejected = stack.enter_context(_rejects_to(rejects)) if rejects else None
+        rejects_file = stack.enter_context(RejectsFile(rejects))
         progress = stack.enter_context(_progress())
         found = survey(
             {name: given for name, given in sources.items() if given},
             CheckOptions(read, max_bad_share),
             base=base_facts(base),
-            listeners=Listeners(rejected, progress),
+            listeners=Listeners(rejects_file.write, progress),
         )
     if report:
         from tamis.data.check_page import check_page
@@ -123,19 +121,6 @@ def base_facts(name: str) -> BaseFacts:
         return [len(encoding) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     return BaseFacts(loaded.card.id, count_tokens, window=None, languages=loaded.card.languages)
-
-
-@contextmanager
-def _rejects_to(path: Path) -> Iterator[Callable[[Rejected], None]]:
-    """Write each rejected row to a file as a line of JSON."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        message = f"Rejected rows cannot be written to {path}: {error.strerror}. Name another place."
-        raise InvalidSetting(message, setting="rejects") from error
-    with stream:
-        yield lambda row: print(json.dumps(row.to_json(), ensure_ascii=False), file=stream)
 
 
 @contextmanager

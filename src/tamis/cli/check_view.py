@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tamis.data.checks.report import CheckReport, Finding, LabelCount, Place, Severity, TargetReport
+from tamis.data.checks.report import CheckReport, Finding, LabelCount, Place, Severity, TargetReport, differences
 from tamis.data.languages import NAMES
 from tamis.data.rows import printable
 
@@ -153,17 +153,18 @@ def _finding(finding: Finding) -> RenderableType:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_row(Text(mark, style=style), Text.assemble(_plain(finding.message), ("  " + finding.code, "dim")))
     for group in finding.where[:_SHOWN_GROUPS]:
-        labelled = finding.code in _ABOUT_LABELS
-        table.add_row("", Group(*(_place(place, number == 0, labelled) for number, place in enumerate(group))))
+        labels = differences(group) if finding.code in _ABOUT_LABELS else [""] * len(group)
+        rows = zip(group, labels, strict=True)
+        table.add_row("", Group(*(_place(place, told, number == 0) for number, (place, told) in enumerate(rows))))
     table.add_row("", Text("→ " + _plain(finding.action), style="green"))
     return table
 
 
-def _place(place: Place, bullet: bool, labelled: bool) -> Text:
+def _place(place: Place, labels: str, bullet: bool) -> Text:
     line = Text("- " if bullet else "  ", style="dim", no_wrap=True, overflow="ellipsis")
     line.append(f"{_plain(Path(place.file).name)}:{place.line}", style="bold")
-    if labelled:
-        line.append("  " + textwrap.shorten(_plain(place.labels), _LABELS_WIDTH, placeholder="…"), style="cyan")
+    if labels:
+        line.append("  " + textwrap.shorten(_plain(labels), _LABELS_WIDTH, placeholder="…"), style="cyan")
     line.append("  " + _plain(place.text))
     return line
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tamis.data.checks.report import CheckReport, Finding, Lengths, Place, TargetReport
+from tamis.data.checks.report import CheckReport, Finding, Lengths, Place, TargetReport, differences
 from tamis.data.languages import NAMES
 from tamis.data.rows import printable
 from tamis.pages import Cell, CellValue, Page
@@ -56,7 +56,10 @@ def _findings(page: Page, report: CheckReport) -> None:
         page.note(f"{finding.message} {finding.action}", finding.severity)
         if finding.where:
             with page.details(_examples_of(finding)):
-                page.table(["Where", "Text", "Labels"], list(_place_rows(finding)), sortable=False)
+                rows = list(_place_rows(finding))
+                told = any(row[-1] for row in rows)
+                headers = ["Where", "Text", "Different labels"] if told else ["Where", "Text"]
+                page.table(headers, rows if told else [row[:2] for row in rows], sortable=False)
 
 
 def _examples_of(finding: Finding) -> str:
@@ -66,8 +69,8 @@ def _examples_of(finding: Finding) -> str:
 
 def _place_rows(finding: Finding) -> Iterator[list[CellValue]]:
     for group in finding.where:
-        for place in group:
-            yield [_short_place(place), place.text, place.labels]
+        for place, labels in zip(group, differences(group), strict=True):
+            yield [_short_place(place), place.text, labels]
 
 
 def _short_place(place: Place) -> str:
@@ -96,7 +99,7 @@ def _target(page: Page, target: TargetReport, splits: Sequence[str]) -> None:
     if target.is_multi:
         page.figure(_labels_per_row(target, splits), "Labels a row: the share of rows that carry so many.", height=300)
     if target.cooccurrence:
-        page.figure(*_heat_map(target))
+        page.figure(*_heat_map(target), min_width=260 + 22 * len(target.cooccurrence.labels))
 
 
 def _target_facts(target: TargetReport, splits: Sequence[str]) -> list[tuple[str, CellValue]]:
@@ -120,7 +123,9 @@ def _distribution(target: TargetReport, splits: Sequence[str]) -> Figure:
     names = _unique([_short(label.label) for label in shown])
     figure = graph_objects.Figure()
     for number, split in enumerate(splits):
-        known = max(target.known.get(split, 0), 1)
+        known = target.known.get(split, 0)
+        if not known:
+            continue
         rows = [label.rows.get(split, 0) for label in shown]
         figure.add_bar(
             name=split,
@@ -153,7 +158,9 @@ def _labels_per_row(target: TargetReport, splits: Sequence[str]) -> Figure:
 
     figure = graph_objects.Figure()
     for number, split in enumerate(splits):
-        widths = target.labels_per_row.get(split, {})
+        widths = target.labels_per_row.get(split)
+        if not widths:
+            continue
         total = max(sum(widths.values()), 1)
         figure.add_bar(
             name=split,

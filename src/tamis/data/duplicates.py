@@ -35,6 +35,7 @@ LEAST_ALIKE = 25
 """Equal bytes of two sketches from which texts count as near duplicates: about 0.78 of their sequences in common."""
 
 _BAND = 4  # bytes: eight bands
+_BATCH = 1 << 17  # characters sketched at a time
 _CHUNK = 65_536  # pairs compared at a time
 _MULTIPLIERS = np.random.RandomState(0).randint(0, 2**32, SKETCH, dtype=np.uint32) | np.uint32(1)
 
@@ -103,16 +104,26 @@ def first_of(hashes: Hashes) -> Rows:
 def sketch(loose: Sequence[str]) -> Sketches:
     """Return the sketches of texts, (n, SKETCH)."""
     sketches = np.zeros((len(loose), SKETCH), dtype=np.uint8)
-    rows = [row for row, text in enumerate(loose) if len(text) >= LEAST_CHARACTERS]
-    if rows:
-        sequences, starts = _sequences([loose[row][:MOST_CHARACTERS] for row in rows])
-        columns = np.empty((SKETCH, len(rows)), dtype=np.uint8)
-        scrambled = np.empty_like(sequences)
-        for number, multiplier in enumerate(_MULTIPLIERS):
-            np.multiply(sequences, multiplier, out=scrambled)
-            columns[number] = (np.minimum.reduceat(scrambled, starts) >> np.uint32(8)).astype(np.uint8)
-        sketches[rows] = np.maximum(columns, 1).T  # zero means "no sketch"
+    rows: list[int] = []
+    characters = 0
+    for row, text in enumerate(loose):
+        if len(text) >= LEAST_CHARACTERS:
+            rows.append(row)
+            characters += min(len(text), MOST_CHARACTERS)
+        if rows and (characters >= _BATCH or row == len(loose) - 1):
+            sketches[rows] = _sketch_batch([loose[row][:MOST_CHARACTERS] for row in rows])
+            rows, characters = [], 0
     return sketches
+
+
+def _sketch_batch(texts: Sequence[str]) -> Sketches:
+    sequences, starts = _sequences(texts)
+    columns = np.empty((SKETCH, len(texts)), dtype=np.uint8)
+    scrambled = np.empty_like(sequences)
+    for number, multiplier in enumerate(_MULTIPLIERS):
+        np.multiply(sequences, multiplier, out=scrambled)
+        columns[number] = (np.minimum.reduceat(scrambled, starts) >> np.uint32(8)).astype(np.uint8)
+    return np.maximum(columns, 1).T  # zero means "no sketch"
 
 
 def _sequences(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Rows]:
@@ -170,10 +181,3 @@ def _compare(
         enough = equal >= LEAST_ALIKE
         partner[some[enough]] = others[enough]
         alike[some[enough]] = equal[enough]
-
-
-def true_overlap(one: str, other: str) -> float:
-    """Return the share of four-character sequences that two loose forms have in common (Jaccard)."""
-    first = {one[i : i + 4] for i in range(len(one) - 3)}
-    second = {other[i : i + 4] for i in range(len(other) - 3)}
-    return len(first & second) / max(1, len(first | second))

@@ -39,7 +39,8 @@ def judge(
     """
     found = [*_unreadable(report), *_bad_rows(report, max_bad_share), *_rows(report)]
     for target in report.targets:
-        found += [finding for rule in _TARGET_RULES for finding in rule(target, report)]
+        rules = (_untrained,) if _is_untrained(target, report) else _TARGET_RULES
+        found += [finding for rule in rules for finding in rule(target, report)]
     found += [*_conflicts(report, places), *_overlaps(report, places), *_repeats(report, places)]
     found += [*_window(report), *_languages(report, base_languages), *_notes(report)]
     return tuple(sorted(found, key=lambda finding: _GRAVITY[finding.severity]))
@@ -100,6 +101,33 @@ def _rows(report: CheckReport) -> Iterator[Finding]:
             "few_rows",
             f"There are only {rows} rows to learn from.",
             "Training goes on; every figure of quality will be rough.",
+        )
+
+
+def _is_untrained(target: TargetReport, report: CheckReport) -> bool:
+    return bool(report.rows.get(_TRAIN)) and not target.known.get(_TRAIN)
+
+
+def _untrained(target: TargetReport, report: CheckReport) -> Iterator[Finding]:
+    """A target that only other splits have; one that shares no target with the training data cannot be measured on."""
+    for split in [split for split, known in target.known.items() if known]:
+        shared = [other for other in report.targets if other.known.get(split) and other.known.get(_TRAIN)]
+        yield _finding(
+            "warning" if shared else "error",
+            "ignored_target" if shared else "no_common_target",
+            f"Target {target.name!r} of the {split} data is not in the training data.",
+            "It is not read." if shared else "Name the columns or targets alike: nothing could be measured there.",
+            count=target.known[split],
+        )
+
+
+def _renamed(target: TargetReport, report: CheckReport) -> Iterator[Finding]:
+    for name in target.other_names:
+        yield _finding(
+            "info",
+            "target_renamed",
+            f"The only target of another split is called {name!r}, that of the training data {target.name!r}.",
+            "They are taken as the same.",
         )
 
 
@@ -250,6 +278,7 @@ def _similar_names(target: TargetReport, report: CheckReport) -> Iterator[Findin
 
 
 _TARGET_RULES: tuple[Callable[[TargetReport, CheckReport], Iterator[Finding]], ...] = (
+    _renamed,
     _learnable,
     _text_as_label,
     _mixed,
@@ -365,7 +394,12 @@ def _languages(report: CheckReport, base_languages: Sequence[str]) -> Iterator[F
 
 
 def _notes(report: CheckReport) -> Iterator[Finding]:
+    trained = {file.name for file in report.files if file.split == _TRAIN}
     for file in report.files:
+        if file.split != _TRAIN and file.name in trained:
+            yield _finding(
+                "info", "split_found", f"{file.name} has {file.split} data of its own.", "It is used as such."
+            )
         for warning in _strings(file.detection.get("warnings")):
             yield _finding("warning", "detection", f"{file.name}: {warning}", "Training goes on as detected.")
         for note in file.notes:

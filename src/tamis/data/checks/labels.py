@@ -82,6 +82,7 @@ class LabelTally:
         self._ids = array("I")
         self._targets: dict[str, _TargetTally] = {}
         self._folded = 0
+        self._renamed: dict[str, str] = {}
         self.rows: dict[str, int] = {}
         self.more_targets = False
 
@@ -94,12 +95,19 @@ class LabelTally:
         self._ids.append(number)
 
     def close(self, split: str) -> None:
-        """Fold the rows since the last call into the counts of `split`: call it after each split."""
-        ids = np.frombuffer(self._ids, dtype=np.uint32)[self._folded :]
-        self.rows[split] = self.rows.get(split, 0) + len(ids)
-        counts = np.bincount(ids[ids < _BEYOND], minlength=len(self._keys))
+        """Fold the rows since the last call into the counts of `split`: call it after each split.
+
+        Where the first split has one target and this one has one of another name, they are the same.
+        """
+        ids = self.ids[self._folded :]
         self._folded += len(ids)
-        for number in np.flatnonzero(counts).tolist():
+        counts = np.bincount(ids[ids < _BEYOND], minlength=len(self._keys))
+        present = np.flatnonzero(counts).tolist()
+        there = {target for number in present for target, _ in self._keys[number][0]}
+        if self.rows and len(there) == len(self._targets) == 1 and not there & set(self._targets):
+            self._renamed[there.pop()] = next(iter(self._targets))
+        self.rows[split] = len(ids)
+        for number in present:
             self._count(self._keys[number], split, int(counts[number]))
 
     @property
@@ -114,7 +122,7 @@ class LabelTally:
         seen: dict[str, set[frozenset[str]]] = {}
         for number in ids:
             for target, labels in self._keys[number][0]:
-                seen.setdefault(target, set()).add(frozenset(labels))
+                seen.setdefault(self._renamed.get(target, target), set()).add(frozenset(labels))
         return [target for target, sets in seen.items() if len(sets) > 1]
 
     def reports(self) -> tuple[TargetReport, ...]:
@@ -131,14 +139,15 @@ class LabelTally:
 
     def _count(self, key: _Combination, split: str, rows: int) -> None:
         pairs, listed = key
-        for target, labels in pairs:
+        for given, labels in pairs:
+            target = self._renamed.get(given, given)
             if target not in self._targets and len(self._targets) >= MOST_TARGETS:
                 self.more_targets = True
                 continue
             tally = self._targets.setdefault(target, _TargetTally())
             tally.count(labels, split, rows)
-            tally.as_list += rows * (target in listed)
-            tally.as_string += rows * (target not in listed)
+            tally.as_list += rows * (given in listed)
+            tally.as_string += rows * (given not in listed)
 
     def _report(self, name: str, tally: _TargetTally) -> TargetReport:
         kind = Kind.MULTI_LABEL if tally.as_list else Kind.SINGLE_LABEL
@@ -160,6 +169,7 @@ class LabelTally:
             ratio=round(float(trained.max() / trained.min()), 2) if len(trained) else None,
             effective_labels=round(float(np.exp(-(shares * np.log(shares)).sum())), 2) if len(trained) else None,
             more_labels=tally.overflow,
+            other_names=tuple(given for given, target in self._renamed.items() if target == name),
             cooccurrence=_cooccurrence(tally, list(labels)) if tally.as_list else None,
         )
 

@@ -22,12 +22,12 @@ class _Part(BaseModel):
 
 
 class Place(_Part):
-    """A row, and how its text begins; `labels` are those that matter here."""
+    """A row, how its text begins, and its labels by target."""
 
     file: str
     line: int
     text: str = ""
-    labels: str = ""
+    labels: Mapping[str, tuple[str, ...]] = {}
 
     def __str__(self) -> str:
         """`file:line`."""
@@ -102,7 +102,8 @@ class TargetReport(_Part):
 
     `ratio` is the rows of the most frequent label over those of the rarest, `effective_labels` the exponential of the
     entropy of the labels' shares (as many equally frequent labels would be as varied), both in the training data.
-    `as_list` and `as_string` say in how many rows the value was written as a list or as a plain label.
+    `as_list` and `as_string` say in how many rows the value was written as a list or as a plain label, `other_names`
+    what the target is called in other splits.
     """
 
     name: str
@@ -118,6 +119,7 @@ class TargetReport(_Part):
     ratio: float | None = None
     effective_labels: float | None = None
     more_labels: bool = False
+    other_names: tuple[str, ...] = ()
     cooccurrence: Cooccurrence | None = None
 
     @property
@@ -235,6 +237,21 @@ class CheckReport(_Part):
     def of_severity(self, severity: Severity) -> list[Finding]:
         """The findings of one severity."""
         return [finding for finding in self.findings if finding.severity == severity]
+
+
+def differences(group: Group) -> list[str]:
+    """Return for each row of a group the labels that the others do not have, as `target: label + label`."""
+    told: list[list[str]] = [[] for _ in group]
+    for target in dict.fromkeys(target for place in group for target in place.labels):
+        sets = [set(place.labels[target]) for place in group if target in place.labels]
+        common = set.intersection(*sets)
+        if all(labels == common for labels in sets):
+            continue
+        for place, parts in zip(group, told, strict=True):
+            if target in place.labels:
+                own = [label for label in place.labels[target] if label not in common]
+                parts.append(f"{target}: {' + '.join([*own, *(['…'] if common else [])]) or '(none)'}")
+    return [", ".join(parts) for parts in told]
 
 
 def _counted(count: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tamis.data.checks.findings import judge
@@ -28,8 +28,7 @@ from tamis.data.checks.report import (
     Window,
 )
 from tamis.data.duplicates import Fingerprints, loose_form
-from tamis.data.formats import open_source
-from tamis.data.formats.options import ReadOptions, Source
+from tamis.data.formats import ReadOptions, Source, hub_splits, open_source
 from tamis.data.languages import guess
 from tamis.data.rows import Rejected, printable
 from tamis.errors import DataError
@@ -45,6 +44,7 @@ SAMPLED = 16
 
 _SHOWN_REJECTS, _SHOWN_OF_CODE = 50, 10
 _EXCERPT = 160
+_FURTHER = ("validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ def check(
 ) -> CheckReport:
     """Look at labelled data before it is used.
 
-    A source that cannot be read becomes a finding, not an error.
+    A source that cannot be read becomes a finding, not an error. Splits that a folder or hub dataset has of its own are
+    looked at too, where none is given in their place, as training does.
 
     Args:
         sources: files, folders or hub datasets by split: "train" first, then "validation" and "test".
@@ -98,11 +99,33 @@ def check(
         listeners: called while it runs.
     """
     survey = _Survey(options or CheckOptions(), base, listeners or Listeners())
-    for split, names in sources.items():
-        for name in names:
-            survey.read(split, str(name))
+    for split, wanted in _plan(sources, survey.options.read).items():
+        for name, read in wanted:
+            survey.read(split, name, read)
         survey.close(split)
     return survey.report()
+
+
+def _plan(sources: Mapping[str, Sequence[str | Path]], read: ReadOptions) -> dict[str, list[tuple[str, ReadOptions]]]:
+    """What to read for each split, and how: a dataset's own splits stand in for those that are not given."""
+    plan: dict[str, list[tuple[str, ReadOptions]]] = {}
+    own = _own_splits(sources.get("train", ()), read)
+    for split in [*sources, *(name for name in _FURTHER if name in own and name not in sources)]:
+        names = [str(name) for name in sources.get(split) or sources["train"]]
+        usual = split if split in _own_splits(names, read) else None
+        keep = read.split if split == "train" and read.split else usual
+        plan[split] = [(name, replace(read, split=keep)) for name in names]
+    return plan
+
+
+def _own_splits(names: Sequence[str | Path], read: ReadOptions) -> tuple[str, ...]:
+    """The splits that a single folder or hub dataset has."""
+    if len(names) != 1 or read.split is not None:
+        return ()
+    try:
+        return tuple(hub_splits(names[0], read))
+    except DataError:  # told where it is read
+        return ()
 
 
 @dataclass(slots=True)
@@ -150,7 +173,7 @@ class _Survey:
     """What has been seen so far."""
 
     def __init__(self, options: CheckOptions, base: BaseFacts | None, listeners: Listeners) -> None:
-        self._options, self._base, self._listeners = options, base, listeners
+        self.options, self._base, self._listeners = options, base, listeners
         self._prints = Fingerprints(sketches=options.near_duplicates)
         self._tally = LabelTally()
         self._lines = array("q")
@@ -161,12 +184,12 @@ class _Survey:
         self._ends: dict[str, int] = {}
         self._over_window = 0.0
 
-    def read(self, split: str, name: str) -> None:
+    def read(self, split: str, name: str, read: ReadOptions) -> None:
         """Take one source in."""
         start, rejected, error = len(self._lines), self._rejects.by_split[split], None
         source: Source | None = None
         try:
-            source = open_source(name, self._options.read)
+            source = open_source(name, read)
             for chunk in self._chunks(source, split):
                 self._take(chunk, split)
         except DataError as trouble:
@@ -211,7 +234,7 @@ class _Survey:
         findings = judge(
             report,
             self._places(examples),
-            max_bad_share=self._options.max_bad_share,
+            max_bad_share=self.options.max_bad_share,
             base_languages=base.languages if base else (),
         )
         return report.model_copy(update={"findings": findings})
@@ -327,8 +350,7 @@ class _Survey:
 
 
 def _place(file: str, example: Example) -> Place:
-    labels = ", ".join(f"{target}: {' + '.join(labels) or '(none)'}" for target, labels in example.labels.items())
-    return Place(file=file, line=example.line, text=_excerpt(plain_text(example.input)), labels=_excerpt(labels))
+    return Place(file=file, line=example.line, text=_excerpt(plain_text(example.input)), labels=dict(example.labels))
 
 
 def _excerpt(text: str) -> str:
