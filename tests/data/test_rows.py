@@ -1,6 +1,7 @@
 import json
+from pathlib import Path
 
-from tamis.data.rows import FAULTS, MOST_DETAILS, RAW_LIMIT, BadRow, Note, Notes, printable
+from tamis.data.rows import FAULTS, MOST_DETAILS, NOTES, RAW_LIMIT, BadRow, Note, Notes, printable
 
 
 def test_a_verdict_becomes_a_rejected_row():
@@ -34,3 +35,15 @@ def test_different_details_are_bounded():
         notes.add("extra_key", line, f"key {line}")
     assert len(list(notes)) == MOST_DETAILS + 1
     assert notes.total("extra_key") == 500
+
+
+def test_every_code_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "data-formats.md").read_text()
+    assert [code for code in (*FAULTS, *NOTES) if f"\n| `{code}` | " not in page] == []
+
+
+def test_every_reason_is_one_that_a_reader_gives():
+    sources = (Path(__file__).parents[2] / "src" / "tamis" / "data").rglob("*.py")
+    code = "".join(path.read_text() for path in sources)
+    assert [reason for reason in FAULTS if f'BadRow("{reason}"' not in code] == []
+    assert [remark for remark in NOTES if f'.add("{remark}"' not in code] == []
