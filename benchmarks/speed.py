@@ -78,6 +78,7 @@ def time_method(method: str, given: argparse.Namespace) -> dict[str, Any]:
     fits = []
     for repeat in reversed(range(given.repeats)):  # the last one leaves its model where it is looked for
         out = given.work / (str(repeat) if repeat else "")
+        out.mkdir(exist_ok=True)
         job = methods.Job(folder / "train.jsonl", None, out)
         learner.read(job)
         fits.append(seconds(lambda job=job: learner.fit(job)))
