@@ -305,3 +305,23 @@ def test_no_row_makes_the_reader_fail(tmp_path_factory, lines):
             json.dumps(row.to_json(), ensure_ascii=False).encode()
         else:
             assert row.input.strip()
+
+
+def test_a_comma_in_every_text_does_not_hide_the_tab(tmp_path):
+    content = "".join(f"{'ham' if n % 3 else 'spam'}\tcall number {n}, or not\n" for n in range(30))
+    source, rows = read(tmp_path, content, name="rows.txt")
+    assert source.detected.delimiter == "\t"
+    assert labels(rows)[0] == {"label": ("spam",)}
+
+
+def test_a_header_above_dates_is_told(tmp_path):
+    content = "wording,outcome,when\n" + "".join(f"some more words {n},{'ab'[n % 2]},2024-01-{n}\n" for n in range(20))
+    source, _ = read(tmp_path, content)
+    assert source.detected.header
+    assert dict(source.detected.labels) == {"outcome": "outcome"}
+
+
+def test_names_of_labels_are_preferred_to_their_numbers(tmp_path):
+    source, _ = read(tmp_path, "text,label,label_text\none,0,no\ntwo,1,yes\n")
+    assert dict(source.detected.labels) == {"label_text": "label_text"}
+    assert source.detected.unread == ("label",)

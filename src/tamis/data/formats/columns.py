@@ -19,8 +19,8 @@ TEXT_NAMES = (
     "description", "title", "headline", "prompt", "text_content", "raw_text", "sample",
 )  # fmt: skip
 LABEL_NAMES = (
-    "label", "labels", "intent", "intents", "category", "categories", "class", "classes", "target", "targets", "topic",
-    "topics", "sentiment", "tag", "tags", "genre", "genres", "label_text", "label_name", "coarse_label", "emotion",
+    "label_text", "label_name", "label", "labels", "intent", "intents", "category", "categories", "class", "classes",
+    "target", "targets", "topic", "topics", "sentiment", "tag", "tags", "genre", "genres", "coarse_label", "emotion",
     "language", "rating", "score", "type", "output", "gold", "y",
 )  # fmt: skip
 FLAGS_TARGET = "labels"

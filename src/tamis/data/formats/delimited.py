@@ -23,6 +23,9 @@ _REWINDS = 100
 """Broken rows of several lines whose later lines are read again on their own; behind that they count as one row."""
 
 Cells = list[str]
+Score = tuple[int, int, bool, int]
+
+_NO_FIT: Score = (0, 0, False, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ def sniff(lines: list[tuple[int, str]], delimiter: str | None, suffix: str, limi
     Raises:
         UnknownFormat: no delimiter divides the lines into columns.
     """
-    usual = {".tsv": "\t", ".tab": "\t", ".psv": "|"}.get(suffix, ",")
+    usual = {".csv": ",", ".psv": "|"}.get(suffix, "\t")
     tried = [delimiter] if delimiter else sorted(DELIMITERS, key=lambda character: character != usual)
     scores = {
         Dialect(character, quoted): _score(lines, Dialect(character, quoted), limit)
@@ -130,26 +133,26 @@ def sniff(lines: list[tuple[int, str]], delimiter: str | None, suffix: str, limi
         for quoted in (True, False)
     }
     best = max(scores, key=lambda dialect: scores[dialect])
-    if scores[best] == (0, 0, 0) and not delimiter:
+    if scores[best] == _NO_FIT and not delimiter:
         raise UnknownFormat("no delimiter (comma, tab, semicolon or pipe) divides its lines into columns")
     return best
 
 
-def _score(lines: list[tuple[int, str]], dialect: Dialect, limit: int) -> tuple[int, float, int]:
-    """How well a dialect fits: known column names, share of rows of the usual width (in twentieths), clean quotes."""
+def _score(lines: list[tuple[int, str]], dialect: Dialect, limit: int) -> Score:
+    """How well a dialect fits: known column names, rows of the usual width (in twentieths), labels, clean quotes."""
     rows = [record.cells for record in records(lines, dialect, limit)]
     widths = Counter(len(cells) for cells in rows if isinstance(cells, list) and len(cells) > 1)
     if not widths:
-        return (0, 0, 0)
+        return _NO_FIT
     width = widths.most_common(1)[0][0]
-    known = known_names(rows[0]) if isinstance(rows[0], list) and len(rows[0]) == width else 0
-    alike = round(20 * widths[width] / len(rows))
+    usual = [cells for cells in rows if isinstance(cells, list) and len(cells) == width]
+    known = known_names(usual[0]) if usual[0] is rows[0] else 0
+    alike = round(20 * len(usual) / len(rows))
     if alike < 10 and not known:  # commas in prose
-        return (0, 0, 0)
-    left = sum(
-        cell.startswith('"') and cell.endswith('"') for cells in rows if isinstance(cells, list) for cell in cells
-    )
-    return (min(2, known), alike, -left)
+        return _NO_FIT
+    recurring = any(len(set(column)) <= len(column) / 2 for column in zip(*usual, strict=True))
+    left = sum(cell.startswith('"') and cell.endswith('"') for cells in usual for cell in cells)
+    return (min(2, known), alike, recurring, -left)
 
 
 def looks_like_header(rows: list[Cells]) -> bool:
@@ -169,14 +172,18 @@ def looks_like_header(rows: list[Cells]) -> bool:
 
 
 def _unlike(name: str, below: Cells) -> bool:
-    """A name is not one of the values below it; above numbers and texts it stands out by itself."""
+    """A name is not one of the values below it; above numbers, dates and texts it stands out by itself."""
     if not below or name in below:
         return False
-    if all(_numeric(cell) for cell in below if cell):
+    if all(_digit(cell) for cell in below if cell) and not _digit(name):
         return True
     recurring = len(set(below)) <= len(below) / 2
     words = sum(len(cell.split()) for cell in below) / len(below)
     return recurring or (words >= 3 and len(name.split()) * 2 < words)
+
+
+def _digit(cell: str) -> bool:
+    return any(character.isdigit() for character in cell)
 
 
 def _numeric(cell: str) -> bool:
