@@ -65,9 +65,15 @@ def part(text: str) -> float:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
 
 
+def read_lines(path: Path) -> list[str]:
+    """Return the lines that are not blank, with their ends."""
+    with path.open(encoding="utf-8") as file:
+        return [line for line in file if line.strip()]
+
+
 def read_rows(path: Path) -> Rows:
     """Read a JSONL file."""
-    rows = [json.loads(line) for line in path.open(encoding="utf-8") if line.strip()]
+    rows = [json.loads(line) for line in read_lines(path)]
     targets = dict.fromkeys(target for row in rows for target in row["labels"])
     values = {target: [row["labels"].get(target) for row in rows] for target in targets}
     return Rows(
@@ -93,9 +99,9 @@ def plan(data: Path, name: str, split: str, work: Path) -> Plan:
         return Plan(name, train, None, validation, "no test file: measured on its validation file, which nobody saw")
     own = work / name
     own.mkdir(parents=True, exist_ok=True)
-    lines = [line for line in train.open(encoding="utf-8") if line.strip()]
+    lines = read_lines(train)
     if validation.exists():
-        kept, cut = lines, [line for line in validation.open(encoding="utf-8") if line.strip()]
+        kept, cut = lines, read_lines(validation)
         note = "measured on its validation file"
     else:
         where = [part(text_of(json.loads(line))) < CUT for line in lines]
