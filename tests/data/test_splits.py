@@ -94,7 +94,7 @@ class TestDeterminism:
         assert first.tolist() == second[::-1].tolist()
 
     def test_order_of_targets_plays_no_part(self):
-        rows = [Example(f"text {i}", {"a": (str(i % 3),), "b": (str(i % 5),)}) for i in range(300)]
+        rows = [Example(f"text {i}", {"a": (str(i % 4),), "b": (str(i * 7 % 300 // 75),)}) for i in range(300)]
         turned = [Example(row.input, dict(reversed(row.labels.items()))) for row in rows]
         for name, found in split_rows(build(rows), SHARES, 0).items():
             assert found.tolist() == split_rows(build(turned), SHARES, 0)[name].tolist()
@@ -214,6 +214,17 @@ class TestShares:
         found = split_rows(data, SHARES, 0)
         assert set(counts(data, found["test"]).values()) == {1}
         assert set(counts(data, found["validation"]).values()) == {1}
+
+    def test_frequent_labels_of_another_target_do_not_crowd_them_out(self):
+        random = np.random.default_rng(0)
+        tags = [tuple("uvwx"[tag] for tag in np.flatnonzero(random.random(4) < 0.4)) for _ in range(1000)]
+        rows = [
+            Example(f"t {i}", {"rare": (str(i // 10),), "tags": tags[i]}, i, frozenset({"tags"})) for i in range(1000)
+        ]
+        data = build(rows)
+        found = split_rows(data, SHARES, 0)
+        assert min(counts(data, found["validation"], "rare").values()) == 1
+        assert min(counts(data, found["test"], "rare").values()) == 1
 
 
 class TestFewRows:

@@ -76,7 +76,7 @@ def split(
 ) -> None:
     """Divide labelled rows into train.jsonl, validation.jsonl and test.jsonl.
 
-    Every label keeps its share in each file. Rows with the same text stay together. The order of the rows plays no part.
+    Every label keeps its share in each file. Rows with the same text stay together. The order of rows plays no part.
     """
     from tamis.data.loading import load_splits
     from tamis.data.splits import require_shares, split_rows, untestable_labels

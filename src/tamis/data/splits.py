@@ -151,10 +151,10 @@ class _Units:
     def chunks(self) -> Iterator[list[list[tuple[int, int, float]]]]:
         """(label, times, times by the label's weight) of each unit, some thousand units at a time.
 
-        A missing row weighs more the rarer its label is, by the fourth root: enough for labels with ten rows to be in
+        A missing row weighs more the rarer its label is, by the square root: enough for labels with ten rows to be in
         every tenth, not so much that the sizes of the splits suffer.
         """
-        weight = 1 / np.sqrt(np.sqrt(np.maximum(np.bincount(self.labels, self.times, minlength=self.n_ids), 1)))
+        weight = 1 / np.sqrt(np.maximum(np.bincount(self.labels, self.times, minlength=self.n_ids), 1))
         for first in range(0, len(self.weight), CHUNK):
             bounds = self.starts[first : first + CHUNK + 1]
             labels, times = (column[bounds[0] : bounds[-1]] for column in (self.labels, self.times))
