@@ -19,10 +19,11 @@ from tamis.evaluation.metrics import Bools, Doubles, Floats, Ints
 BINS = 15
 BLOCK = 1_000_000  # numbers held in double precision at a time
 CELLS = 2_000_000  # rows x labels that a fit looks at: a few numbers are fitted, more rows change nothing
-BIAS_CELLS = 400_000  # the same for biases, which take some two hundred passes
+BIAS_CELLS = 200_000  # the same for biases, which take a hundred passes
 LOG_SCALE = (float(np.log(1e-3)), float(np.log(1e3)))
-BIAS_PRIOR = 3.0  # held-out rows that speak for a bias of 0
+BIAS_PRIOR = 10.0  # held-out rows that speak for a bias of 0
 FOLDS = 5
+BIAS_FOLDS = 3
 MOST_STEPS, MOST_HALVINGS = 50, 12
 SCALE_SPREAD, BIAS_SPREAD = 0.25, 0.5  # how far one label's Platt parameters are expected to stray from the shared ones
 
@@ -213,7 +214,7 @@ def _fit_bias(logits: Doubles, codes: Ints, start: float) -> SingleCalibration:
     first[0] = np.log(start)
     bounds = [LOG_SCALE] + [(-10.0, 10.0)] * int(free.sum())
     found = optimize.minimize(
-        loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100, "ftol": 1e-9}
+        loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40, "ftol": 1e-7}
     )
     bias = np.zeros(n_labels)
     bias[free] = found.x[1:]
@@ -222,7 +223,7 @@ def _fit_bias(logits: Doubles, codes: Ints, start: float) -> SingleCalibration:
 
 def _bias_helps(logits: Doubles, codes: Ints, seed: int) -> bool:
     gains = np.empty(len(codes))
-    for held_out, rest in folds(len(codes), seed):
+    for held_out, rest in folds(len(codes), seed, BIAS_FOLDS):
         scale = _fit_scale(logits[rest], codes[rest])
         with_bias = _fit_bias(logits[rest], codes[rest], scale)
         row, actual = np.arange(len(held_out)), codes[held_out]
@@ -246,7 +247,7 @@ def fit_multi(logits: Floats, indicator: Bools, known: Bools | None = None) -> M
     """Fit Platt scaling a label, drawn towards the one shared by all labels as far as a label's rows are few.
 
     The shared scale and bias are fitted first on all cells with Platt's smoothed targets; each label then minimises
-    its own log loss plus a Gaussian prior around them. A label without rows gets the shared ones.
+    its own log loss plus a Gaussian prior around them.
 
     Args:
         logits: (n, n_labels) of held-out rows.

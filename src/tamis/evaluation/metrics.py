@@ -50,11 +50,12 @@ def count_multi(actual: Bools, given: Bools) -> LabelCounts:
 
 
 def _tally(codes: Ints, n_labels: int) -> Doubles:
-    return np.asarray(np.bincount(codes, minlength=n_labels), dtype=np.float64)
+    return np.bincount(codes, minlength=n_labels).astype(np.float64)
 
 
 def _column_sums(indicator: Bools) -> Doubles:
-    return np.count_nonzero(indicator, axis=0).astype(np.float64)
+    rows: Doubles = np.count_nonzero(indicator, axis=0).astype(np.float64)
+    return rows
 
 
 def ratio(part: Doubles, whole: Doubles, empty: float = 0.0) -> Doubles:

@@ -100,13 +100,15 @@ def _raise_together(hits: Doubles, given: Doubles, actual: Doubles) -> NDArray[n
     own = ratio(2 * hits, given + actual[:, None])
     chosen: NDArray[np.intp] = own.argmax(axis=1)
     row = np.arange(n_labels)
+    lowest = (given == given[:, :1]).sum(axis=1) - 1  # a label that fits all rows: no lower than all rows score
     all_hits, all_given, everything = hits[row, chosen].sum(), given[row, chosen].sum(), actual.sum()
     for _ in range(SWEEPS):
         before = chosen.copy()
         for label in range(n_labels):
             other_hits = all_hits - hits[label, chosen[label]] + hits[label]
             other_given = all_given - given[label, chosen[label]] + given[label]
-            best = int((own[label] / n_labels + ratio(2 * other_hits, other_given + everything)).argmax())
+            both = own[label] / n_labels + ratio(2 * other_hits, other_given + everything)
+            best = int(lowest[label] + both[lowest[label] :].argmax())
             chosen[label], all_hits, all_given = best, other_hits[best], other_given[best]
         if (chosen == before).all():
             break

@@ -32,7 +32,7 @@ def verdict(report: SingleReport | MultiReport) -> list[Remark]:
 
 def percent(value: float | None) -> str:
     """A share as a percentage with one digit; a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None else f"{100 * value:.1f}%"
 
 
 def span(interval: Interval | None, *, share: bool = True) -> str:
@@ -62,7 +62,7 @@ def main_figure(report: SingleReport | MultiReport) -> tuple[str, float | None, 
 
 def _headline(report: SingleReport | MultiReport) -> Remark:
     name, value, interval, baseline = main_figure(report)
-    between = f" (95 % interval {span(interval)})" if interval else ""
+    between = f" (95% interval {span(interval)})" if interval else ""
     constant = f"always answering {listed(report.baseline.answer, 2)}"
     if interval is not None and baseline is not None and interval[0] <= baseline:
         return Remark(
@@ -85,10 +85,18 @@ def _doubts(report: SingleReport | MultiReport) -> Iterator[Remark]:
         yield Remark(
             "warning",
             f"{report.unseen_rows:,} {carry} a label that the model does not have ({listed(report.unseen_labels)}): "
-            "each counts as a miss.",
+            f"each counts as a miss.{_without_unseen(report)}",
         )
     if report.unknown:
-        yield Remark("info", f"{report.unknown:,} rows say nothing about this target and were left out.")
+        rows = "1 row says" if report.unknown == 1 else f"{report.unknown:,} rows say"
+        yield Remark("info", f"{rows} nothing about this target, and counted nowhere.")
+
+
+def _without_unseen(report: SingleReport | MultiReport) -> str:
+    seen = report.n - report.unseen_rows
+    if isinstance(report, MultiReport) or not seen or report.accuracy is None:
+        return ""
+    return f" Of the other {seen:,}, {percent(report.accuracy * report.n / seen)} are right."
 
 
 def _calibration(report: SingleReport | MultiReport) -> Remark:

@@ -1,0 +1,216 @@
+"""A report as one self-contained HTML page.
+
+Texts and label names are whatever users' files hold; `tamis.pages` escapes them all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tamis.data.dataset import Dataset
+from tamis.evaluation import charts
+from tamis.evaluation.figures import LabelFigures, Mistake, MultiReport, SingleReport
+from tamis.evaluation.report import EvaluationReport
+from tamis.evaluation.verdict import listed, main_figure, percent, span, verdict
+from tamis.pages import Cell, CellValue, Page
+from tamis.schema import plain_text
+
+EXCERPT = 300  # characters of a text that are shown
+MOST_CONFUSIONS = 25
+FIGURES = {
+    "accuracy": "Accuracy: rows answered right",
+    "subset_accuracy": "Rows with every label right",
+    "micro_f1": "Micro-F1: over all decisions",
+    "macro_f1": "Macro-F1: mean over labels",
+    "weighted_f1": "Weighted F1: mean over labels by their rows",
+    "samples_jaccard": "Samples Jaccard: shared labels, mean over rows",
+    "mean_average_precision": "Mean average precision",
+    "coverage": "Coverage: rows that got an answer",
+    "selective_accuracy": "Right of those that got an answer",
+    "ece_before": "Expected calibration error before calibration",
+    "ece": "Expected calibration error",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+}
+MATRIX_WIDTH = 640  # pixels that a confusion matrix needs, even where it must scroll
+READ = 4000  # characters of a text that are looked at for its excerpt
+
+
+def write_page(
+    report: EvaluationReport, path: str | Path, rows: Dataset | None = None, *, title: str = "Evaluation"
+) -> Path:
+    """Write the page and return its path.
+
+    Args:
+        report: what was measured.
+        path: where to write; an existing file is replaced.
+        rows: the rows that were evaluated, for the texts and lines of the mistakes.
+        title: what stands on top.
+
+    Raises:
+        InvalidSetting: the place cannot be written to.
+    """
+    return build_page(report, rows, title=title).write(path)
+
+
+def build_page(report: EvaluationReport, rows: Dataset | None = None, *, title: str = "Evaluation") -> Page:
+    """Return the page; arguments as `write_page`."""
+    took = f" in {report.seconds:.1f} s" if report.seconds is not None else ""
+    page = Page(title, f"{report.n:,} rows evaluated{took}.")
+    for name, target in report.targets.items():
+        prefix = f"{name}: " if len(report.targets) > 1 else ""
+        _summary(page, name, target)
+        if target.n:
+            _labels(page, prefix, target)
+            _confusions(page, prefix, target)
+            _scores(page, prefix, target)
+            _mistakes(page, prefix, target, rows)
+    return page
+
+
+def _summary(page: Page, name: str, report: SingleReport | MultiReport) -> None:
+    kind = "one label a row" if isinstance(report, SingleReport) else "any number of labels a row"
+    page.section(name, f"{kind[0].upper()}{kind[1:]}, {len(report.per_label):,} labels.")
+    for remark in verdict(report):
+        page.note(remark.text, remark.severity)
+    if report.n:
+        page.facts(_facts(report))
+        constant = f"Always answering {listed(report.baseline.answer, 2)}"
+        page.table(["Figure", "Value", "95% interval", constant], _figures(report), numeric=(1, 2, 3), sortable=False)
+
+
+def _facts(report: SingleReport | MultiReport) -> list[tuple[str, CellValue]]:
+    figure, value, _, _ = main_figure(report)
+    facts: list[tuple[str, CellValue]] = [
+        (figure[0].upper() + figure[1:], percent(value)),
+        ("Macro-F1", percent(report.macro_f1)),
+        ("Calibration error", percent(report.ece)),
+        ("Rows", report.n),
+    ]
+    if report.coverage is not None:
+        facts.insert(3, ("Coverage", percent(report.coverage)))
+    return facts
+
+
+def _figures(report: SingleReport | MultiReport) -> list[list[CellValue]]:
+    rows: list[list[CellValue]] = []
+    for name, word in FIGURES.items():
+        value = getattr(report, name, None)
+        if value is None:
+            continue
+        share = name not in ("log_loss", "brier")
+        constant = getattr(report.baseline, name, None)
+        rows.append(
+            [
+                word,
+                percent(value) if share else f"{value:.3f}",
+                span(getattr(report, f"{name}_ci", None), share=share),
+                "" if constant is None else percent(constant),
+            ]
+        )
+    return rows
+
+
+def _labels(page: Page, prefix: str, report: SingleReport | MultiReport) -> None:
+    page.section(
+        f"{prefix}Labels",
+        "Precision: how many of the rows given the label carry it. Recall: how many of the rows that carry it were "
+        "given it. Jaccard: rows where both agree over rows where either has it.",
+    )
+    headers = ["Label", "F1", "Precision", "Recall", "Rows", "Given", "Jaccard", "Average precision"]
+    if isinstance(report, MultiReport):
+        headers.append("Threshold")
+    rows = [_label_row(figures, len(headers)) for figures in report.per_label]
+    page.table(headers, rows, numeric=range(1, len(headers)))
+    if report.ranked_rows < report.n:
+        page.note(f"Average precision is taken from a sample of {report.ranked_rows:,} of the {report.n:,} rows.")
+
+
+def _label_row(figures: LabelFigures, width: int) -> list[CellValue]:
+    untested = not figures.support
+    name = f"{figures.label} (not in the model)" if figures.unseen else figures.label
+    shares = [
+        None if untested and not figures.given else figures.f1,
+        figures.precision if figures.given else None,
+        None if untested else figures.recall,
+    ]
+    jaccard = None if untested and not figures.given else figures.jaccard
+    cells: list[CellValue] = [name, *map(_share, shares), figures.support, figures.given]
+    cells += [_share(jaccard), _share(figures.average_precision), figures.threshold]
+    return cells[:width]
+
+
+def _share(value: float | None) -> CellValue:
+    return Cell("–", -1) if value is None else Cell(percent(value), value)
+
+
+def _confusions(page: Page, prefix: str, report: SingleReport | MultiReport) -> None:
+    multi = isinstance(report, MultiReport)
+    meaning = (
+        "How often a row lacked one of its labels (actual) and had a wrong one (answered) at the same time."
+        if multi
+        else "Which label rows carry, and which they were given. Right answers lie on the diagonal."
+    )
+    page.section(f"{prefix}Confusions", meaning)
+    if not report.confusions:
+        page.note("No confusion at all.", "ok")
+        return
+    labels = charts.confusion_labels(report)
+    used = sum(bool(figures.support or figures.given) for figures in report.per_label)
+    shown = f"The {len(labels)} labels of the most frequent confusions, out of {used:,}." if len(labels) < used else ""
+    page.figure(charts.confusion_matrix(report, labels), shown, min_width=MATRIX_WIDTH if len(labels) > 12 else 0)
+    top = report.confusions[:MOST_CONFUSIONS]
+    support = {figures.label: figures.support for figures in report.per_label}
+    rows = [(c.actual, c.given, c.rows, _share(c.rows / max(1, support[c.actual]))) for c in top]
+    page.table(["Actual", "Answered", "Rows", "Share of the actual label's rows"], rows, numeric=(2, 3))
+
+
+def _scores(page: Page, prefix: str, report: SingleReport | MultiReport) -> None:
+    page.section(
+        f"{prefix}Scores",
+        "Whether scores can be taken at their word, and what other decision rules would give.",
+    )
+    thing = "answers" if isinstance(report, SingleReport) else "labels"
+    page.figure(
+        charts.reliability(report),
+        f"Reliability: of the {thing} scored 80%, 80% should be right. Points on the dotted line are.",
+    )
+    if isinstance(report, SingleReport):
+        page.figure(
+            charts.coverage(report), "Answering only where the model is sure: fewer answers, more of them right."
+        )
+    else:
+        page.figure(charts.thresholds(report.curves[0], report.cuts), "One threshold for all labels.")
+        page.figure(charts.threshold_map(report), "F1 of each label over its threshold, most frequent label first.")
+
+
+def _mistakes(page: Page, prefix: str, report: SingleReport | MultiReport, rows: Dataset | None) -> None:
+    order = "surest first" if isinstance(report, SingleReport) else "highest loss first"
+    page.section(
+        f"{prefix}Worst mistakes",
+        f"Wrong answers, {order}. Where the answer looks right to you, the label in the file may be wrong.",
+    )
+    if not report.mistakes:
+        page.note("Every answer is right.", "ok")
+        return
+    where = "Row" if rows is None else "Line"
+    headers = [where, "Text", "Actual", "Answered", "Scores"]
+    page.table(headers, [_mistake_row(mistake, rows) for mistake in report.mistakes], numeric=(0,))
+
+
+def _mistake_row(mistake: Mistake, rows: Dataset | None) -> list[CellValue]:
+    text = "" if rows is None else excerpt(plain_text(rows.inputs[mistake.row]))
+    given = ", ".join(mistake.given) or "(none)"
+    return [
+        mistake.row + 1 if rows is None else int(rows.lines[mistake.row]),
+        text,
+        ", ".join(mistake.actual) or "(none)",
+        f"{given} (abstained)" if mistake.abstained else given,
+        " · ".join(f"{label} {percent(score)}" for label, score in mistake.scores.items()),
+    ]
+
+
+def excerpt(text: str, width: int = EXCERPT) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text[:READ].split())
+    return line if len(line) <= width and len(text) <= READ else line[:width].rstrip() + " …"
