@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -214,3 +217,9 @@ def test_cross_fitted_scores_do_not_know_their_own_row():
     np.testing.assert_array_equal(
         cross_fitted_multi(many, indicator, known)[held_out], cross_fitted_multi(many, flipped)[held_out]
     )
+
+
+def test_serving_scores_loads_neither_scipy_nor_scikit_learn():
+    code = "import sys, tamis.evaluation.calibration, tamis.evaluation.thresholds; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"scipy", "sklearn", "plotly"} & set(loaded)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from tamis.evaluation.metrics import Bools, Doubles, Floats, Ints
 
@@ -171,6 +170,8 @@ def _some(rows: NDArray[np.intp], most: int, seed: int) -> NDArray[np.intp]:
 
 def _fit_scale(logits: Doubles, codes: Ints) -> float:
     """Minimise the smoothed log loss over the scale alone; 1 where there is nothing to learn from."""
+    from scipy import optimize  # here, since it takes half a second that serving scores need not wait
+
     spread = np.ptp(logits, axis=1).max(initial=0.0)
     if len(logits) == 0 or spread == 0:
         return 1.0
@@ -193,6 +194,8 @@ def _log_sum_exp(logits: Doubles) -> Doubles:
 
 def _fit_bias(logits: Doubles, codes: Ints, start: float) -> SingleCalibration:
     """Minimise the smoothed log loss over the scale and a bias a label; labels without a row keep the mean bias."""
+    from scipy import optimize
+
     n_rows, n_labels = logits.shape
     smoothing = 1 / (n_rows + 2)
     wanted = np.full((n_rows, n_labels), smoothing / n_labels)
