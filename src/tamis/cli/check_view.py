@@ -152,16 +152,18 @@ def _finding(finding: Finding) -> RenderableType:
     mark, style, _ = _MARKS[finding.severity]
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_row(Text(mark, style=style), Text.assemble(_plain(finding.message), ("  " + finding.code, "dim")))
+    wrapped = finding.code.startswith("bad_rows")  # cause and cure are to be read whole
     for group in finding.where[:_SHOWN_GROUPS]:
         labels = differences(group) if finding.code in _ABOUT_LABELS else [""] * len(group)
-        rows = zip(group, labels, strict=True)
-        table.add_row("", Group(*(_place(place, told, number == 0) for number, (place, told) in enumerate(rows))))
+        rows = enumerate(zip(group, labels, strict=True))
+        lines = [_place(place, told, bullet=number == 0, wrapped=wrapped) for number, (place, told) in rows]
+        table.add_row("", Group(*lines))
     table.add_row("", Text("→ " + _plain(finding.action), style="green"))
     return table
 
 
-def _place(place: Place, labels: str, bullet: bool) -> Text:
-    line = Text("- " if bullet else "  ", style="dim", no_wrap=True, overflow="ellipsis")
+def _place(place: Place, labels: str, *, bullet: bool, wrapped: bool) -> Text:
+    line = Text("- " if bullet else "  ", no_wrap=not wrapped, overflow="fold" if wrapped else "ellipsis")
     line.append(f"{_plain(Path(place.file).name)}:{place.line}", style="bold")
     if labels:
         line.append("  " + textwrap.shorten(_plain(labels), _LABELS_WIDTH, placeholder="…"), style="cyan")

@@ -149,10 +149,10 @@ def near_pairs(sketches: Sketches, rows: Rows) -> NearPairs:
     Give one row of each loose form: equal texts are not near duplicates.
 
     Args:
-        sketches: (n, SKETCH).
+        sketches: (n, SKETCH), or (0, SKETCH) where none were made: then there are no pairs.
         rows: the rows to compare, ascending.
     """
-    rows = rows[sketches[rows, 0] > 0]
+    rows = rows[sketches[rows, 0] > 0] if len(sketches) else rows[:0]
     partner = np.full(len(rows), -1, dtype=np.int64)
     alike = np.zeros(len(rows), dtype=np.uint8)
     for band in range(0, SKETCH, _BAND):

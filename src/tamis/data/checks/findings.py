@@ -49,18 +49,20 @@ def judge(
 def _unreadable(report: CheckReport) -> Iterator[Finding]:
     for file in report.files:
         if file.error:
-            until = f" after {file.rows:,} rows" if file.rows else ""
+            until = f" ({_rows_of(file.rows)} were read before.)" if file.rows else ""
             yield Finding(
                 severity="error",
                 code="unreadable",
-                message=f"{file.name} could not be read{until}: {file.error}",
+                message=f"{file.error}{until}",
                 action="Nothing is trained until it can be read.",
                 count=1,
             )
 
 
 def _bad_rows(report: CheckReport, allowed: float) -> Iterator[Finding]:
-    first = tuple((Place(file=row.file, line=row.line, text=row.cause),) for row in report.rejects.first)
+    first = tuple(
+        (Place(file=row.file, line=row.line, text=f"{row.cause}. {row.cure}"),) for row in report.rejects.first
+    )
     over = {
         split: count
         for split, count in report.rejects.by_split.items()
@@ -95,6 +97,13 @@ def _rows(report: CheckReport) -> Iterator[Finding]:
     rows = report.rows.get(_TRAIN, 0)
     if rows and not report.targets:
         yield _finding("error", "nothing_to_learn", "No row has a label.", "Label the rows, or name the label column.")
+    if report.more_targets:
+        yield _finding(
+            "error",
+            "too_many_targets",
+            f"The rows name more than {len(report.targets):,} targets.",
+            "Give each row a label for the same few targets: texts or identifiers seem to stand as their names.",
+        )
     if 0 < rows < 5 * FEW_ROWS:
         yield _finding(
             "warning",
@@ -127,7 +136,7 @@ def _renamed(target: TargetReport, report: CheckReport) -> Iterator[Finding]:
             "info",
             "target_renamed",
             f"The only target of another split is called {name!r}, that of the training data {target.name!r}.",
-            "They are taken as the same.",
+            "Taken as the same target.",
         )
 
 
@@ -253,9 +262,9 @@ def _unknown(target: TargetReport, report: CheckReport) -> Iterator[Finding]:
             yield _finding(
                 "warning" if 2 * unknown > rows else "info",
                 "unknown_target",
-                f"{_rows_of(unknown)} of {rows:,} ({unknown / rows:.1%}) in the {split} data say nothing about "
-                f"{target.name!r}.",
-                "Unknown is not “no”: they are left out of learning and measuring for this target. [] says none.",
+                f"{_rows_of(unknown)} of {rows:,} ({unknown / rows:.1%}) in the {split} data "
+                f"{'says' if unknown == 1 else 'say'} nothing about {target.name!r}.",
+                "Unknown is not “no”: left out of learning and measuring for this target. [] says none.",
                 count=unknown,
             )
 

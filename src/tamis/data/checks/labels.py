@@ -115,14 +115,21 @@ class LabelTally:
         """(n,) the number of each row's combination."""
         return np.frombuffer(self._ids, dtype=np.uint32)
 
+    def target_of(self, given: str) -> str:
+        """The name that a target of some split has in the first one."""
+        return self._renamed.get(given, given)
+
     def disagreeing(self, ids: Sequence[int]) -> list[str]:
         """Targets for which rows with these combinations carry different labels ("" where it cannot be told which)."""
-        if len(ids) > 1 and max(ids) >= _BEYOND:
+        different = set(ids)
+        if len(different) < 2:
+            return []
+        if max(different) >= _BEYOND:
             return [""]
         seen: dict[str, set[frozenset[str]]] = {}
-        for number in ids:
+        for number in different:
             for target, labels in self._keys[number][0]:
-                seen.setdefault(self._renamed.get(target, target), set()).add(frozenset(labels))
+                seen.setdefault(self.target_of(target), set()).add(frozenset(labels))
         return [target for target, sets in seen.items() if len(sets) > 1]
 
     def reports(self) -> tuple[TargetReport, ...]:
@@ -140,7 +147,7 @@ class LabelTally:
     def _count(self, key: _Combination, split: str, rows: int) -> None:
         pairs, listed = key
         for given, labels in pairs:
-            target = self._renamed.get(given, given)
+            target = self.target_of(given)
             if target not in self._targets and len(self._targets) >= MOST_TARGETS:
                 self.more_targets = True
                 continue

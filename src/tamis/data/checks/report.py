@@ -202,7 +202,7 @@ class Languages(_Part):
 
 
 class CheckReport(_Part):
-    """Everything a data check found."""
+    """Everything a data check found. `more_targets` says that the files name more targets than are told apart."""
 
     splits: tuple[str, ...]
     rows: Counts
@@ -214,6 +214,7 @@ class CheckReport(_Part):
     likeness: Likeness
     languages: tuple[Languages, ...]
     findings: tuple[Finding, ...]
+    more_targets: bool = False
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -226,13 +227,14 @@ class CheckReport(_Part):
     def verdict(self) -> str:
         """One sentence: may it be trained on, and how much is there to look at."""
         errors, warnings = len(self.of_severity("error")), len(self.of_severity("warning"))
-        noticed = f"{_counted(warnings, 'warning')}" if warnings else "nothing to warn about"
+        noticed = _counted(warnings, "warning") if warnings else "nothing to warn about"
         if not errors:
             return f"Ready to train: {noticed}."
         bad = next((finding.count for finding in self.findings if finding.code == "bad_rows"), 0)
-        if errors == 1 and bad:
-            return f"Not ready: {_counted(bad, 'row')} must be fixed or left out, {noticed}."
-        return f"Not ready: {_counted(errors, 'error')}, {noticed}."
+        wrong = (
+            f"{_counted(bad, 'row')} must be fixed or left out" if errors == 1 and bad else _counted(errors, "error")
+        )
+        return f"Not ready: {wrong}{f', {noticed}' if warnings else ''}."
 
     def of_severity(self, severity: Severity) -> list[Finding]:
         """The findings of one severity."""

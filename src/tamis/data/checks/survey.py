@@ -230,6 +230,7 @@ class _Survey:
             likeness=likeness,
             languages=tuple(self._languages()),
             findings=(),
+            more_targets=self._tally.more_targets,
         )
         findings = judge(
             report,
@@ -338,7 +339,7 @@ class _Survey:
                 if isinstance(example, Rejected):
                     continue
                 if row in missing:
-                    yield row, _place(source.name, example)
+                    yield row, self._place(source.name, example)
                     missing.discard(row)
                 row += 1
                 if not missing:
@@ -348,9 +349,9 @@ class _Survey:
         for row in missing:
             yield row, Place(file=source.name, line=self._lines[row])
 
-
-def _place(file: str, example: Example) -> Place:
-    return Place(file=file, line=example.line, text=_excerpt(plain_text(example.input)), labels=dict(example.labels))
+    def _place(self, file: str, example: Example) -> Place:
+        labels = {self._tally.target_of(target): labels for target, labels in example.labels.items()}
+        return Place(file=file, line=example.line, text=_excerpt(plain_text(example.input)), labels=labels)
 
 
 def _excerpt(text: str) -> str:

@@ -1,0 +1,133 @@
+import base64
+import hashlib
+import json
+import re
+import shutil
+
+import pytest
+from plotly import graph_objects
+
+from tamis.errors import InvalidSetting
+from tamis.pages import Cell, Page
+
+HOSTILE = "</script><img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
+
+
+def bar(**given):
+    return graph_objects.Figure(graph_objects.Bar(x=[1, 2], y=["a", "b"], orientation="h", **given))
+
+
+def hostile_page():
+    page = Page(HOSTILE, HOSTILE).section(HOSTILE, HOSTILE).facts([(HOSTILE, HOSTILE)]).note(HOSTILE, "error")
+    page.paragraph(HOSTILE).table([HOSTILE], [[HOSTILE], [Cell(HOSTILE, 1)]], caption=HOSTILE)
+    figure = graph_objects.Figure(graph_objects.Bar(x=[1], y=[HOSTILE], name=HOSTILE, customdata=[HOSTILE]))
+    page.figure(figure.update_layout(title=HOSTILE, xaxis_title=HOSTILE), HOSTILE)
+    with page.details(HOSTILE):
+        page.note(HOSTILE)
+    return page
+
+
+def without_plotly(html):
+    """The page but for the script that plotly ships."""
+    start = html.index("<script>/**") + len("<script>")
+    return html[:start] + html[html.index("</script>", start) :]
+
+
+def test_a_page_has_its_parts_in_order():
+    html = (
+        Page("Title", "Sub").section("One").note("careful", "warning").section("Two").table(["h"], [["cell"]]).render()
+    )
+    places = [html.index(part) for part in ("<h1>Title", "Sub", "<h2>One", "careful", "<h2>Two", "cell")]
+    assert places == sorted(places)
+    assert html.count("<section") == html.count("</section>") == 2
+    assert '<a href="#section-2">Two</a>' in html
+
+
+def test_hostile_texts_stay_texts():
+    html = without_plotly(hostile_page().render())
+    assert "<img" not in html
+    assert html.count("<script") == html.count("</script>") == 3
+    payload = re.search(r'<script type="application/json" data-figure="figure-1">(.*?)</script>', html)[1]
+    assert not set("<>&") & set(payload)
+    figure = json.loads(payload)
+    shown = HOSTILE.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # plotly turns these back
+    assert figure["data"][0]["y"] == figure["data"][0]["customdata"] == [shown]
+    assert figure["layout"]["title"]["text"] == figure["data"][0]["name"] == shown
+
+
+def test_only_the_scripts_of_the_page_may_run():
+    html = hostile_page().render()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    allowed = set(re.findall(r"sha256-([A-Za-z0-9+/=]+)", policy))
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts} == allowed
+    assert "default-src &#x27;none&#x27;" in policy
+    assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
+
+
+def test_a_page_fetches_nothing():
+    html = without_plotly(hostile_page().render())
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#)""", html)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_plotly_is_inlined_once_and_only_for_figures():
+    assert len(Page("t").section("s").render()) < 20_000
+    assert Page("t").figure(bar()).figure(bar()).render().count("plotly.js v") == 1
+
+
+def test_numbers_are_shown_for_people_and_kept_for_sorting():
+    html = (
+        Page("t").table(["n"], [[1234567], [0.5], [Cell("12 %", 0.12)], [None], [float("nan")]], numeric={0}).render()
+    )
+    assert '<td dir="auto" class="number" data-key="1234567">1,234,567</td>' in html
+    assert 'data-key="0.5">0.500</td>' in html
+    assert 'data-key="0.12">12 %</td>' in html
+    assert '<td dir="auto" class="number"></td>' in html
+    assert '<td dir="auto" class="number">–</td>' in html
+
+
+def test_what_cannot_be_shown_is_replaced(tmp_path):
+    path = Page("a\ud800b\x00c").section("s").write(tmp_path / "new" / "page.html")
+    assert "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c" in path.read_text(encoding="utf-8")
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidSetting, match="Name another place"):
+        Page("t").write(tmp_path / "file" / "page.html")
+
+
+def test_figures_keep_hover_templates_and_lose_templates():
+    html = Page("t").figure(bar(hovertemplate="%{y}<br>%{x}<extra></extra>"), min_width=300).render()
+    spec = json.loads(re.search(r'data-figure="figure-1">(.*?)</script>', html)[1])
+    assert spec["data"][0]["hovertemplate"] == "%{y}<br>%{x}<extra></extra>"
+    assert "template" not in spec["layout"]
+    assert "min-width:300px" in html
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_in_a_browser_nothing_hostile_runs_and_tables_sort(tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    page = hostile_page().section("numbers").table(["n"], [[2], [10], [1]], numeric={0})
+    path = page.write(tmp_path / "page.html")
+    said = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        view = browser.new_page(viewport={"width": 390, "height": 800})
+        view.on("console", lambda message: said.append(message.text))
+        view.on("pageerror", lambda error: said.append(str(error)))
+        view.goto(path.as_uri())
+        view.wait_for_selector(".plot svg")
+        assert view.title() == HOSTILE
+        assert view.evaluate("document.images.length") == 0
+        assert view.evaluate("document.documentElement.scrollWidth") == 390
+        view.locator("th button").last.click()
+        assert view.locator("table").last.locator("td").all_inner_texts() == ["10", "2", "1"]
+        browser.close()
+    assert said == []
