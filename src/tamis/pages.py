@@ -288,7 +288,8 @@ max-width:none}
 .frame.long{max-height:32rem;overflow-y:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{padding:.42rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-td{min-width:4rem;unicode-bidi:isolate}
+td{unicode-bidi:isolate}
+td:not(.number){min-width:5.5rem}
 td:first-child:not(.number){min-width:8.5rem}
 td.prose{min-width:18rem}
 tbody tr:last-child td{border-bottom:0}
