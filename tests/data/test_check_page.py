@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from tamis.data import check_page as module
 from tamis.data.check_page import check_page
 from tamis.data.checks.survey import BaseFacts, CheckOptions, check
 
@@ -81,6 +82,16 @@ def test_a_report_of_nothing_is_a_page_too(tmp_path):
     html = check_page(check({"train": [tmp_path / "empty.jsonl"]})).render()
     assert "Not ready" in html
     assert figures(html) == []
+
+
+def test_many_targets_and_labels_stay_readable(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_TABLE_LABELS", 5)
+    rows = [{"text": f"text {i}", "labels": {f"target {n}": "abcdefgh"[i] for n in range(25)}} for i in range(8)]
+    html = check_page(report_of(tmp_path, rows)).render()
+    assert len(figures(html)) == 20 + 1
+    assert "The 5 most frequent of 8 labels" in html
+    assert "<h2>Further targets</h2>" in html
+    assert "target 24" in html
 
 
 def test_many_labels_make_a_chart_of_the_most_frequent(tmp_path):

@@ -22,6 +22,7 @@ _MARKS: dict[Severity, tuple[str, str, str]] = {
 }
 _FIRST_LABELS, _LAST_LABELS = 9, 3
 _SHOWN_GROUPS = 3
+_SHOWN_TARGETS = 12
 _BAR = 16
 _LABELS_WIDTH = 40
 _ABOUT_LABELS = ("conflicting_labels", "near_conflicts")
@@ -30,8 +31,12 @@ _ABOUT_LABELS = ("conflicting_labels", "near_conflicts")
 def show(report: CheckReport, console: Console) -> None:
     """Print the report: files, targets, texts, findings, and the verdict last."""
     parts: list[RenderableType] = [_title("Files"), _files(report)]
-    for target in report.targets:
+    for target in report.targets[:_SHOWN_TARGETS]:
         parts += [_title(*_target_title(target)), _labels(target, report.splits)]
+    if len(report.targets) > _SHOWN_TARGETS:
+        parts.append(
+            _title(f"… {len(report.targets) - _SHOWN_TARGETS:,} more targets", "--json and --report show them")
+        )
     if report.lengths:
         parts += [_title("Texts"), _lengths(report), *_text_lines(report)]
     for severity, (_, _, title) in _MARKS.items():

@@ -16,6 +16,8 @@ from tamis.pages import Cell, CellValue, Page
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+_TARGETS = 20  # targets with charts of their own
+_TABLE_LABELS = 5_000
 _CHART_LABELS = 30
 _NAME = 28  # characters of a label's name in a chart
 _HEAT = [[0.0, "rgba(27,138,138,0.06)"], [1.0, "rgb(27,138,138)"]]
@@ -28,8 +30,10 @@ def check_page(report: CheckReport) -> Page:
     page = Page("Data check", ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else ""))
     _summary(page, report)
     _findings(page, report)
-    for target in report.targets:
+    for target in report.targets[:_TARGETS]:
         _target(page, target, report.splits)
+    if len(report.targets) > _TARGETS:
+        _further_targets(page, report.targets[_TARGETS:])
     _texts(page, report)
     _likeness(page, report)
     _rejects(page, report)
@@ -90,9 +94,10 @@ def _target(page: Page, target: TargetReport, splits: Sequence[str]) -> None:
             *(label.rows.get(split, 0) for split in splits),
             _share(label.rows.get(splits[0], 0), target, splits),
         ]
-        for label in target.labels
+        for label in target.labels[:_TABLE_LABELS]
     ]
-    with page.details(f"All {len(target.labels):,} labels", opened=len(target.labels) <= 10):
+    shown = f"The {_TABLE_LABELS:,} most frequent of" if len(target.labels) > _TABLE_LABELS else "All"
+    with page.details(f"{shown} {len(target.labels):,} labels", opened=len(target.labels) <= 10):
         page.table(
             ["Label", *map(str.capitalize, splits), f"Share of {splits[0]}"], rows, numeric=range(1, len(splits) + 2)
         )
@@ -100,6 +105,23 @@ def _target(page: Page, target: TargetReport, splits: Sequence[str]) -> None:
         page.figure(_labels_per_row(target, splits), "Labels a row: the share of rows that carry so many.", height=300)
     if target.cooccurrence:
         page.figure(*_heat_map(target), min_width=260 + 22 * len(target.cooccurrence.labels))
+
+
+def _further_targets(page: Page, targets: Sequence[TargetReport]) -> None:
+    page.section("Further targets").table(
+        ["Target", "Kind", "Labels", "Rows known", "Rows unknown"],
+        [
+            [
+                target.name,
+                "multi-label" if target.is_multi else "single-label",
+                len(target.labels),
+                sum(target.known.values()),
+                sum(target.unknown.values()),
+            ]
+            for target in targets
+        ],
+        numeric={2, 3, 4},
+    )
 
 
 def _target_facts(target: TargetReport, splits: Sequence[str]) -> list[tuple[str, CellValue]]:

@@ -276,5 +276,18 @@ def test_remarks_of_the_readers_are_passed_on():
     assert "mixed_values" not in told
 
 
+def test_remarks_of_a_kind_are_told_together():
+    notes = [{"code": "extra_key", "detail": key, "count": 5, "line": 1} for key in ("id", "date")]
+    files = tuple(FileReport(name=name, split="train", rows=50, notes=notes) for name in ("f", "g"))
+    (told,) = found(report(files=files))
+    assert told.message == "A key or column that is not read ('id', 'date'), 20 times."
+    assert [group[0].file for group in told.where] == ["f", "g"]
+
+
+def test_targets_without_end_are_told_once():
+    targets = tuple(target(f"t{number}", labels={"a": {"train": 1}}) for number in range(30))
+    assert codes(report(targets=targets, more_targets=True)) == {"too_many_targets": "error"}
+
+
 def test_few_rows_are_said():
     assert codes(report(rows={"train": 30}))["few_rows"] == "warning"

@@ -142,7 +142,7 @@ def test_chats_are_checked_like_texts(tmp_path):
 
 def test_large_files_are_measured_on_a_sample(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK_ROWS", 10)
-    monkeypatch.setattr(module, "MEASURED_WHOLE", 100)
+    monkeypatch.setattr(module, "MEASURED_ROWS", 100)
     path = write(tmp_path, "many.jsonl", *(row(f"one two three {i}", y="ab"[i % 2]) for i in range(1_000)))
     report = check({"train": [path]}, base=BaseFacts("b", WORDS.count_tokens, window=3))
     by_unit = {lengths.unit: lengths for lengths in report.lengths}
@@ -151,6 +151,16 @@ def test_large_files_are_measured_on_a_sample(tmp_path, monkeypatch):
     assert by_unit["tokens"].median == 4
     assert report.window.rows_over == 1_000
     assert report.languages[0].measured == by_unit["tokens"].measured
+
+
+def test_long_texts_are_measured_on_a_sample_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK_CHARACTERS", 1_000)
+    monkeypatch.setattr(module, "MEASURED_CHARACTERS", 5_000)
+    path = write(tmp_path, "long.jsonl", *(row("one two " * 50 + str(i), y="ab"[i % 2]) for i in range(100)))
+    report = check({"train": [path]}, base=WORDS)
+    by_unit = {lengths.unit: lengths for lengths in report.lengths}
+    assert by_unit["words"].measured == 100
+    assert 12 <= by_unit["tokens"].measured < 30
 
 
 def test_progress_counts_rows(train, monkeypatch):

@@ -38,7 +38,7 @@ def judge(
         base_languages: codes of the languages that the base model was made for; empty where not known.
     """
     found = [*_unreadable(report), *_bad_rows(report, max_bad_share), *_rows(report)]
-    for target in report.targets:
+    for target in report.targets if not report.more_targets else ():
         rules = (_untrained,) if _is_untrained(target, report) else _TARGET_RULES
         found += [finding for rule in rules for finding in rule(target, report)]
     found += [*_conflicts(report, places), *_overlaps(report, places), *_repeats(report, places)]
@@ -411,20 +411,35 @@ def _notes(report: CheckReport) -> Iterator[Finding]:
             )
         for warning in _strings(file.detection.get("warnings")):
             yield _finding("warning", "detection", f"{file.name}: {warning}", "Training goes on as detected.")
+    by_code: dict[str, list[tuple[str, Mapping[str, object]]]] = defaultdict(list)
+    for file in report.files:
         for note in file.notes:
-            code, detail = str(note["code"]), str(note["detail"])
-            if code not in _SEPARATE_NOTES:
-                of = f" ({detail})" if detail else ""
-                line = note["line"] if isinstance(note["line"], int) else 0
-                count = note["count"] if isinstance(note["count"], int) else 0
-                yield _finding(
-                    "info",
-                    code,
-                    f"{file.name}: {NOTES.get(code, code)}{of}, {count:,} times.",
-                    "Nothing to do if that is as you meant it.",
-                    count=count,
-                    where=((Place(file=file.name, line=line),),) if line else (),
-                )
+            by_code[str(note["code"])].append((file.name, note))
+    for code, notes in by_code.items():
+        if code not in _SEPARATE_NOTES:
+            yield _remark(code, notes)
+
+
+def _remark(code: str, notes: Sequence[tuple[str, Mapping[str, object]]]) -> Finding:
+    """One finding for all remarks of a kind: what they are of, how often, and where each began."""
+    counts: dict[str, int] = defaultdict(int)
+    first: dict[tuple[str, int], None] = {}
+    for file, note in notes:
+        counts[str(note["detail"])] += _number(note["count"])
+        if _number(note["line"]):
+            first[file, _number(note["line"])] = None
+    details = [detail for detail in counts if detail]
+    of = f" ({_named(details)})" if details else ""
+    total = sum(counts.values())
+    said = NOTES.get(code, code)
+    return _finding(
+        "info",
+        code,
+        f"{said[:1].upper()}{said[1:]}{of}, {total:,} time{'' if total == 1 else 's'}.",
+        "Nothing to do if that is as you meant it.",
+        count=total,
+        where=tuple((Place(file=file, line=line),) for file, line in list(first)[:5]),
+    )
 
 
 def _finding(
@@ -440,6 +455,10 @@ def _folded(label: str) -> str:
         if plain.endswith(ending) and len(plain) > len(ending) + 1:
             return plain.removesuffix(ending) + instead
     return plain[:-1] if len(plain) > 3 and plain.endswith("s") and not plain.endswith(("ss", "us", "is")) else plain
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _strings(value: object) -> list[str]:

@@ -37,8 +37,8 @@ from tamis.schema import Example, plain_text
 CHUNK_ROWS = 2_000
 CHUNK_CHARACTERS = 1 << 22
 
-MEASURED_WHOLE = 20_000
-"""Rows of a split whose tokens and languages are all looked at; of further ones, one chunk in SAMPLED."""
+MEASURED_ROWS, MEASURED_CHARACTERS = 20_000, 10_000_000
+"""Rows and characters of a split whose tokens and languages are all looked at; beyond, of one chunk in SAMPLED."""
 
 SAMPLED = 16
 
@@ -138,11 +138,12 @@ class _SplitMeasures:
     languages: Counter[str] = field(default_factory=Counter)
     guessed: int = 0
     chunks: int = 0
-    rows: int = 0
+    seen_rows: int = 0
+    seen_characters: int = 0
 
     def weight(self) -> int:
         """For how many rows each row of the next chunk stands where not all are looked at; 0 leaves the chunk out."""
-        if self.rows < MEASURED_WHOLE:
+        if self.seen_rows < MEASURED_ROWS and self.seen_characters < MEASURED_CHARACTERS:
             return 1
         return SAMPLED if self.chunks % SAMPLED == 0 else 0
 
@@ -289,7 +290,8 @@ class _Survey:
                 measures.tokens.add(tokens, weight)
                 window = self._base.window
                 self._over_window += weight * sum(count > window for count in tokens) if window else 0
-        measures.rows += len(texts)
+        measures.seen_rows += len(texts)
+        measures.seen_characters += sum(map(len, texts))
         measures.chunks += 1
 
     def _lengths(self) -> Iterator[Lengths]:
