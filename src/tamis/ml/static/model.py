@@ -1,0 +1,194 @@
+"""A trained static model: from inputs to logits, before any calibration.
+
+The same code makes the matrices for training and for prediction, so a score cannot differ between the two, and the
+score of an input does not depend on what else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.ml.static.lexical import Terms, Vocabulary, count_grams
+from tamis.ml.static.linear import LinearDesign
+from tamis.ml.static.network import Network
+from tamis.ml.static.runs import Ints, Runs, split_runs
+from tamis.ml.static.sparse import Floats, Matrix
+from tamis.ml.static.tokens import RunTokenizer, pool, token_matrix
+from tamis.schema import Input, plain_text
+
+BATCH_INPUTS = 16_384
+BATCH_CHARACTERS = 4_000_000
+BATCH_SCORES = 8_000_000
+"""Bounds of what is computed at once, in inputs, characters and inputs x labels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Semantics:
+    """The base model as the static tier uses it: `matrix` (vocabulary, d) as stored, and how texts become tokens."""
+
+    matrix: NDArray[np.generic]
+    tokenizer: RunTokenizer
+
+    def tokens(self, runs: Runs) -> tuple[Matrix, int]:
+        """Return (inputs x fields, vocabulary) shares of tokens, and how many tokens there are in all."""
+        of_runs = self.tokenizer(runs.strings)
+        return token_matrix(runs, of_runs, self.matrix.shape[0]), int(of_runs.lengths[runs.run].sum())
+
+    def pooled(self, tokens: Matrix) -> Floats:
+        """Return (inputs x fields, d) average embeddings of the base model, each of length 1 (or 0 where empty)."""
+        pooled = pool(tokens, self.matrix)
+        lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
+        unit: Floats = np.divide(pooled, lengths, out=np.zeros_like(pooled), where=lengths > 1e-6)
+        return unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Centring:
+    """What brings pooled embeddings to mean 0 and mean squared length 1: (pooled - centre) x scale."""
+
+    centre: Floats  # (d,)
+    scale: float
+
+    @classmethod
+    def of(cls, pooled: Floats) -> Centring:
+        """Measure it on training data."""
+        present = pooled[np.any(pooled != 0, axis=1)]
+        if not len(present):
+            return cls(np.zeros(pooled.shape[1], dtype=np.float32), 1.0)
+        centre = present.mean(axis=0)
+        spread = float(np.sqrt(((present - centre) ** 2).sum(axis=1).mean()))
+        return cls(centre, 1 / spread if spread > 1e-6 else 1.0)
+
+    def apply(self, pooled: Floats, n_fields: int) -> Floats:
+        """Return (inputs, fields x d); a field without a known token is 0."""
+        present = np.any(pooled != 0, axis=1, keepdims=True)
+        centred = np.where(present, (pooled - self.centre) * np.float32(self.scale), np.float32(0))
+        return centred.astype(np.float32, copy=False).reshape(-1, n_fields * pooled.shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StaticModel:
+    """Everything that turns an input into logits.
+
+    Attributes:
+        semantics: the base model.
+        vocabulary: the n-grams that count.
+        centring: of the base model's pooled embeddings.
+        n_fields: 1 for texts, 3 for chats.
+        weights: (terms + fields x d + 1, all labels) of the lexical part.
+        tuned_tokens: (tokens,) sorted ids of the embeddings that training moved; the others are the base model's.
+        network: the semantic part; `network.embeddings` (tokens, d) in the order of `tuned_tokens`.
+        embedding_scale: what the base model's embeddings are multiplied by before the network.
+        columns: which of all labels belong to each target.
+    """
+
+    semantics: Semantics
+    vocabulary: Vocabulary
+    centring: Centring
+    n_fields: int
+    weights: Floats
+    tuned_tokens: Ints
+    network: Network
+    embedding_scale: float
+    columns: Mapping[str, slice]
+
+    def logits(self, inputs: Sequence[Input]) -> dict[str, Floats]:
+        """Return (inputs, labels) float32 for each target."""
+        total = self.weights.shape[1]
+        everything = np.empty((len(inputs), total), dtype=np.float32)
+        for batch in _batches(inputs, total):
+            everything[batch] = self._batch(inputs[batch])
+        return {name: everything[:, columns] for name, columns in self.columns.items()}
+
+    def _batch(self, inputs: Sequence[Input]) -> Floats:
+        runs = split_runs(inputs, self.n_fields)
+        tokens, _ = self.semantics.tokens(runs)
+        pooled = self.centring.apply(self.semantics.pooled(tokens), self.n_fields)
+        design = LinearDesign(self.vocabulary.matrix(count_grams(runs)), pooled)
+        logits = design.dot(self.weights)
+        logits += self.network.logits(self._tuned_pool(tokens).reshape(len(inputs), -1))
+        return logits
+
+    def _tuned_pool(self, tokens: Matrix) -> Floats:
+        return pool(
+            tokens, TunedEmbeddings(self.semantics.matrix, self.embedding_scale, self.tuned_tokens, self.network)
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TunedEmbeddings:
+    """The base model's embeddings, scaled, with the rows that training moved in their place; read by row."""
+
+    base: NDArray[np.generic]
+    scale: float
+    tuned_tokens: Ints
+    network: Network
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(vocabulary, d)."""
+        return self.base.shape
+
+    def __getitem__(self, tokens: Ints) -> Floats:
+        """Return the rows of these tokens."""
+        rows = self.base[tokens].astype(np.float32)
+        rows *= np.float32(self.scale)
+        if len(self.tuned_tokens):
+            place = np.minimum(np.searchsorted(self.tuned_tokens, tokens), len(self.tuned_tokens) - 1)
+            tuned = np.flatnonzero(self.tuned_tokens[place] == tokens)
+            rows[tuned] = self.network.embeddings[place[tuned]]
+        return rows
+
+
+def _batches(inputs: Sequence[Input], n_labels: int) -> Iterator[slice]:
+    """Cut the inputs into batches of bounded cost."""
+    most = max(1, min(BATCH_INPUTS, BATCH_SCORES // max(n_labels, 1)))
+    if len(inputs) <= 1:
+        yield slice(0, len(inputs))
+        return
+    ends = np.cumsum(np.fromiter((len(plain_text(given)) for given in inputs), dtype=np.int64, count=len(inputs)))
+    start = 0
+    while start < len(inputs):
+        before = ends[start - 1] if start else 0
+        stop = int(np.searchsorted(ends, before + BATCH_CHARACTERS, side="right"))
+        stop = min(max(stop, start + 1), start + most, len(inputs))
+        yield slice(start, stop)
+        start = stop
+
+
+def tensors_of(model: StaticModel) -> dict[str, NDArray[np.generic]]:
+    """Return the model's arrays by name, as an artifact stores them."""
+    tensors: dict[str, NDArray[np.generic]] = {
+        "base.embeddings": model.semantics.matrix,
+        "lexical.weights": model.weights,
+        "pooled.centre": model.centring.centre,
+        "network.tokens": model.tuned_tokens,
+        "network.embeddings": model.network.embeddings,
+        "network.hidden": model.network.hidden,
+        "network.hidden_bias": model.network.hidden_bias,
+        "network.heads": model.network.heads,
+        "network.head_bias": model.network.head_bias,
+    }
+    for block in ("characters", "words", "pairs"):
+        terms: Terms = getattr(model.vocabulary, block)
+        tensors[f"lexical.{block}.hashes"] = terms.hashes
+        tensors[f"lexical.{block}.idf"] = terms.idf
+    return tensors
+
+
+def architecture_of(model: StaticModel) -> dict[str, object]:
+    """Return the model's numbers that are not arrays, as a manifest stores them."""
+    return {
+        "fields": model.n_fields,
+        "pooled_scale": model.centring.scale,
+        "embedding_scale": model.embedding_scale,
+        "unknown_idf": {block: getattr(model.vocabulary, block).unknown for block in ("characters", "words", "pairs")},
+        "unknown_token": model.semantics.tokenizer.unknown_id,
+        "dimensions": int(model.semantics.matrix.shape[1]),
+        "hidden": int(model.network.hidden.shape[1]),
+        "terms": {block: len(getattr(model.vocabulary, block)) for block in ("characters", "words", "pairs")},
+    }

@@ -1,0 +1,150 @@
+"""The semantic part: token embeddings averaged, one hidden layer, one head a target, all trained together.
+
+Forward and backward passes by hand (the tests hold them against finite differences) and Adam (Kingma and Ba 2015),
+whose state is touched only in the embedding rows that a batch uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.random import Generator
+
+from tamis.ml.static.losses import Loss
+from tamis.ml.static.runs import Ints
+from tamis.ml.static.sparse import Floats, Matrix
+
+BETA1, BETA2, TINY = 0.9, 0.98, 1e-8
+
+
+@dataclass(slots=True, eq=False)
+class Network:
+    """Parameters: `embeddings` (tokens, d), `hidden` (fields x d, h), `heads` (h, all labels), and two biases."""
+
+    embeddings: Floats
+    hidden: Floats
+    hidden_bias: Floats
+    heads: Floats
+    head_bias: Floats
+
+    @property
+    def parameters(self) -> list[Floats]:
+        """All arrays, the embeddings first."""
+        return [self.embeddings, self.hidden, self.hidden_bias, self.heads, self.head_bias]
+
+    def copy(self) -> Network:
+        """Return one with parameters of its own."""
+        return Network(*(parameter.copy() for parameter in self.parameters))
+
+    def logits(self, pooled: Floats) -> Floats:
+        """Return (inputs, all labels) for average embeddings (inputs, fields x d)."""
+        activation: Floats = pooled @ self.hidden
+        activation += self.hidden_bias
+        np.maximum(activation, 0, out=activation)
+        logits: Floats = activation @ self.heads
+        logits += self.head_bias
+        return logits
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """The gradient of one batch: by the embeddings of `tokens` alone, and by the other parameters."""
+
+    tokens: Ints
+    embeddings: Floats
+    others: list[Floats]
+
+
+def start_network(embeddings: Floats, n_fields: int, n_hidden: int, n_labels: int, random: Generator) -> Network:
+    """Return a network with random hidden weights (He et al. 2015) and heads of zero."""
+    wide = embeddings.shape[1] * n_fields
+    hidden = random.standard_normal((wide, n_hidden), dtype=np.float32) * np.float32(np.sqrt(2 / wide))
+    return Network(
+        embeddings.copy(),
+        hidden,
+        np.zeros(n_hidden, dtype=np.float32),
+        np.zeros((n_hidden, n_labels), dtype=np.float32),
+        np.zeros(n_labels, dtype=np.float32),
+    )
+
+
+def backward(
+    network: Network, groups: Matrix, losses: Sequence[tuple[slice, Loss]], rows: Ints, mask: Floats | None
+) -> tuple[float, Gradients]:
+    """Return the mean loss of a batch and its gradient.
+
+    Args:
+        network: the parameters.
+        groups: (rows x fields, tokens) shares of tokens, of these rows only.
+        losses: each target's columns among all labels, and its loss.
+        rows: which rows of the data these are, for the losses.
+        mask: (rows, h) dropout mask, already scaled, or None.
+    """
+    tokens, place = np.unique(groups.indices.astype(np.int64), return_inverse=True)
+    small = Matrix((groups.data, place, groups.indptr), shape=(groups.shape[0], max(len(tokens), 1)))
+    tokens = tokens if len(tokens) else np.zeros(1, dtype=np.int64)
+    n_rows = len(rows)
+    pooled = (small @ network.embeddings[tokens]).reshape(n_rows, -1)
+    before = pooled @ network.hidden
+    before += network.hidden_bias
+    active = before > 0
+    hidden = np.where(active, before, 0)
+    if mask is not None:
+        hidden *= mask
+    logits = hidden @ network.heads
+    logits += network.head_bias
+    total, slope = 0.0, np.empty_like(logits)
+    for columns, loss in losses:
+        value, slope[:, columns] = loss(logits[:, columns], rows)
+        total += value
+    slope /= n_rows
+    back = slope @ network.heads.T
+    if mask is not None:
+        back *= mask
+    back *= active
+    by_pooled = (back @ network.hidden.T).reshape(groups.shape[0], -1)
+    others = [pooled.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)]
+    return total / n_rows, Gradients(tokens, small.T @ by_pooled, others)
+
+
+@dataclass(slots=True)
+class Adam:
+    """Adam with decoupled weight decay; moments of an embedding row move only when the row is used."""
+
+    means: list[Floats]
+    squares: list[Floats]
+    decay: float
+    steps: int = field(default=0)
+
+    @classmethod
+    def of(cls, network: Network, decay: float) -> Adam:
+        """Return the optimiser at rest."""
+        return cls(
+            [np.zeros_like(p) for p in network.parameters], [np.zeros_like(p) for p in network.parameters], decay
+        )
+
+    def step(self, network: Network, gradients: Gradients, rate: float, embedding_rate: float) -> None:
+        """Move the parameters by one step at these rates."""
+        self.steps += 1
+        rows = gradients.tokens
+        mean, square = self.means[0][rows], self.squares[0][rows]
+        network.embeddings[rows] += self._move(mean, square, gradients.embeddings, embedding_rate)
+        self.means[0][rows], self.squares[0][rows] = mean, square
+        for i, (parameter, gradient) in enumerate(zip(network.parameters[1:], gradients.others, strict=True), start=1):
+            if parameter.ndim > 1:
+                parameter *= np.float32(1 - rate * self.decay)
+            parameter += self._move(self.means[i], self.squares[i], gradient, rate)
+
+    def _move(self, mean: Floats, square: Floats, gradient: Floats, rate: float) -> Floats:
+        mean *= np.float32(BETA1)
+        mean += np.float32(1 - BETA1) * gradient
+        square *= np.float32(BETA2)
+        square += np.float32(1 - BETA2) * gradient * gradient
+        size: Floats = np.sqrt(square)
+        size *= np.float32(1 / np.sqrt(1 - BETA2**self.steps))
+        size += np.float32(TINY)
+        move: Floats = mean / size
+        move *= np.float32(-rate / (1 - BETA1**self.steps))
+        return move

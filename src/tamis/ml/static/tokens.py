@@ -1,0 +1,90 @@
+"""Runs as tokens of the base model, and inputs as averages of token embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from tamis.ml.static.runs import Ints, Runs
+from tamis.ml.static.sparse import Floats, Matrix, counts, scale_rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunTokens:
+    """The tokens of each different run: run i has `ids[offsets[i]:offsets[i + 1]]`."""
+
+    ids: Ints
+    offsets: Ints
+
+    @property
+    def lengths(self) -> Ints:
+        """(runs,) tokens of each."""
+        return np.diff(self.offsets)
+
+
+class RunTokenizer:
+    """A base model's tokenizer, applied a run at a time; tokens it does not know are left out."""
+
+    def __init__(self, tokenizer_json: bytes, unknown_id: int | None) -> None:
+        """Read the tokenizer."""
+        self._tokenizer = Tokenizer.from_str(tokenizer_json.decode("utf-8"))
+        self.unknown_id = unknown_id
+
+    def __call__(self, strings: list[str]) -> RunTokens:
+        """Return the tokens of each string."""
+        whole = [string.encode("utf-8", "replace").decode("utf-8") for string in strings]  # no lone surrogates
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)]
+        lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+        flat = np.fromiter((token for run in ids for token in run), dtype=np.int64, count=int(lengths.sum()))
+        if self.unknown_id is not None:
+            known = flat != self.unknown_id
+            of_run = np.repeat(np.arange(len(ids)), lengths)[known]
+            flat, lengths = flat[known], np.bincount(of_run, minlength=len(ids))
+        return RunTokens(flat, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+def token_matrix(runs: Runs, tokens: RunTokens, vocabulary: int) -> Matrix:
+    """Return (groups, vocabulary): the share of each token among those of a group (the fields of an input)."""
+    lengths = tokens.lengths[runs.run]
+    first = np.cumsum(lengths) - lengths
+    offset = np.arange(int(lengths.sum())) - np.repeat(first, lengths)
+    ids = tokens.ids[np.repeat(tokens.offsets[runs.run], lengths) + offset]
+    matrix = counts(np.repeat(runs.group, lengths), ids, (runs.n_rows * runs.n_fields, vocabulary))
+    totals: Floats = np.asarray(matrix.sum(axis=1)).astype(np.float32)
+    return scale_rows(matrix, (1 / np.maximum(totals, 1)).astype(np.float32))
+
+
+def used_tokens(matrix: Matrix) -> Ints:
+    """Return the columns that occur, sorted."""
+    seen: NDArray[np.bool_] = np.zeros(matrix.shape[1], dtype=bool)
+    seen[matrix.indices] = True
+    return np.flatnonzero(seen)
+
+
+class Embeddings(Protocol):
+    """Something with a row a token: an array as it is stored, or one with rows of its own."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(vocabulary, dimensions)."""
+        ...
+
+    def __getitem__(self, tokens: Ints, /) -> NDArray[Any]:
+        """Return the rows of these tokens."""
+        ...
+
+
+def pool(matrix: Matrix, embeddings: Embeddings) -> Floats:
+    """Return (groups, dimensions): the average embedding of each group, gathering only the rows in use."""
+    used = used_tokens(matrix)
+    place = np.zeros(matrix.shape[1], dtype=np.int64)
+    place[used] = np.arange(len(used))
+    small = Matrix((matrix.data, place[matrix.indices], matrix.indptr), shape=(matrix.shape[0], max(len(used), 1)))
+    if not len(used):
+        return np.zeros((matrix.shape[0], embeddings.shape[1]), dtype=np.float32)
+    pooled: Floats = small @ np.asarray(embeddings[used], dtype=np.float32)
+    return pooled
