@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Protocol, TextIO
@@ -25,8 +25,12 @@ Pieces = Callable[[TextIO, int], Iterator[tuple[int, str]]]
 """Divides a text into its rows, each with the line it starts on."""
 
 
-class _Rows(Protocol):
-    def example(self, row: Row, line: int) -> Example: ...
+class RowMaker(Protocol):
+    """Makes examples of objects."""
+
+    def example(self, row: Row, line: int) -> Example:
+        """Return the example, or raise BadRow."""
+        ...
 
 
 class _KeyRows:
@@ -62,7 +66,7 @@ class JsonSource:
         self._pieces: Pieces = partial(document_rows, name=file.name) if document else numbered_lines
         self._document = document
         sample = list(self._sample())
-        self._columns = None if _says_itself(sample, options, file.name) else _columns(sample, options, file.name)
+        self._columns = columns_of(sample, options, file.name)
 
     @property
     def detected(self) -> Detected:
@@ -83,7 +87,7 @@ class JsonSource:
     def __iter__(self) -> Iterator[Example | Rejected]:
         """Yield the rows."""
         self.notes = Notes()
-        example = self._rows(self.notes).example
+        example = row_maker(self._columns, self._options, self.notes).example
         limit, nesting = self._options.max_line_bytes, self._options.max_nesting
         with self._file.open() as text:
             for line, raw in self._pieces(text, limit):
@@ -94,11 +98,6 @@ class JsonSource:
                         yield example(parse_row(raw, nesting), line)
                 except BadRow as bad:
                     yield decoded(bad, raw).at(self.name, line, raw)
-
-    def _rows(self, notes: Notes) -> _Rows:
-        if self._columns:
-            return _KeyRows(self._columns, self._options, notes)
-        return ObjectRows(self._options, notes)
 
     def _sample(self) -> Iterator[Row]:
         """The first rows that are objects."""
@@ -115,7 +114,24 @@ class JsonSource:
                     return
 
 
-def _says_itself(sample: list[Row], options: ReadOptions, name: str) -> bool:
+def columns_of(sample: Sequence[Row], options: ReadOptions, name: str) -> Columns | None:
+    """Return which keys hold text and labels, told by the first rows; None where the rows say it themselves.
+
+    Raises:
+        MissingColumn: a key that was named is in none of the rows.
+    """
+    if _says_itself(sample, options, name):
+        return None
+    names = tuple(dict.fromkeys(key for row in sample for key in row))
+    return assign(Table(name, names, [[row.get(key) for key in names] for row in sample]), options)
+
+
+def row_maker(columns: Columns | None, options: ReadOptions, notes: Notes) -> RowMaker:
+    """Return what makes examples of such rows."""
+    return _KeyRows(columns, options, notes) if columns else ObjectRows(options, notes)
+
+
+def _says_itself(sample: Sequence[Row], options: ReadOptions, name: str) -> bool:
     """Whether the rows have the keys of the hosted products, or nothing better can be told."""
     if options.text_column not in (None, *INPUT_KEYS):
         return False
@@ -133,7 +149,3 @@ def _says_itself(sample: list[Row], options: ReadOptions, name: str) -> bool:
         raise MissingColumn(f"{name}: no row has the target {missing}; there are {', '.join(sorted(targets))}.")
     return chosen <= targets
 
-
-def _columns(sample: list[Row], options: ReadOptions, name: str) -> Columns:
-    names = tuple(dict.fromkeys(key for row in sample for key in row))
-    return assign(Table(name, names, [[row.get(key) for key in names] for row in sample]), options)

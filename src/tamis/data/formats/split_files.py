@@ -93,7 +93,7 @@ def chosen_config(configs: Mapping[str, Mapping[str, object]], wanted: str | Non
     return wanted
 
 
-def pick(splits: Splits, wanted: str | None, place: str) -> str:
+def pick(splits: Mapping[str, object], wanted: str | None, place: str) -> str:
     """Return the split to read: the one asked for, else the training data, else the only one.
 
     Raises:
