@@ -5,4 +5,59 @@ The public names are loaded when they are first used, so that `import tamis` sta
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tamis import errors
+    from tamis.data.formats import ReadOptions
+    from tamis.ml.estimator import TextClassifier
+    from tamis.ml.model import Model, load
+    from tamis.ml.training import train
+    from tamis.schema import Answer, Kind, Message, Prediction, Target
+
+_PLACES = {
+    "Answer": "tamis.schema",
+    "Kind": "tamis.schema",
+    "Message": "tamis.schema",
+    "Model": "tamis.ml.model",
+    "Prediction": "tamis.schema",
+    "ReadOptions": "tamis.data.formats",
+    "Target": "tamis.schema",
+    "TextClassifier": "tamis.ml.estimator",
+    "load": "tamis.ml.model",
+    "train": "tamis.ml.training",
+}
+
+__all__ = [
+    "Answer",
+    "Kind",
+    "Message",
+    "Model",
+    "Prediction",
+    "ReadOptions",
+    "Target",
+    "TextClassifier",
+    "__version__",
+    "errors",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used."""
+    if name == "errors":
+        return import_module("tamis.errors")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'tamis' has no attribute {name!r}")
+    found: object = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

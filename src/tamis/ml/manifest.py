@@ -160,6 +160,7 @@ class Manifest(_Part):
     targets: Annotated[tuple[TargetManifest, ...], Field(min_length=1)]
     hyperparameters: Facts = {}
     data: DataManifest
+    training: Facts = {}
     metrics: Facts = {}
     checkpoints: tuple[Facts, ...] = ()
     versions: Versions

@@ -1,0 +1,133 @@
+"""From logits to answers: calibration, thresholds and the abstain rule of a target, fitted on held-out rows.
+
+Only single-label targets abstain: a multi-label target already says "none of them" by giving no label. It does not
+know where logits come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.data.truth import Bools, SingleTruth, Truth
+from tamis.evaluation.calibration import (
+    MultiCalibration,
+    SingleCalibration,
+    cross_fitted_multi,
+    cross_fitted_single,
+    ece,
+    fit_multi,
+    fit_single,
+    probabilities_multi,
+    probabilities_single,
+)
+from tamis.evaluation.thresholds import abstains, fit_abstain, fit_thresholds
+from tamis.ml.manifest import Abstain, Calibration
+from tamis.schema import Kind
+
+Floats = NDArray[np.float32]
+
+COVERAGE = 0.97
+"""Share of the held-out rows that must still be answered under the abstain rule."""
+
+LEAST_ROWS = 10
+"""Held-out rows below which nothing is fitted: scores stay as the training objective made them."""
+
+PLAIN_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """How a target's logits become answers, and how well that went on held-out rows.
+
+    Attributes:
+        calibration: affine in the logits.
+        thresholds: (n_labels,) the score from which each label is given; None for a single-label target.
+        abstain: the rule for giving no answer, or None.
+        ece_before: expected calibration error of the raw scores; None where nothing was held out.
+        ece_after: the same of `scores`.
+        scores: (n, n_labels) calibrated held-out scores, each row's calibration fitted on other rows.
+        abstained: (n,) whether the rule gives no answer to these; None without a rule.
+    """
+
+    calibration: Calibration = field(default_factory=Calibration)
+    thresholds: tuple[float, ...] | None = None
+    abstain: Abstain | None = None
+    ece_before: float | None = None
+    ece_after: float | None = None
+    scores: Floats | None = None
+    abstained: Bools | None = None
+
+
+def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0) -> Decisions:
+    """Return what turns logits into answers.
+
+    Args:
+        truth: the labels of held-out rows.
+        logits: (n, n_labels) what the model says of them.
+        seed: of the folds in which calibration is judged.
+    """
+    if int(truth.known.sum()) < LEAST_ROWS:
+        return plain_decisions(truth)
+    if isinstance(truth, SingleTruth):
+        return _fit_single(truth, logits, seed)
+    known, carried = truth.known, truth.indicator()
+    calibration = fit_multi(logits, carried, known)
+    thresholds = fit_thresholds(probabilities_multi(logits, calibration), carried, known)
+    scores = cross_fitted_multi(logits, carried, known, seed=seed)
+    raw = probabilities_multi(logits, MultiCalibration(np.ones(1), np.zeros(1)))
+    return Decisions(
+        calibration=Calibration(scale=_plain(calibration.scale), bias=_plain(calibration.bias)),
+        thresholds=tuple(thresholds.tolist()),
+        ece_before=ece(raw[known], carried[known]),
+        ece_after=ece(scores[known], carried[known]),
+        scores=scores,
+    )
+
+
+def plain_decisions(truth: Truth) -> Decisions:
+    """Return the decisions of a target without held-out rows: scores as they come, thresholds of a half."""
+    if isinstance(truth, SingleTruth):
+        return Decisions()
+    return Decisions(thresholds=(PLAIN_THRESHOLD,) * truth.n_labels)
+
+
+def _fit_single(truth: SingleTruth, logits: Floats, seed: int) -> Decisions:
+    calibration = fit_single(logits, truth.codes, seed=seed)
+    scores = cross_fitted_single(logits, truth.codes, seed=seed)
+    in_scope = (truth.codes >= 0) & (truth.codes < truth.n_labels)
+    cut = fit_abstain(probabilities_single(logits[in_scope], calibration).max(axis=1), coverage=COVERAGE)
+    abstained = abstains(scores.max(axis=1), cut)
+    raw = probabilities_single(logits, SingleCalibration(1.0, np.zeros(1)))
+    answered = float((~abstained[in_scope]).mean()) if in_scope.any() else 1.0
+    return Decisions(
+        calibration=Calibration(scale=(calibration.scale,), bias=_plain(calibration.bias)),
+        abstain=Abstain(threshold=cut, coverage=round(answered, 6)),
+        ece_before=_ece_single(truth, raw),
+        ece_after=_ece_single(truth, scores),
+        scores=scores,
+        abstained=abstained,
+    )
+
+
+def _ece_single(truth: SingleTruth, scores: Floats) -> float:
+    known = truth.known
+    right = scores[known].argmax(axis=1) == truth.codes[known]
+    return ece(scores[known].max(axis=1), right)
+
+
+def _plain(numbers: NDArray[np.floating]) -> tuple[float, ...]:
+    """Numbers as JSON has them; one number where all are the same 0 (a bias that was not fitted)."""
+    return (0.0,) if not numbers.any() else tuple(numbers.tolist())
+
+
+def calibrated(kind: Kind, calibration: Calibration, logits: Floats) -> Floats:
+    """(n, n_labels) float32 scores: softmax or sigmoid of `scale * logits + bias`."""
+    scale: Any = np.asarray(calibration.scale)  # one number or one a label: either way it broadcasts
+    bias = np.asarray(calibration.bias)
+    if kind is Kind.MULTI_LABEL:
+        return probabilities_multi(logits, MultiCalibration(scale, bias))
+    return probabilities_single(logits, SingleCalibration(scale, bias))

@@ -1,0 +1,207 @@
+"""A model to use: load it, classify with it, evaluate it, save it.
+
+It does not know how it was trained, nor where models are kept under names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.data.dataset import Dataset
+from tamis.data.formats import ReadOptions
+from tamis.data.loading import load as load_data
+from tamis.errors import DataError
+from tamis.evaluation.report import EvaluationReport, start
+from tamis.ml.artifact import open_artifact, write_artifact
+from tamis.ml.given import Data, given_to_measure
+from tamis.ml.golden import check_golden
+from tamis.ml.manifest import Manifest
+from tamis.ml.predictor import Chat, Inputs, Predictor, is_one
+from tamis.ml.registry import resolve
+from tamis.ml.static.model import StaticModel, tensors_of
+from tamis.ml.static.stored import restore
+from tamis.schema import Prediction, Target
+
+if TYPE_CHECKING:
+    from tamis.ml.training import TrainingRun
+
+Floats = NDArray[np.float32]
+
+Visit = Callable[[int, Mapping[str, Floats]], None]
+"""Called while an evaluation goes on: the first row of a chunk, and its (rows, labels) scores by target."""
+
+ROWS_AT_ONCE = 16_384
+SCORES_AT_ONCE = 8_000_000
+"""Bounds of a chunk of an evaluation, in rows and in rows x labels."""
+
+
+class Model:
+    """A trained classifier.
+
+    Attributes:
+        manifest: all that is known of it.
+        targets: what it answers.
+        folder: where it is stored; None while it is in memory only.
+        run: how its training went; None for a model that was loaded.
+        predictor: what computes its scores.
+    """
+
+    def __init__(
+        self, static: StaticModel, manifest: Manifest, *, folder: Path | None = None, run: TrainingRun | None = None
+    ) -> None:
+        """Put a model together; `load` and `tamis.train` are the usual ways to one."""
+        self.manifest, self.folder, self.run = manifest, folder, run
+        self.predictor = Predictor(static, manifest)
+        self._static = static
+
+    def __repr__(self) -> str:
+        """Name, targets and place."""
+        targets = ", ".join(f"{target.name} ({len(target.labels):,} labels)" for target in self.targets)
+        return f"<tamis.Model {self.name!r}: {targets}; {self.folder or 'in memory'}>"
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What it answers."""
+        return self.predictor.targets
+
+    @overload
+    def classify(self, inputs: str | Chat) -> Prediction: ...  # type: ignore[overload-overlap]
+    @overload
+    def classify(self, inputs: Inputs) -> list[Prediction]: ...
+
+    def classify(self, inputs: str | Chat | Inputs) -> Prediction | list[Prediction]:
+        """Return what the model says.
+
+        Args:
+            inputs: one text or one chat (a list of `{"role": …, "content": …}`) gives one prediction; several in a
+                list, or anything that can be iterated, give a list of predictions, in their order.
+
+        Raises:
+            InvalidSetting: an input is neither a text nor a chat; the message names its index.
+        """
+        if is_one(inputs):
+            return self.predictor.predict([cast("str | Chat", inputs)])[0]
+        return self.predictor.predict(cast("Inputs", inputs))
+
+    def scores(self, inputs: Inputs) -> dict[str, Floats]:
+        """Return (inputs, labels) calibrated scores for each target, in the order of its labels.
+
+        Raises:
+            InvalidSetting: an input is neither a text nor a chat; the message names its index.
+        """
+        return self.predictor.scores(inputs)
+
+    def evaluate(
+        self,
+        data: Data,
+        *,
+        options: ReadOptions | None = None,
+        max_bad_share: float = 0.0,
+        rejects: str | Path | None = None,
+        visit: Visit | None = None,
+    ) -> EvaluationReport:
+        """Return how good the model is on labelled data, with 95 % intervals.
+
+        Labels that the model does not have count as misses; rows that do not mention a target are left out of its
+        figures. Memory does not grow with rows x labels.
+
+        Args:
+            data: a file, folder or hub dataset, several files, a `Dataset` made with this model's targets, or Python
+                data (see `tamis.ml.given`).
+            options: how to read files.
+            max_bad_share: share of bad rows up to which they are left out instead of refused.
+            rejects: file to write bad rows to.
+            visit: called with each chunk of scores, for whoever wants to keep them.
+
+        Raises:
+            DataError: the data cannot be read, or has none of the model's targets.
+        """
+        if not isinstance(data, Dataset):
+            given = given_to_measure(data, options)
+            data = load_data(given, self.targets, options, max_bad_share=max_bad_share, rejects=rejects).data
+        return self._measure(self._own(data), visit)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Model:
+        """Write the model to a folder, whole or not at all, and return it as stored there.
+
+        Raises:
+            OutputExists: something else is there, or a model and `overwrite` is not given.
+            ModelError: the disk is full, or the place may not be written.
+        """
+        tokenizer = self._static.semantics.tokenizer.source
+        write_artifact(Path(folder), self.manifest, tensors_of(self._static), tokenizer, overwrite=overwrite)
+        stored = load(folder)
+        stored.run = self.run
+        return stored
+
+    def _own(self, data: Dataset) -> Dataset:
+        """Refuse a dataset whose label codes mean something else than the model's."""
+        theirs = {target.name: target.labels for target in data.targets}
+        mine = [target for target in self.targets if target.name in theirs]
+        if not mine:
+            raise DataError(
+                f"The data has the target(s) {', '.join(theirs)}, and the model {self.name!r} has "
+                f"{', '.join(target.name for target in self.targets)}. Name them alike.",
+                targets=tuple(theirs),
+            )
+        for target in mine:
+            if theirs[target.name] != target.labels:
+                raise DataError(
+                    f"The dataset's target {target.name!r} has other labels, or another order of them, than the "
+                    f"model's: build it with the model's targets (`targets=model.targets`).",
+                    target=target.name,
+                )
+        return data
+
+    def _measure(self, data: Dataset, visit: Visit | None) -> EvaluationReport:
+        begin = perf_counter()
+        there = {target.name for target in data.targets}
+        parts = {
+            target.name: start(target, data.truth[target.name], self.predictor.thresholds(target.name))
+            for target in self.targets
+            if target.name in there
+        }
+        n_labels = sum(len(target.labels) for target in self.targets)
+        step = max(1, min(ROWS_AT_ONCE, SCORES_AT_ONCE // n_labels))
+        for first in range(0, len(data), step):
+            scores = self.predictor.checked_scores(data.inputs[first : first + step])
+            abstained = self.predictor.abstained(scores)
+            for name, part in parts.items():
+                part.add(scores[name], abstained[name])
+            if visit:
+                visit(first, scores)
+        targets = {name: part.finish() for name, part in parts.items()}
+        return EvaluationReport(n=len(data), targets=targets, seconds=round(perf_counter() - begin, 3))
+
+
+def load(model: str | Path, *, home: str | Path | None = None) -> Model:
+    """Load a model and check that it still computes what it did when it was made.
+
+    Args:
+        model: the folder that training wrote, or (where `home` is given) a name in the home: `name`, `name@3`.
+        home: the folder of the models that were registered by name.
+
+    Raises:
+        UnknownModel: there is none.
+        DamagedArtifact: its files are missing, damaged or do not fit each other.
+        UnsupportedArtifact: a newer Tamis wrote it.
+        GoldenRowsDrift: its scores are not those that were stored with it.
+    """
+    folder = Path(model).expanduser() if home is None else resolve(Path(home), model)
+    artifact = open_artifact(folder)
+    loaded = Model(restore(artifact), artifact.manifest, folder=folder)
+    if artifact.manifest.golden:
+        inputs = [row.input for row in artifact.manifest.golden]
+        check_golden(artifact.manifest, loaded.predictor.checked_scores(inputs))
+    return loaded

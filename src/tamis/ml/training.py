@@ -1,0 +1,372 @@
+"""From data to a model: read, train, calibrate on held-out rows, measure, store.
+
+The whole of a run in order; each step's own rules live where it is done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from pydantic import JsonValue
+
+from tamis.data.dataset import require_learnable
+from tamis.data.formats import ReadOptions
+from tamis.data.loading import Loaded, Tally, load_splits
+from tamis.data.rows import Note
+from tamis.errors import GoldenRowsDrift, InvalidSetting
+from tamis.evaluation.figures import rounded
+from tamis.evaluation.report import EvaluationReport, TargetReport, evaluate_target
+from tamis.ml.artifact import refuse_output
+from tamis.ml.base_models import StaticBase, load_base
+from tamis.ml.decisions import Decisions, fit_decisions, plain_decisions
+from tamis.ml.given import Data, given_splits
+from tamis.ml.golden import golden_inputs, golden_rows
+from tamis.ml.manifest import DataFile, DataManifest, Manifest, TargetManifest, installed_versions, now, tamis_version
+from tamis.ml.model import Model
+from tamis.ml.progress import Listener, Progress, nobody
+from tamis.ml.schedule import Hyperparameters, hyperparameters
+from tamis.ml.static.model import Semantics, architecture_of
+from tamis.ml.static.tokens import RunTokenizer
+from tamis.ml.static.training import HeldOut, StaticTrainer, Trained
+from tamis.schema import Target
+
+DEFAULT_BASE = "static-en"
+REOPENED_WITHIN = 1e-6
+"""How far the scores of a stored model may be from those in memory."""
+
+FIGURES = (
+    *("n", "accuracy", "accuracy_ci", "subset_accuracy", "subset_accuracy_ci", "micro_f1", "micro_f1_ci"),
+    *("macro_f1", "macro_f1_ci", "weighted_f1", "weighted_f1_ci", "samples_jaccard", "mean_average_precision"),
+    *("log_loss", "brier", "ece_before", "ece", "coverage", "selective_accuracy"),
+)
+"""What a manifest keeps of a report."""
+
+MAX_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """How a training run went.
+
+    Attributes:
+        seconds: wall time: `total`, and of it `read`, `train`, `calibrate`, `measure` and `write`.
+        examples_per_second: training rows by seconds of `train`.
+        peak_rss_mb: the process's most memory so far, in MB of 10^6 bytes; None where the system does not say.
+        tallies: what became of each file.
+        notes: remarks on the data, by split.
+        remarks: remarks on the training.
+        held_out_rows: which rows were held out; None for too few rows to hold any out.
+        held_out: the report on them: calibration fitted on other rows each time.
+        test: the report on the test data, if there was any.
+    """
+
+    seconds: Mapping[str, float]
+    examples_per_second: float
+    peak_rss_mb: float | None
+    tallies: tuple[Tally, ...] = ()
+    notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    held_out_rows: str | None = None
+    held_out: EvaluationReport | None = None
+    test: EvaluationReport | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain types."""
+        return {
+            "seconds": dict(self.seconds),
+            "examples_per_second": self.examples_per_second,
+            "peak_rss_mb": self.peak_rss_mb,
+            "files": [tally.to_json() for tally in self.tallies],
+            "notes": {split: [note.to_json() for note in notes] for split, notes in self.notes.items()},
+            "remarks": list(self.remarks),
+            "held_out_rows": self.held_out_rows,
+            "held_out": self.held_out.to_json() if self.held_out else None,
+            "test": self.test.to_json() if self.test else None,
+        }
+
+
+def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
+    train: Data,
+    validation: Data | None = None,
+    test: Data | None = None,
+    *,
+    base: str = DEFAULT_BASE,
+    out: str | Path | None = None,
+    name: str | None = None,
+    training_steps: int | None = None,
+    epochs: float | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    warmup_fraction: float | None = None,
+    seed: int = 0,
+    options: ReadOptions | None = None,
+    max_bad_share: float = 0.0,
+    rejects: str | Path | None = None,
+    overwrite: bool = False,
+    listener: Listener = nobody,
+) -> Model:
+    """Train a classifier.
+
+    Args:
+        train: labelled data: a file, several, a folder or hub dataset, or Python data (see `tamis.ml.given`).
+        validation: data to choose on and to calibrate with; without it rows are held out of `train`.
+        test: data to report on.
+        base: the base model: an id, a folder or a repository.
+        out: folder to write the model to; in memory only without it.
+        name: the model's name (default: that of `out`, or of the training file).
+        training_steps: at most so many steps of 65,536 tokens. Neither these nor epochs given: the trainer picks.
+        epochs: at most so many passes over the data.
+        learning_rate: relative: 1e-4 is the base model's own rate.
+        weight_decay: relative to 0.1.
+        warmup_fraction: share of the run in which the rate rises.
+        seed: the same data, settings, seed and thread count give the same model, byte for byte.
+        options: how to read files.
+        max_bad_share: share of bad rows up to which they are left out instead of refused.
+        rejects: file to write bad rows to.
+        overwrite: replace a model that is at `out`.
+        listener: told what goes on; see `tamis.ml.progress`.
+
+    Raises:
+        DataError: the data cannot be read or learnt from.
+        InvalidSetting: a hyperparameter is out of range.
+        UnknownBaseModel: there is no such base model here.
+        OutputExists: something is at `out`.
+    """
+    watch = _Stopwatch()
+    chosen = hyperparameters(
+        training_steps=training_steps,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        warmup_fraction=warmup_fraction,
+        seed=seed,
+    )
+    name = _name(name, out, train)
+    if out is not None:
+        refuse_output(Path(out), overwrite=overwrite)
+    listener(Progress("reading the data", 0.0))
+    base_model = load_base(base)
+    given = given_splits(train, validation, test, options)
+    loaded = load_splits(*given, options, max_bad_share=max_bad_share, rejects=rejects)
+    require_learnable(loaded.train)
+    watch.lap("read")
+    model = _Run(loaded, base_model, chosen, name, listener, watch).model()
+    if out is not None:
+        listener(Progress("writing the model", 0.98))
+        model = _stored(model, Path(out), overwrite=overwrite)
+        watch.lap("write")
+    if model.run:
+        model.run = replace(model.run, seconds=watch.laps(), peak_rss_mb=_peak_rss_mb())
+    listener(Progress("done", 1.0))
+    return model
+
+
+class _Stopwatch:
+    """Wall time by part of the run."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, float] = {}
+        self._begin = self._last = perf_counter()
+
+    def lap(self, part: str) -> float:
+        """End a part and return its seconds."""
+        moment = perf_counter()
+        self._parts[part] = round(moment - self._last, 4)
+        self._last = moment
+        return self._parts[part]
+
+    def laps(self) -> dict[str, float]:
+        """All of them, and the total so far."""
+        return {"total": round(perf_counter() - self._begin, 4), **self._parts}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """One run, from data that was read to a model in memory."""
+
+    loaded: Loaded
+    base: StaticBase
+    chosen: Hyperparameters
+    name: str
+    listener: Listener
+    watch: _Stopwatch
+
+    def model(self) -> Model:
+        trained, seconds = self._trained()
+        self.listener(Progress("calibrating", 0.94))
+        decisions = self._decisions(trained.held_out)
+        self.watch.lap("calibrate")
+        self.listener(Progress("measuring", 0.96))
+        held_out = self._report(trained.held_out, decisions)
+        model = Model(trained.model, self._manifest(trained, decisions))
+        test = model.evaluate(self.loaded.test) if self.loaded.test is not None else None
+        metrics = {"held_out": _figures(held_out), **({"test": _figures(test)} if test else {})}
+        golden = golden_inputs(model.targets)
+        rows = golden_rows(golden, model.predictor.checked_scores(golden), model.targets)
+        manifest = model.manifest.model_copy(update={"metrics": metrics, "golden": tuple(rows)})
+        self.watch.lap("measure")
+        run = TrainingRun(
+            seconds=self.watch.laps(),
+            examples_per_second=round(len(self.loaded.train) / max(seconds, 1e-9), 1),
+            peak_rss_mb=None,
+            tallies=self.loaded.tallies,
+            notes=self.loaded.notes,
+            remarks=trained.remarks,
+            held_out_rows=trained.held_out.rows if trained.held_out else None,
+            held_out=held_out,
+            test=test,
+        )
+        return Model(trained.model, manifest, run=run)
+
+    def _trained(self) -> tuple[Trained, float]:
+        semantics = Semantics(self.base.matrix, RunTokenizer(self.base.tokenizer_json, self.base.unknown_id))
+
+        def told(progress: Progress) -> None:
+            self.listener(replace(progress, share=0.02 + 0.92 * progress.share))
+
+        trainer = StaticTrainer(semantics, self.chosen, self.base.card.tuned, told)
+        trained = trainer.train(self.loaded.train, self.loaded.validation)
+        return trained, self.watch.lap("train")
+
+    def _decisions(self, held: HeldOut | None) -> dict[str, Decisions]:
+        if held is None:
+            return {name: plain_decisions(truth) for name, truth in self.loaded.train.truth.items()}
+        return {
+            target.name: fit_decisions(held.truth[target.name], held.logits[target.name], seed=self.chosen.seed)
+            for target in self.loaded.train.targets
+        }
+
+    def _report(self, held: HeldOut | None, decisions: Mapping[str, Decisions]) -> EvaluationReport | None:
+        """The report on held-out rows, of the targets for which there are enough."""
+        begin, reports = perf_counter(), dict[str, TargetReport]()
+        for target in self.loaded.train.targets:
+            made = decisions[target.name]
+            if held is None or made.scores is None:
+                continue
+            thresholds = None if made.thresholds is None else np.array(made.thresholds, dtype=np.float32)
+            truth = held.truth[target.name]
+            report = evaluate_target(target, truth, made.scores, thresholds, made.abstained, seed=self.chosen.seed)
+            reports[target.name] = report.model_copy(update={"ece_before": rounded(made.ece_before)})
+        if held is None or not reports:
+            return None
+        return EvaluationReport(n=held.n, targets=reports, seconds=round(perf_counter() - begin, 3))
+
+    def _manifest(self, trained: Trained, decisions: Mapping[str, Decisions]) -> Manifest:
+        data, validation = self.loaded.train, self.loaded.validation
+        files = (
+            DataFile(name=_plain_name(tally.file), split=tally.split, rows=tally.rows) for tally in self.loaded.tallies
+        )
+        return Manifest(
+            tamis_version=tamis_version(),
+            created=now(),
+            name=self.name,
+            base_model=self.base.card,
+            architecture=_json(architecture_of(trained.model)),
+            targets=tuple(_entry(target, decisions[target.name]) for target in data.targets),
+            hyperparameters=_json(self.chosen.model_dump()),
+            data=DataManifest(
+                sha256=data.content_hash(),
+                train_rows=len(data),
+                validation_rows=0 if validation is None else len(validation),
+                files=tuple(files),
+            ),
+            training=_json({**trained.facts, "remarks": list(trained.remarks)}),
+            checkpoints=tuple(_json(row) for row in trained.checkpoints),
+            versions=installed_versions(_threads()),
+        )
+
+
+def _entry(target: Target, made: Decisions) -> TargetManifest:
+    return TargetManifest(
+        name=target.name,
+        kind=target.kind,
+        labels=target.labels,
+        none_labels=target.none_labels,
+        calibration=made.calibration,
+        thresholds=made.thresholds,
+        abstain=made.abstain,
+    )
+
+
+def _figures(report: EvaluationReport | None) -> dict[str, JsonValue]:
+    """What a manifest keeps of a report."""
+    kept: dict[str, JsonValue] = {}
+    for name, target in (report.targets if report else {}).items():
+        plain = target.model_dump(mode="json", include=set(FIGURES))
+        kept[name] = {figure: plain[figure] for figure in FIGURES if plain.get(figure) is not None}
+    return kept
+
+
+def _json(facts: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Facts as JSON has them; numbers that are not finite become null."""
+
+    def plain(value: object) -> JsonValue:
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        if isinstance(value, float):
+            return float(value) if isfinite(value) else None
+        if value is None or isinstance(value, str | int):
+            return value
+        raise TypeError(f"{type(value).__name__} is no fact for a manifest")
+
+    return {name: plain(value) for name, value in facts.items()}
+
+
+def _stored(model: Model, folder: Path, *, overwrite: bool) -> Model:
+    """Write the model, open it again, and make sure that it is the same."""
+    stored = model.save(folder, overwrite=overwrite)
+    inputs = [row.input for row in model.manifest.golden]
+    mine, theirs = (each.predictor.checked_scores(inputs) for each in (model, stored))
+    for name, scores in mine.items():
+        off = float(np.abs(scores - theirs[name]).max(initial=0.0))
+        if not off <= REOPENED_WITHIN:
+            raise GoldenRowsDrift(
+                f"The model in {folder} does not give the scores that it had in memory (target {name!r}, off by "
+                f"{off:.2g}): the disk or the memory may be faulty. Train again, to another place.",
+                target=name,
+                off=off,
+            )
+    return stored
+
+
+def _name(name: str | None, out: str | Path | None, train: Data) -> str:
+    """The model's name: as given, or that of the folder, or of the training file."""
+    if name is not None:
+        if not name.strip() or len(name) > MAX_NAME:
+            raise InvalidSetting(f"The name has {len(name)} characters: give 1 to {MAX_NAME}.", setting="name")
+        return name
+    place = out if out is not None else train
+    guess = Path(place).name.partition(".")[0] if isinstance(place, str | Path) else ""
+    return guess.removesuffix("-model")[:MAX_NAME] or "model"
+
+
+def _plain_name(file: str) -> str:
+    """The last part of a path; what is no path stays as it is."""
+    return Path(file).name or file
+
+
+def _threads() -> int:
+    """The threads that matrix products use: they are part of what makes a run repeatable."""
+    from threadpoolctl import threadpool_info
+
+    pools = [int(pool["num_threads"]) for pool in threadpool_info() if pool.get("user_api") == "blas"]
+    return max(pools, default=os.cpu_count() or 1)
+
+
+def _peak_rss_mb() -> float | None:
+    """The most memory that this process has held so far, in MB."""
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(getrusage(RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
