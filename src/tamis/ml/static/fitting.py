@@ -12,11 +12,12 @@ import numpy as np
 from numpy.random import Generator
 
 from tamis.data.dataset import Dataset
+from tamis.data.truth import Truth
 from tamis.ml.schedule import Plan
 from tamis.ml.static.batches import fit_by_batches
-from tamis.ml.static.lexical import Terms, Vocabulary, count_grams, fit_vocabulary
+from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
 from tamis.ml.static.linear import LinearDesign, fit_linear
-from tamis.ml.static.losses import Loss, loss_of
+from tamis.ml.static.losses import loss_of
 from tamis.ml.static.model import Centring, Semantics, StaticModel, TunedEmbeddings
 from tamis.ml.static.network import Adam, Network, backward, start_network
 from tamis.ml.static.runs import Ints, Runs, split_runs
@@ -38,7 +39,7 @@ MOST_AT_ONCE = 10_000_000  # inputs x labels up to which the lexical part is fit
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """Rows made ready: `runs`, `tokens` (rows x fields, vocabulary), the base's `pooled` (rows x fields, d)."""
+    """Rows made ready: `runs`, `tokens` (rows x pools, vocabulary), the base's `pooled` (rows x pools, d)."""
 
     runs: Runs
     tokens: Matrix
@@ -58,20 +59,19 @@ class Encoded:
 
     def select(self, rows: Ints) -> Encoded:
         """The same for some rows."""
-        groups = groups_of(rows, self.runs.n_fields)
+        pools = pools_of(rows, self.runs.n_pools)
         share = len(rows) / max(len(self), 1)
-        return Encoded(self.runs.select(rows), self.tokens[groups], self.pooled[groups], round(self.n_tokens * share))
+        return Encoded(self.runs.select(rows), self.tokens[pools], self.pooled[pools], round(self.n_tokens * share))
 
 
-def groups_of(rows: Ints, n_fields: int) -> Ints:
-    """Return the groups (row and field) of some rows."""
-    groups: Ints = (rows[:, None] * n_fields + np.arange(n_fields)).ravel() if n_fields > 1 else rows
-    return groups
+def pools_of(rows: Ints, n_pools: int) -> Ints:
+    """Return the numbers of the pools of some rows."""
+    return (rows[:, None] * n_pools + np.arange(n_pools)).ravel()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lexical:
-    """The fitted lexical part: `weights` (terms + pooled dimensions + 1, all labels)."""
+    """The fitted lexical part: `weights` (lexical columns + pooled dimensions + 1, all labels)."""
 
     vocabulary: Vocabulary
     centring: Centring
@@ -111,37 +111,38 @@ def fit_lexical(data: Dataset, rows: Encoded, seed: int, before: Lexical | None 
     columns = columns_of(data)
     widest = max(len(target.labels) for target in data.targets)
     counted = count_grams(rows.runs)
-    vocabulary = fit_vocabulary(counted, int(np.clip(MOST_TERM_WEIGHTS // widest, LEAST_TERMS, MOST_TERMS)))
+    most_terms = int(np.clip(MOST_TERM_WEIGHTS // widest, LEAST_TERMS, MOST_TERMS))
+    vocabulary = fit_vocabulary(counted, most_terms, private=len(rows) * widest <= MOST_AT_ONCE)
     centring = before.centring if before else Centring.of(rows.pooled)
     design = LinearDesign(vocabulary.matrix(counted), centring.apply(rows.pooled, rows.runs.n_fields))
-    weights = np.empty((design.n_columns, sum(len(target.labels) for target in data.targets)), dtype=np.float32)
+    n_labels = sum(len(target.labels) for target in data.targets)
+    weights = np.empty((design.n_columns, n_labels), dtype=np.float32)
     start = _moved(before, vocabulary) if before else None
     for name, place in columns.items():
-        loss = loss_of(data.truth[name], BALANCE)
-        weights[:, place] = _fit_target(design, loss, place, seed, None if start is None else start[:, place])
+        weights[:, place] = _fit_target(design, data.truth[name], seed, None if start is None else start[:, place])
     return Lexical(vocabulary, centring, weights)
 
 
-def _fit_target(design: LinearDesign, loss: Loss, place: slice, seed: int, start: Floats | None) -> Floats:
-    n_labels = place.stop - place.start
-    if len(design) * n_labels > MOST_AT_ONCE:
-        return fit_by_batches(design, loss, n_labels, seed=seed, start=start)
+def _fit_target(design: LinearDesign, truth: Truth, seed: int, start: Floats | None) -> Floats:
+    loss = loss_of(truth, BALANCE)
+    if len(design) * truth.n_labels > MOST_AT_ONCE:
+        return fit_by_batches(design, loss, truth.n_labels, seed=seed, start=start)
     iterations = ITERATIONS if start is None else WARM_ITERATIONS
-    return fit_linear(design, loss, n_labels, strength=STRENGTH, iterations=iterations, start=start)
+    return fit_linear(design, loss, truth.n_labels, strength=STRENGTH, iterations=iterations, start=start)
 
 
 def _moved(before: Lexical, new: Vocabulary) -> Floats:
     """Return the weights of an earlier fit where the new vocabulary has the same n-grams, else 0."""
     blocks, at = [], 0
-    for block in ("characters", "words", "pairs"):
-        old_terms: Terms = getattr(before.vocabulary, block)
-        new_terms: Terms = getattr(new, block)
+    for old_terms, new_terms in zip(before.vocabulary.blocks, new.blocks, strict=True):
         place, known = find(old_terms.hashes, new_terms.hashes)
         moved = np.zeros((max(len(new_terms), 1), before.weights.shape[1]), dtype=np.float32)
         moved[np.flatnonzero(known)] = before.weights[at + place[known]]
         blocks.append(moved)
         at += max(len(old_terms), 1)
-    return np.concatenate([*blocks, before.weights[at:]])
+    at += max(before.vocabulary.n_owners, 1)
+    private = np.zeros((max(new.n_owners, 1), before.weights.shape[1]), dtype=np.float32)
+    return np.concatenate([*blocks, private, before.weights[at:]])
 
 
 def start_semantic(rows: Encoded, n_labels: int, semantics: Semantics, random: Generator) -> Semantic:
@@ -151,7 +152,7 @@ def start_semantic(rows: Encoded, n_labels: int, semantics: Semantics, random: G
     embeddings = np.asarray(semantics.matrix[tokens], dtype=np.float32)
     spread = float(np.sqrt((embeddings**2).mean()))
     scale = 1 / spread if spread > 1e-8 else 1.0
-    network = start_network(embeddings * np.float32(scale), rows.runs.n_fields, HIDDEN, n_labels, random)
+    network = start_network(embeddings * np.float32(scale), rows.runs.n_pools, HIDDEN, n_labels, random)
     return Semantic(network, tokens, scale)
 
 
@@ -173,7 +174,7 @@ def train_semantic(data: Dataset, rows: Encoded, part: Semantic, plan: Plan, ran
         batch, order = order[: plan.batch], order[plan.batch :]
         kept = random.random((len(batch), part.network.hidden.shape[1]), dtype=np.float32) >= DROPOUT
         mask = kept * np.float32(1 / (1 - DROPOUT))
-        loss, gradients = backward(part.network, groups[groups_of(batch, rows.runs.n_fields)], losses, batch, mask)
+        loss, gradients = backward(part.network, groups[pools_of(batch, rows.runs.n_pools)], losses, batch, mask)
         factor = plan.factor(update)
         adam.step(part.network, gradients, plan.rate * factor, plan.embedding_rate * factor)
         since.append(loss)

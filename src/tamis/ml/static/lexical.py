@@ -13,7 +13,7 @@ with half the columns, and nothing of what they say about new texts is lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,22 +49,28 @@ class Terms:
         """Terms without singles."""
         return len(self.hashes)
 
-    def matrices(self, grams: Grams, n_rows: int, n_owners: int, *, damp: bool) -> tuple[Matrix, Matrix, Floats]:
-        """Return (rows, terms), (rows, owners) and the squared lengths (rows,), unknown n-grams included."""
+    def known(self, grams: Grams, n_rows: int, *, damp: bool) -> Matrix:
+        """Return (rows, terms) weighted counts."""
         place, known = find(self.hashes, grams.hashes)
         matrix = counts(grams.where[known], place[known], (n_rows, max(len(self), 1)))
         matrix = dampen(matrix) if damp else matrix
-        lengths = np.zeros(n_rows, dtype=np.float64)
         if len(self):
             matrix.data *= self.idf[matrix.indices]
-            lengths += row_sums(matrix, np.ones(matrix.shape[1], dtype=np.float32))
-        rest = np.flatnonzero(~known)
-        lengths += np.bincount(grams.where[rest], minlength=n_rows) * self.unknown**2
-        place, single = find(self.single_hashes, grams.hashes[rest])
-        place, where = place[single], grams.where[rest[single]]
-        shares = self.single_shares[place] * np.float32(self.unknown)
-        private = Matrix((shares, (where, self.single_owners[place])), shape=(n_rows, max(n_owners, 1)))
-        return matrix, private, lengths.astype(np.float32)
+        return matrix
+
+    def private(self, grams: Grams, n_rows: int, n_owners: int) -> Matrix:
+        """Return (rows, owners) values in the private columns of the training inputs that have the same singles."""
+        place, single = find(self.single_hashes, grams.hashes)
+        place = place[single]
+        values = self.single_shares[place] * np.float32(self.unknown)
+        return Matrix((values, (grams.where[single], self.single_owners[place])), shape=(n_rows, max(n_owners, 1)))
+
+    def squares(self, grams: Grams, n_rows: int) -> Floats:
+        """Return (rows,) sums of squared weights, unknown n-grams included."""
+        place, known = find(self.hashes, grams.hashes)
+        idf = np.full(len(grams.hashes), self.unknown, dtype=np.float32)
+        idf[known] = self.idf[place[known]]
+        return np.bincount(grams.where, weights=idf**2, minlength=n_rows).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +98,7 @@ class LexicalMatrix:
     @property
     def widths(self) -> tuple[int, int, int, int]:
         """Columns of the four blocks."""
-        blocks = (self.characters, self.words, self.pairs, self.private)
-        a, b, c, d = (int(block.shape[1]) for block in blocks)
+        a, b, c, d = (int(block.shape[1]) for block in (self.characters, self.words, self.pairs, self.private))
         return a, b, c, d
 
     def dot(self, weights: Floats) -> Floats:
@@ -118,31 +123,24 @@ class LexicalMatrix:
 
     def column_squares(self) -> Floats:
         """Return (columns,) the sums of squares down each column (cross terms between runs left out)."""
-
-        def squares(matrix: Matrix, weights: Floats) -> Floats:
-            squared = matrix.copy()
-            squared.data **= 2
-            return np.asarray(squared.T @ weights, dtype=np.float32)
-
         ones = np.ones(self.pairs.shape[0], dtype=np.float32)
         return np.concatenate(
             [
-                squares(self.characters, squares(self.character_runs, ones)),
-                squares(self.words, squares(self.word_runs, ones)),
-                squares(self.pairs, ones),
-                squares(self.private, ones),
+                _squares_down(self.characters, _squares_down(self.character_runs, ones)),
+                _squares_down(self.words, _squares_down(self.word_runs, ones)),
+                _squares_down(self.pairs, ones),
+                _squares_down(self.private, ones),
             ]
         )
 
     def select(self, rows: Ints) -> LexicalMatrix:
         """The same for some inputs."""
-        return LexicalMatrix(
-            self.character_runs[rows],
-            self.characters,
-            self.word_runs[rows],
-            self.words,
-            self.pairs[rows],
-            self.private[rows],
+        return replace(
+            self,
+            character_runs=self.character_runs[rows],
+            word_runs=self.word_runs[rows],
+            pairs=self.pairs[rows],
+            private=self.private[rows],
         )
 
     def narrow(self) -> tuple[LexicalMatrix, Ints]:
@@ -153,6 +151,11 @@ class LexicalMatrix:
         a, b, c, _ = np.cumsum(self.widths)
         columns = np.concatenate([some, more + a, rest + b, own + c])
         return LexicalMatrix(character_runs, characters, word_runs, words, pairs, private), columns
+
+
+def _squares_down(matrix: Matrix, weights: Floats) -> Floats:
+    squared = Matrix((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return np.asarray(squared.T @ weights, dtype=np.float32)
 
 
 def _narrow_product(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix, Ints]:
@@ -175,12 +178,6 @@ def count_grams(runs: Runs) -> Counted:
     return Counted(runs, in_groups, grams.characters, grams.words, word_pairs(runs, grams.words))
 
 
-def _narrow_product(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix, Ints]:
-    left, runs = _narrow(left)
-    right, columns = _narrow(right[runs])
-    return left, right, columns
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
     """The n-grams that a model knows, in three blocks; `n_owners` training inputs have private columns."""
@@ -190,83 +187,123 @@ class Vocabulary:
     pairs: Terms
     n_owners: int
 
+    @property
+    def blocks(self) -> tuple[Terms, Terms, Terms]:
+        """Characters, words, pairs."""
+        return self.characters, self.words, self.pairs
+
+    def lengths(self, counted: Counted) -> tuple[Floats, Floats]:
+        """Return (groups,) what characters and words (with pairs) are multiplied by to have length 1."""
+        n_runs, n_groups = len(counted.runs.strings), counted.in_groups.shape[0]
+        characters = self.characters.squares(counted.characters, n_runs)
+        words = self.words.squares(counted.words, n_runs)
+        pairs = self.pairs.squares(counted.pairs, n_groups)
+        both = row_sums(counted.in_groups, words) + pairs
+        return _inverse_root(row_sums(counted.in_groups, characters)), _inverse_root(both)
+
     def matrix(self, counted: Counted) -> LexicalMatrix:
         """Return the TF-IDF matrix of some inputs."""
-        n_runs, n_groups = len(counted.runs.strings), counted.in_groups.shape[0]
-        characters, own_characters, squares = self.characters.matrices(
-            counted.characters, n_runs, self.n_owners, damp=False
+        n_runs, n_groups, n_owners = len(counted.runs.strings), counted.in_groups.shape[0], self.n_owners
+        of_characters, of_words = self.lengths(counted)
+        character_runs = scale_rows(counted.in_groups, of_characters)
+        word_runs = scale_rows(counted.in_groups, of_words)
+        pairs = scale_rows(self.pairs.known(counted.pairs, n_groups, damp=True), of_words)
+        private = character_runs @ self.characters.private(counted.characters, n_runs, n_owners)
+        private += word_runs @ self.words.private(counted.words, n_runs, n_owners)
+        private += scale_rows(self.pairs.private(counted.pairs, n_groups, n_owners), of_words)
+        n_fields = counted.runs.n_fields
+        return LexicalMatrix(
+            _join_fields(character_runs, n_fields),
+            self.characters.known(counted.characters, n_runs, damp=False),
+            _join_fields(word_runs, n_fields),
+            self.words.known(counted.words, n_runs, damp=False),
+            _join_fields(pairs, n_fields),
+            _join_fields(private, n_fields),
         )
-        character_runs = scale_rows(counted.in_groups, _inverse_root(row_sums(counted.in_groups, squares)))
-        words, own_words, squares = self.words.matrices(counted.words, n_runs, self.n_owners, damp=False)
-        pairs, own_pairs, pair_squares = self.pairs.matrices(counted.pairs, n_groups, self.n_owners, damp=True)
-        length = _inverse_root(row_sums(counted.in_groups, squares) + pair_squares)
-        word_runs = scale_rows(counted.in_groups, length)
-        private = character_runs @ own_characters + word_runs @ own_words + scale_rows(own_pairs, length)
-        joined = [
-            _join_fields(matrix, counted.runs.n_fields)
-            for matrix in (character_runs, word_runs, scale_rows(pairs, length), private)
-        ]
-        return LexicalMatrix(joined[0], characters, joined[1], words, joined[2], joined[3])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tally:
+    """The different n-grams of a block, in how many groups each stands, and one of these groups."""
+
+    hashes: Hashes
+    frequency: Ints
+    group: Ints
 
 
 def fit_vocabulary(counted: Counted, max_terms: int, *, private: bool = True) -> Vocabulary:
-    """Choose the terms: n-grams of two inputs or more, the most frequent `max_terms` of them; the rest are singles."""
+    """Choose the terms: n-grams of two inputs or more, the most frequent `max_terms` of them; the rest are singles.
+
+    Without `private` columns, singles are left out.
+    """
     n_groups, n_runs = counted.in_groups.shape
     occurrences = np.bincount(counted.in_groups.indices, minlength=n_runs)
-    group_of_run = np.zeros(n_runs, dtype=np.int64)
-    group_of_run[counted.in_groups.indices] = np.repeat(np.arange(n_groups), np.diff(counted.in_groups.indptr))
-    found = [
-        _tally(
-            counted.characters.hashes, occurrences[counted.characters.where], group_of_run[counted.characters.where]
-        ),
-        _tally(counted.words.hashes, occurrences[counted.words.where], group_of_run[counted.words.where]),
-        _tally(*_once_a_group(counted.pairs)),
-    ]
-    frequencies = np.concatenate([frequency[frequency > 1] for _, frequency, _ in found])
+    group = np.zeros(n_runs, dtype=np.int64)
+    group[counted.in_groups.indices] = np.repeat(np.arange(n_groups), np.diff(counted.in_groups.indptr))
+    tallies = [_tally(grams, occurrences, group) for grams in (counted.characters, counted.words)]
+    tallies.append(_tally_pairs(counted.pairs))
+    frequencies = np.concatenate([tally.frequency[tally.frequency > 1] for tally in tallies])
     least = 2
     if len(frequencies) > max_terms:
         least = int(np.partition(frequencies, -max_terms)[-max_terms]) + 1
-    n_owners = counted.runs.n_rows if private else 0
-    blocks = [_terms(*block, least, n_groups, counted.runs.n_fields, private=private) for block in found]
-    return _with_shares(Vocabulary(*blocks, n_owners), counted)
+    terms = [_terms(tally, least, n_groups, private=private) for tally in tallies]
+    vocabulary = Vocabulary(terms[0], terms[1], terms[2], counted.runs.n_rows if private else 0)
+    return _with_shares(vocabulary, counted) if private else vocabulary
 
 
-def _tally(hashes: Hashes, occurrences: Ints, groups: Ints) -> tuple[Hashes, Ints, Ints]:
-    """Return the different hashes, in how many groups each stands (counted a run at a time), and one of these."""
-    unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    frequency = np.bincount(inverse, weights=occurrences, minlength=len(unique)).astype(np.int64)
+def _tally(grams: Grams, occurrences: Ints, group_of_run: Ints) -> _Tally:
+    """Count the groups of each n-gram, a run at a time: two runs of one input count twice."""
+    unique, inverse = np.unique(grams.hashes, return_inverse=True)
+    times = occurrences[grams.where]
+    frequency = np.bincount(inverse, weights=times, minlength=len(unique)).astype(np.int64)
     group = np.zeros(len(unique), dtype=np.int64)
-    present = np.flatnonzero(occurrences)
-    group[inverse[present]] = groups[present]
-    return unique, frequency, group
+    present = np.flatnonzero(times)
+    group[inverse[present]] = group_of_run[grams.where[present]]
+    return _Tally(unique, frequency, group)
 
 
-def _once_a_group(pairs: Grams) -> tuple[Hashes, Ints, Ints]:
-    order = np.lexsort((pairs.hashes, pairs.where))
+def _tally_pairs(pairs: Grams) -> _Tally:
+    order = np.lexsort((pairs.where, pairs.hashes))
     where, hashes = pairs.where[order], pairs.hashes[order]
-    new = np.ones(len(where), dtype=bool)
-    new[1:] = (where[1:] != where[:-1]) | (hashes[1:] != hashes[:-1])
-    return hashes[new], np.ones(int(new.sum()), dtype=np.int64), where[new]
+    new_hash = np.ones(len(hashes), dtype=bool)
+    new_hash[1:] = hashes[1:] != hashes[:-1]
+    new = new_hash.copy()
+    new[1:] |= where[1:] != where[:-1]
+    first = np.flatnonzero(new_hash)
+    frequency = np.add.reduceat(new, first, dtype=np.int64) if len(first) else np.zeros(0, dtype=np.int64)
+    return _Tally(hashes[first], frequency, where[first])
 
 
-def _terms(
-    hashes: Hashes, frequency: Ints, group: Ints, least: int, n_groups: int, n_fields: int, *, private: bool
-) -> Terms:
-    kept = np.flatnonzero(frequency >= least)
-    single = np.flatnonzero(frequency == 1) if private else np.zeros(0, dtype=np.int64)
-    idf = np.log((1 + n_groups) / (1 + np.minimum(frequency[kept], n_groups))) + 1
-    unknown = float(np.float32(np.log((1 + n_groups) / 2) + 1))
-    owners = (group[single] // n_fields).astype(np.int32)
+def _terms(tally: _Tally, least: int, n_groups: int, *, private: bool) -> Terms:
+    """Return the terms of a block; the owners are groups, and the shares 1, until `_with_shares`."""
+    kept = np.flatnonzero(tally.frequency >= least)
+    single = np.flatnonzero(tally.frequency == 1) if private else np.zeros(0, dtype=np.int64)
+    idf = np.log((1 + n_groups) / (1 + np.minimum(tally.frequency[kept], n_groups))) + 1
     return Terms(
-        hashes[kept], idf.astype(np.float32), unknown, hashes[single], owners, np.ones(len(single), dtype=np.float32)
+        hashes=tally.hashes[kept],
+        idf=idf.astype(np.float32),
+        unknown=float(np.float32(np.log((1 + n_groups) / 2) + 1)),
+        single_hashes=tally.hashes[single],
+        single_owners=tally.group[single].astype(np.int32),
+        single_shares=np.ones(len(single), dtype=np.float32),
     )
 
 
 def _with_shares(vocabulary: Vocabulary, counted: Counted) -> Vocabulary:
-    """Give each single its share: its value in the training input over the length of all singles there."""
-    if not vocabulary.n_owners:
-        return vocabulary
-    raise NotImplementedError
+    """Give each single its owner and its share: its value in that input over the length of all singles there."""
+    runs = counted.runs
+    of_characters, of_words = vocabulary.lengths(counted)
+    values, owners = [], []
+    for terms, length in zip(vocabulary.blocks, (of_characters, of_words, of_words), strict=True):
+        values.append(length[terms.single_owners] * np.float32(terms.unknown))
+        owners.append(terms.single_owners // runs.n_fields)
+    squares = np.bincount(np.concatenate(owners), weights=np.concatenate(values) ** 2, minlength=runs.n_rows)
+    scale = _inverse_root(squares.astype(np.float32))
+    blocks = [
+        replace(terms, single_owners=owner.astype(np.int32), single_shares=value * scale[owner])
+        for terms, owner, value in zip(vocabulary.blocks, owners, values, strict=True)
+    ]
+    return replace(vocabulary, characters=blocks[0], words=blocks[1], pairs=blocks[2])
 
 
 def _inverse_root(squares: Floats) -> Floats:

@@ -2,9 +2,6 @@
 
 Convex, so it has one answer whatever the seed; it needs no learning rate. The pooled embeddings of the base model, as
 they came, let n-grams nobody has labelled be judged by their neighbours.
-
-N-grams that one training input alone has can only ever explain that input. Their weights are proportional to each
-other, so one private column an input, as long as all of them together, has the same minimum; it is dropped afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tamis.ml.static.lbfgs import Descent
-from tamis.ml.static.lexical import LexicalMatrix, narrow
+from tamis.ml.static.lexical import LexicalMatrix
 from tamis.ml.static.losses import Loss
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
@@ -25,7 +22,7 @@ CURVATURE = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearDesign:
-    """The matrix (inputs, terms + pooled dimensions + 1): n-grams, `pooled` (inputs, dimensions), and a constant."""
+    """The matrix (inputs, lexical columns + dimensions + 1): n-grams, `pooled` (inputs, dimensions), a constant."""
 
     lexical: LexicalMatrix
     pooled: Floats
@@ -36,9 +33,9 @@ class LinearDesign:
 
     @property
     def n_terms(self) -> int:
-        """Columns that are n-grams."""
-        characters, words, pairs = self.lexical.widths
-        return characters + words + pairs
+        """Columns of the lexical matrix."""
+        a, b, c, d = self.lexical.widths
+        return a + b + c + d
 
     @property
     def n_columns(self) -> int:
@@ -63,15 +60,10 @@ class LinearDesign:
             ]
         )
 
-    def column_squares(self, row_weights: Floats) -> Floats:
-        """Return (columns,) the weighted sums of squares down the columns."""
-        return np.concatenate(
-            [
-                self.lexical.column_squares(row_weights),
-                (self.pooled**2).T @ row_weights,
-                row_weights.sum(keepdims=True),
-            ]
-        )
+    def column_squares(self) -> Floats:
+        """Return (columns,) the sums of squares down the columns."""
+        count = np.full(1, len(self), dtype=np.float32)
+        return np.concatenate([self.lexical.column_squares(), (self.pooled**2).sum(axis=0), count])
 
     def select(self, rows: Ints) -> LinearDesign:
         """The same for some inputs."""
@@ -79,28 +71,8 @@ class LinearDesign:
 
     def narrow(self) -> tuple[LinearDesign, Ints]:
         """Return the design without the n-grams that no input has, and which columns are left."""
-        lexical, terms = narrow(self.lexical)
+        lexical, terms = self.lexical.narrow()
         return LinearDesign(lexical, self.pooled), np.concatenate([terms, np.arange(self.n_terms, self.n_columns)])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _WithPrivate:
-    """The design with a private column for each input behind the others."""
-
-    design: LinearDesign
-
-    def dot(self, weights: Floats) -> Floats:
-        shared = self.design.n_columns
-        logits = self.design.dot(weights[:shared])
-        logits += self.design.lexical.private[:, None] * weights[shared:]
-        return logits
-
-    def transposed_dot(self, values: Floats) -> Floats:
-        return np.concatenate([self.design.transposed_dot(values), self.design.lexical.private[:, None] * values])
-
-    def column_squares(self) -> Floats:
-        rows = np.ones(len(self.design), dtype=np.float32)
-        return np.concatenate([self.design.column_squares(rows), self.design.lexical.private**2])
 
 
 def fit_linear(
@@ -113,9 +85,6 @@ def fit_linear(
         gradient *= np.float32(strength)
         return strength * value, gradient
 
-    full = _WithPrivate(design)
-    scale = (1 / (1 + np.float32(strength * CURVATURE) * full.column_squares())).astype(np.float32)
-    beginning = np.zeros((design.n_columns + len(design), n_labels), dtype=np.float32)
-    if start is not None:
-        beginning[: design.n_columns] = start
-    return Descent(full, objective, scale, beginning).run(iterations)[: design.n_columns]
+    scale = (1 / (1 + np.float32(strength * CURVATURE) * design.column_squares())).astype(np.float32)
+    beginning = np.zeros((design.n_columns, n_labels), dtype=np.float32) if start is None else start
+    return Descent(design, objective, scale, beginning).run(iterations)

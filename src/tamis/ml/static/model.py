@@ -12,13 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.ml.static.lexical import Terms, Vocabulary, count_grams
+from tamis.ml.static.lexical import BLOCKS, Vocabulary, count_grams
 from tamis.ml.static.linear import LinearDesign
 from tamis.ml.static.network import Network
 from tamis.ml.static.runs import Ints, Runs, split_runs
 from tamis.ml.static.sparse import Floats, Matrix
 from tamis.ml.static.tokens import RunTokenizer, pool, token_matrix
 from tamis.schema import Input, plain_text
+
+LENGTH = 0.5
+"""Typical length of the pooled embeddings beside n-grams, whose two blocks have length 1 each."""
 
 BATCH_INPUTS = 16_384
 BATCH_CHARACTERS = 4_000_000
@@ -34,12 +37,12 @@ class Semantics:
     tokenizer: RunTokenizer
 
     def tokens(self, runs: Runs) -> tuple[Matrix, int]:
-        """Return (inputs x fields, vocabulary) shares of tokens, and how many tokens there are in all."""
+        """Return (inputs x pools, vocabulary) shares of tokens, and how many tokens there are in all."""
         of_runs = self.tokenizer(runs.strings)
         return token_matrix(runs, of_runs, self.matrix.shape[0]), int(of_runs.lengths[runs.run].sum())
 
     def pooled(self, tokens: Matrix) -> Floats:
-        """Return (inputs x fields, d) average embeddings of the base model, each of length 1 (or 0 where empty)."""
+        """Return (inputs x pools, d) average embeddings of the base model, each of length 1 (or 0 where empty)."""
         pooled = pool(tokens, self.matrix)
         lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
         unit: Floats = np.divide(pooled, lengths, out=np.zeros_like(pooled), where=lengths > 1e-6)
@@ -48,7 +51,7 @@ class Semantics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Centring:
-    """What brings pooled embeddings to mean 0 and mean squared length 1: (pooled - centre) x scale."""
+    """What brings pooled embeddings to mean 0 and mean squared length `LENGTH`²: (pooled - centre) x scale."""
 
     centre: Floats  # (d,)
     scale: float
@@ -61,13 +64,17 @@ class Centring:
             return cls(np.zeros(pooled.shape[1], dtype=np.float32), 1.0)
         centre = present.mean(axis=0)
         spread = float(np.sqrt(((present - centre) ** 2).sum(axis=1).mean()))
-        return cls(centre, 1 / spread if spread > 1e-6 else 1.0)
+        return cls(centre, LENGTH / spread if spread > 1e-6 else 1.0)
 
     def apply(self, pooled: Floats, n_fields: int) -> Floats:
-        """Return (inputs, fields x d); a field without a known token is 0."""
-        present = np.any(pooled != 0, axis=1, keepdims=True)
-        centred = np.where(present, (pooled - self.centre) * np.float32(self.scale), np.float32(0))
-        return centred.astype(np.float32, copy=False).reshape(-1, n_fields * pooled.shape[1])
+        """Return (inputs, fields x d) from (inputs x pools, d); a field without a known token is 0.
+
+        The opening, behind the fields, is for the network alone.
+        """
+        fields = pooled.reshape(-1, n_fields + 1, pooled.shape[1])[:, :-1]
+        present = np.any(fields != 0, axis=2, keepdims=True)
+        centred = np.where(present, (fields - self.centre) * np.float32(self.scale), np.float32(0))
+        return centred.astype(np.float32, copy=False).reshape(len(fields), -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,10 +180,12 @@ def tensors_of(model: StaticModel) -> dict[str, NDArray[np.generic]]:
         "network.heads": model.network.heads,
         "network.head_bias": model.network.head_bias,
     }
-    for block in ("characters", "words", "pairs"):
-        terms: Terms = getattr(model.vocabulary, block)
+    for block, terms in zip(BLOCKS, model.vocabulary.blocks, strict=True):
         tensors[f"lexical.{block}.hashes"] = terms.hashes
         tensors[f"lexical.{block}.idf"] = terms.idf
+        tensors[f"lexical.{block}.single_hashes"] = terms.single_hashes
+        tensors[f"lexical.{block}.single_owners"] = terms.single_owners
+        tensors[f"lexical.{block}.single_shares"] = terms.single_shares
     return tensors
 
 
@@ -186,9 +195,10 @@ def architecture_of(model: StaticModel) -> dict[str, object]:
         "fields": model.n_fields,
         "pooled_scale": model.centring.scale,
         "embedding_scale": model.embedding_scale,
-        "unknown_idf": {block: getattr(model.vocabulary, block).unknown for block in ("characters", "words", "pairs")},
+        "unknown_idf": dict(zip(BLOCKS, (terms.unknown for terms in model.vocabulary.blocks), strict=True)),
+        "private_columns": model.vocabulary.n_owners,
         "unknown_token": model.semantics.tokenizer.unknown_id,
         "dimensions": int(model.semantics.matrix.shape[1]),
         "hidden": int(model.network.hidden.shape[1]),
-        "terms": {block: len(getattr(model.vocabulary, block)) for block in ("characters", "words", "pairs")},
+        "terms": dict(zip(BLOCKS, map(len, model.vocabulary.blocks), strict=True)),
     }

@@ -21,7 +21,7 @@ BETA1, BETA2, TINY = 0.9, 0.98, 1e-8
 
 @dataclass(slots=True, eq=False)
 class Network:
-    """Parameters: `embeddings` (tokens, d), `hidden` (fields x d, h), `heads` (h, all labels), and two biases."""
+    """Parameters: `embeddings` (tokens, d), `hidden` (pools x d, h), `heads` (h, all labels), and two biases."""
 
     embeddings: Floats
     hidden: Floats
@@ -39,7 +39,7 @@ class Network:
         return Network(*(parameter.copy() for parameter in self.parameters))
 
     def logits(self, pooled: Floats) -> Floats:
-        """Return (inputs, all labels) for average embeddings (inputs, fields x d)."""
+        """Return (inputs, all labels) for average embeddings (inputs, pools x d)."""
         activation: Floats = pooled @ self.hidden
         activation += self.hidden_bias
         np.maximum(activation, 0, out=activation)
@@ -57,9 +57,9 @@ class Gradients:
     others: list[Floats]
 
 
-def start_network(embeddings: Floats, n_fields: int, n_hidden: int, n_labels: int, random: Generator) -> Network:
+def start_network(embeddings: Floats, n_pools: int, n_hidden: int, n_labels: int, random: Generator) -> Network:
     """Return a network with random hidden weights (He et al. 2015) and heads of zero."""
-    wide = embeddings.shape[1] * n_fields
+    wide = embeddings.shape[1] * n_pools
     hidden = random.standard_normal((wide, n_hidden), dtype=np.float32) * np.float32(np.sqrt(2 / wide))
     return Network(
         embeddings.copy(),
@@ -77,7 +77,7 @@ def backward(
 
     Args:
         network: the parameters.
-        groups: (rows x fields, tokens) shares of tokens, of these rows only.
+        groups: (rows x pools, tokens) shares of tokens, of these rows only.
         losses: each target's columns among all labels, and its loss.
         rows: which rows of the data these are, for the losses.
         mask: (rows, h) dropout mask, already scaled, or None.

@@ -28,6 +28,9 @@ Codes = NDArray[np.uint32]
 
 SPACE, WORD, OTHER = 1, 2, 3
 
+OPENING_RUNS = 3
+"""How many runs make the opening: questions and requests say there what they want."""
+
 BLOCK_CHARACTERS = 4_000_000
 """Characters looked at together at most: about 200 MB of arrays."""
 
@@ -130,6 +133,19 @@ class Runs:
     def group(self) -> Ints:
         """(occurrences,) row and field as one number: `row * n_fields + field`."""
         return self.row * self.n_fields + self.run_fields[self.run]
+
+    @property
+    def n_pools(self) -> int:
+        """Averages taken of an input: one a field, and one of the opening of the text or last user turn."""
+        return self.n_fields + 1
+
+    def opening(self) -> Ints:
+        """Return the occurrences among the first few of the text or last user turn."""
+        new = np.ones(len(self.run), dtype=bool)
+        new[1:] = self.segment[1:] != self.segment[:-1]
+        index = np.arange(len(self.run))
+        rank = index - np.maximum.accumulate(np.where(new, index, 0))
+        return np.flatnonzero((rank < OPENING_RUNS) & (self.run_fields[self.run] == TEXT))
 
     def select(self, rows: Ints) -> Runs:
         """The same for some inputs, in the order of `rows`; runs that none of them has stay in the list."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -16,7 +18,7 @@ def counts(rows: Ints, columns: Ints, shape: tuple[int, int]) -> Matrix:
     """Return (rows, columns) float32 with how often each pair occurs; indices sorted, no duplicates."""
     ones = np.ones(len(rows), dtype=np.float32)
     small = max(len(rows), *shape) < np.iinfo(np.int32).max  # half the memory, and quicker
-    index = np.int32 if small else np.int64
+    index: type[np.signedinteger[Any]] = np.int32 if small else np.int64
     matrix = sparse.csr_array((ones, (rows.astype(index), columns.astype(index))), shape=shape)
     matrix.sum_duplicates()
     return matrix

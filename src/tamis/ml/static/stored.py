@@ -51,15 +51,15 @@ class _Architecture(BaseModel):
         return given
 
     @property
-    def pooled(self) -> int:
-        """Numbers of an input's pooled embeddings."""
+    def network_inputs(self) -> int:
+        """What the network sees of an input: an average a field, and one of the opening."""
         return (self.fields + 1) * self.dimensions
 
     @property
     def linear_rows(self) -> int:
         """Columns of the linear part's design: blocks without terms have one, too."""
         lexical = sum(max(self.terms[block], 1) for block in BLOCKS) + max(self.private_columns, 1)
-        return lexical + self.pooled + 1
+        return lexical + self.fields * self.dimensions + 1
 
 
 def restore(artifact: Artifact) -> StaticModel:
@@ -128,7 +128,7 @@ def _terms(tensors: _Tensors, shape: _Architecture, block: str) -> Terms:
 def _network(tensors: _Tensors, shape: _Architecture, n_tuned: int, n_labels: int) -> Network:
     return Network(
         embeddings=tensors.floats("network.embeddings", (n_tuned, shape.dimensions)),
-        hidden=tensors.floats("network.hidden", (shape.pooled, shape.hidden)),
+        hidden=tensors.floats("network.hidden", (shape.network_inputs, shape.hidden)),
         hidden_bias=tensors.floats("network.hidden_bias", (shape.hidden,)),
         heads=tensors.floats("network.heads", (shape.hidden, n_labels)),
         head_bias=tensors.floats("network.head_bias", (n_labels,)),

@@ -32,7 +32,17 @@ class RunTokenizer:
     def __init__(self, tokenizer_json: bytes, unknown_id: int | None) -> None:
         """Read the tokenizer."""
         self._tokenizer = Tokenizer.from_str(tokenizer_json.decode("utf-8"))
-        self.unknown_id = unknown_id
+        self.source, self.unknown_id = tokenizer_json, unknown_id
+
+    @property
+    def highest_id(self) -> int:
+        """The highest token id that it can give; -1 for none."""
+        return max(self._tokenizer.get_vocab().values(), default=-1)
+
+    @property
+    def changes_lengths(self) -> bool:
+        """Whether it cuts or pads, so that a text's tokens would depend on more than the text."""
+        return self._tokenizer.truncation is not None or self._tokenizer.padding is not None
 
     def __call__(self, strings: list[str]) -> RunTokens:
         """Return the tokens of each string."""
@@ -48,12 +58,16 @@ class RunTokenizer:
 
 
 def token_matrix(runs: Runs, tokens: RunTokens, vocabulary: int) -> Matrix:
-    """Return (groups, vocabulary): the share of each token among those of a group (the fields of an input)."""
-    lengths = tokens.lengths[runs.run]
+    """Return (inputs x pools, vocabulary): the share of each token among those of a field, or of the opening."""
+    opening = runs.opening()
+    run = np.concatenate([runs.run, runs.run[opening]])
+    pool_number = np.concatenate([runs.run_fields[runs.run], np.full(len(opening), runs.n_fields)])
+    pools = np.concatenate([runs.row, runs.row[opening]]) * runs.n_pools + pool_number
+    lengths = tokens.lengths[run]
     first = np.cumsum(lengths) - lengths
     offset = np.arange(int(lengths.sum())) - np.repeat(first, lengths)
-    ids = tokens.ids[np.repeat(tokens.offsets[runs.run], lengths) + offset]
-    matrix = counts(np.repeat(runs.group, lengths), ids, (runs.n_rows * runs.n_fields, vocabulary))
+    ids = tokens.ids[np.repeat(tokens.offsets[run], lengths) + offset]
+    matrix = counts(np.repeat(pools, lengths), ids, (runs.n_rows * runs.n_pools, vocabulary))
     totals: Floats = np.asarray(matrix.sum(axis=1)).astype(np.float32)
     return scale_rows(matrix, (1 / np.maximum(totals, 1)).astype(np.float32))
 
@@ -79,7 +93,7 @@ class Embeddings(Protocol):
 
 
 def pool(matrix: Matrix, embeddings: Embeddings) -> Floats:
-    """Return (groups, dimensions): the average embedding of each group, gathering only the rows in use."""
+    """Return (pools, dimensions): the average embedding of each pool, gathering only the rows in use."""
     used = used_tokens(matrix)
     place = np.zeros(matrix.shape[1], dtype=np.int64)
     place[used] = np.arange(len(used))
