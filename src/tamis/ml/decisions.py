@@ -36,6 +36,9 @@ COVERAGE = 0.97
 LEAST_ROWS = 10
 """Held-out rows below which nothing is fitted: scores stay as the training objective made them."""
 
+MOST_SCORES = 25_000_000
+"""Rows x labels that are looked at."""
+
 PLAIN_THRESHOLD = 0.5
 
 
@@ -49,7 +52,8 @@ class Decisions:
         abstain: the rule for giving no answer, or None.
         ece_before: expected calibration error of the raw scores; None where nothing was held out.
         ece_after: the same of `scores`.
-        scores: (n, n_labels) calibrated held-out scores, each row's calibration fitted on other rows.
+        truth: the held-out rows that were looked at: all, or evenly many where they are very many.
+        scores: (n, n_labels) calibrated scores of these, each row's calibration fitted on other rows.
         abstained: (n,) whether the rule gives no answer to these; None without a rule.
     """
 
@@ -58,6 +62,7 @@ class Decisions:
     abstain: Abstain | None = None
     ece_before: float | None = None
     ece_after: float | None = None
+    truth: Truth | None = None
     scores: Floats | None = None
     abstained: Bools | None = None
 
@@ -72,6 +77,10 @@ def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0) -> Decisions:
     """
     if int(truth.known.sum()) < LEAST_ROWS:
         return plain_decisions(truth)
+    most = max(1, MOST_SCORES // truth.n_labels)
+    if len(truth) > most:
+        rows = np.linspace(0, len(truth) - 1, most).astype(np.intp)
+        truth, logits = truth.select(rows), logits[rows]
     if isinstance(truth, SingleTruth):
         return _fit_single(truth, logits, seed)
     known, carried = truth.known, truth.indicator()
@@ -84,6 +93,7 @@ def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0) -> Decisions:
         thresholds=tuple(thresholds.tolist()),
         ece_before=ece(raw[known], carried[known]),
         ece_after=ece(scores[known], carried[known]),
+        truth=truth,
         scores=scores,
     )
 
@@ -108,6 +118,7 @@ def _fit_single(truth: SingleTruth, logits: Floats, seed: int) -> Decisions:
         abstain=Abstain(threshold=cut, coverage=round(answered, 6)),
         ece_before=_ece_single(truth, raw),
         ece_after=_ece_single(truth, scores),
+        truth=truth,
         scores=scores,
         abstained=abstained,
     )

@@ -93,8 +93,13 @@ def _target(target: TargetManifest) -> str:
 
 def _metrics(manifest: Manifest) -> str:
     rows = [[_inline(name), _cell(value)] for name, value in _flat(manifest.metrics)]
-    body = _table(["metric", "value"], rows) if rows else "None were measured."
-    return f"## Metrics\n\nMeasured on held-out data, not on the rows it was trained on.\n\n{body}"
+    if not rows:
+        return "## Metrics\n\nNone were measured."
+    seen = (
+        "Measured on rows that the fit had not seen. `held_out` rows also chose how long to train and from which score "
+        "a label is given, so `test`, where it is there, is the stricter judge."
+    )
+    return f"## Metrics\n\n{seen}\n\n{_table(['metric', 'value'], rows)}"
 
 
 def _data(manifest: Manifest) -> str:
@@ -118,16 +123,14 @@ def _base_model(manifest: Manifest) -> str:
 
 
 def _limits(manifest: Manifest) -> str:
-    stored = (
-        f" `manifest.json` holds {len(manifest.golden)} inputs of the data with their scores, to check that the model "
-        "still computes as it did: look at them before you publish the folder."
-        if manifest.golden
-        else ""
-    )
     return (
         "## Limits\n\nIt knows the labels above and nothing else: a text that fits none of them still gets scores, so "
         "use the abstain rule or look at the scores. It is as good, and as biased, as its data; the metrics hold for "
-        f"texts like those. Words are weighed without regard to most of their order.{stored}"
+        "texts like those. Words are weighed without regard to most of their order.\n\n"
+        "No text of the data is in this folder. What is there of it: the names of labels and files, which of the base "
+        "model's tokens occurred, and hashes of n-grams, with which a word that somebody guesses can be tested. "
+        f"The {len(manifest.golden)} inputs in `manifest.json`, which check that the model still computes as it did, "
+        "are made up."
     )
 
 

@@ -248,11 +248,10 @@ class _Run:
         begin, reports = perf_counter(), dict[str, TargetReport]()
         for target in self.loaded.train.targets:
             made = decisions[target.name]
-            if held is None or made.scores is None:
+            if made.truth is None or made.scores is None:
                 continue
-            thresholds = None if made.thresholds is None else np.array(made.thresholds, dtype=np.float32)
-            truth = held.truth[target.name]
-            report = evaluate_target(target, truth, made.scores, thresholds, made.abstained, seed=self.chosen.seed)
+            cuts = None if made.thresholds is None else np.array(made.thresholds, dtype=np.float32)
+            report = evaluate_target(target, made.truth, made.scores, cuts, made.abstained, seed=self.chosen.seed)
             reports[target.name] = report.model_copy(update={"ece_before": rounded(made.ece_before)})
         if held is None or not reports:
             return None
