@@ -24,6 +24,8 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from tamis.data.formats import Detected, ReadOptions, Source
 from tamis.data.formats.columnar import class_names
 from tamis.data.formats.columns import Columns, Table, assign
@@ -178,8 +180,9 @@ def labelled(inputs: object, labels: object, options: ReadOptions, name: str) ->
     table = _frame_columns(labels) if _is_a(labels, "pandas", "DataFrame") else labels
     if isinstance(table, Mapping):
         binary = options.binary_columns if table is not labels else False
-        columns: dict[str, object] = {"input" if "text" in table else "text": texts}
-        columns |= {str(target): column for target, column in table.items()}
+        targets = {str(target): column for target, column in table.items()}
+        own = "text" if "text" not in targets else max(targets, key=len) + " of"  # a name that no target has
+        columns = {own: texts, **targets}
         chosen = replace(
             options,
             text_column=0,
@@ -213,6 +216,8 @@ def column_values(column: object, name: str) -> list[object]:
                 setting=name,
             )
         (column,) = columns.values()
+    if not hasattr(column, "tolist") and hasattr(column, "__array__"):
+        column = np.asarray(column)
     if hasattr(column, "tolist"):
         values = column.tolist()
         if isinstance(values, list):
