@@ -54,7 +54,7 @@ class Decisions:
         ece_after: the same of `scores`.
         truth: the held-out rows that were looked at: all, or evenly many where they are very many.
         scores: (n, n_labels) calibrated scores of these, each row's calibration fitted on other rows.
-        abstained: (n,) whether the rule gives no answer to these; None without a rule.
+        abstained: (n,) whether the rule gives no answer to these, by the calibration that serves; None without a rule.
     """
 
     calibration: Calibration = field(default_factory=Calibration)
@@ -109,8 +109,9 @@ def _fit_single(truth: SingleTruth, logits: Floats, seed: int) -> Decisions:
     calibration = fit_single(logits, truth.codes, seed=seed)
     scores = cross_fitted_single(logits, truth.codes, seed=seed)
     in_scope = (truth.codes >= 0) & (truth.codes < truth.n_labels)
-    cut = fit_abstain(probabilities_single(logits[in_scope], calibration).max(axis=1), coverage=COVERAGE)
-    abstained = abstains(scores.max(axis=1), cut)
+    confidence = probabilities_single(logits, calibration).max(axis=1)
+    cut = fit_abstain(confidence[in_scope], coverage=COVERAGE)
+    abstained = abstains(confidence, cut)
     raw = probabilities_single(logits, SingleCalibration(1.0, np.zeros(1)))
     answered = float((~abstained[in_scope]).mean()) if in_scope.any() else 1.0
     return Decisions(

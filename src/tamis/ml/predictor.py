@@ -16,6 +16,7 @@ from tamis.evaluation.thresholds import abstains, decide
 from tamis.ml.decisions import Floats, calibrated
 from tamis.ml.manifest import Manifest, TargetManifest
 from tamis.ml.static.model import StaticModel
+from tamis.ml.static.single import logits_of_one, suits
 from tamis.schema import Answer, Input, Message, Prediction, Target
 
 Chat = Sequence[Message | Mapping[str, object]]
@@ -46,7 +47,8 @@ class Predictor:
 
     def checked_scores(self, inputs: Sequence[Input]) -> dict[str, Floats]:
         """Return the same for inputs that are known to be right, such as those of a dataset."""
-        logits = self._model.logits(inputs)
+        alone = len(inputs) == 1 and suits(self._model, inputs[0])
+        logits = logits_of_one(self._model, inputs[0]) if alone else self._model.logits(inputs)
         return {rule.name: rule.scores(logits[rule.name]) for rule in self._rules}
 
     def labels(self, inputs: Inputs) -> dict[str, list[tuple[str, ...]]]:

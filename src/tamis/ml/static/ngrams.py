@@ -44,7 +44,7 @@ class RunGrams:
 def grams_of_runs(runs: Runs) -> RunGrams:
     """Return the character n-grams and the words of each run; `where` is the run."""
     folded = [fold_case(string) for string in runs.strings]
-    codes, classes = code_points(" " + "  ".join(folded) + " ")
+    codes, classes = code_points(f" {'  '.join(folded)} " if folded else "")
     lengths = np.fromiter(map(len, folded), dtype=np.int64, count=len(folded)) + 2  # padded
     ends = np.cumsum(lengths)
     of_run = np.repeat(np.arange(len(folded)), lengths)

@@ -46,8 +46,14 @@ class RunTokenizer:
 
     def __call__(self, strings: list[str]) -> RunTokens:
         """Return the tokens of each string."""
-        whole = [string.encode("utf-8", "replace").decode("utf-8") for string in strings]  # no lone surrogates
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)]
+        encodings = self._tokenizer.encode_batch_fast(list(map(_whole, strings)), add_special_tokens=False)
+        return self._known([encoding.ids for encoding in encodings])
+
+    def few(self, strings: list[str]) -> RunTokens:
+        """Return the same, without the threads that a few strings would wait for."""
+        return self._known([self._tokenizer.encode(_whole(s), add_special_tokens=False).ids for s in strings])
+
+    def _known(self, ids: list[list[int]]) -> RunTokens:
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         flat = np.fromiter((token for run in ids for token in run), dtype=np.int64, count=int(lengths.sum()))
         if self.unknown_id is not None:
@@ -55,6 +61,11 @@ class RunTokenizer:
             of_run = np.repeat(np.arange(len(ids)), lengths)[known]
             flat, lengths = flat[known], np.bincount(of_run, minlength=len(ids))
         return RunTokens(flat, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+def _whole(string: str) -> str:
+    """Return the string without lone surrogates."""
+    return string.encode("utf-8", "replace").decode("utf-8")
 
 
 def token_matrix(runs: Runs, tokens: RunTokens, vocabulary: int) -> Matrix:
