@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import tempfile
+import traceback
 
 import typer
 
-from tamis.cli.console import show_error
+from tamis.cli.console import print_json, show_error
 from tamis.errors import TamisError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="tamis",
@@ -25,14 +31,60 @@ def _program() -> None:
 
 def main() -> None:
     """Run the program: 0 done, 1 bad input or result (said why), 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # only now is it known that the disk is full, or that the reader has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code if isinstance(error, BrokenPipeError) else _fail(_refused(error), told=True)
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """Run the command and return the exit code."""
     try:
         app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            sys.stderr.write("\nInterrupted.\n")
+        return end.code
     except TamisError as error:
-        show_error(error)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted.\n")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe (`| head`) has gone: not an error
-        sys.stderr.close()
-        sys.exit(0)
+        return _fail(error)
+    except OSError as error:
+        return _fail(_refused(error))
+    except MemoryError:
+        return _fail(
+            TamisError("There is not enough memory: give fewer rows or shorter texts, or use a larger machine.")
+        )
+    except Exception as error:  # noqa: BLE001  a user is to see no traceback, whatever happens
+        return _fail(_unexpected(error))
+    return 0
+
+
+def _fail(error: TamisError, *, told: bool = False) -> int:
+    """Say what went wrong, with `--json` on stdout too (unless that is `told` already), and return 1."""
+    show_error(error)
+    if "--json" in sys.argv[1:] and not told:
+        print_json({"error": {"code": error.code, "message": str(error)}})
+    return 1
+
+
+def _refused(error: OSError) -> TamisError:
+    """What the operating system refused and nothing further in translated."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return TamisError(f"{where}{error.strerror or error}. Make room, check the permissions, or choose another place.")
+
+
+def _unexpected(error: Exception) -> TamisError:
+    """A defect of Tamis: the traceback goes to a file, for the report."""
+    kept = ""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="tamis-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+            kept = f" The details are in {file.name}: please report them."
+    except (OSError, UnicodeError):
+        pass
+    return TamisError(f"Something unexpected happened inside Tamis ({type(error).__name__}: {error}).{kept}")

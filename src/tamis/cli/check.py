@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Training data: files, folders, or hub datasets.")]
 Validation = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Validation data; repeatable.")]
 Test = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Test data; repeatable.")]
-Base = Annotated[str, typer.Option(metavar="NAME", help="Base model whose tokens are counted.")]
+Base = Annotated[str | None, typer.Option(metavar="NAME", help="Base model whose tokens are counted.")]
 RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -43,7 +43,7 @@ def check(
     files: Files,
     validation: Validation = None,
     test: Test = None,
-    base: Base = "static-en",
+    base: Base = None,
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     report: ReportFile = None,
@@ -67,6 +67,7 @@ def check(
     from tamis.data.checks.survey import CheckOptions, Listeners
     from tamis.data.checks.survey import check as survey
     from tamis.data.loading import RejectsFile
+    from tamis.settings import load_settings
 
     read = read_options(
         text_column=text_column,
@@ -87,7 +88,7 @@ def check(
         found = survey(
             {name: given for name, given in sources.items() if given},
             CheckOptions(read, max_bad_share),
-            base=base_facts(base),
+            base=base_facts(load_settings().resolve_base(base)),
             listeners=Listeners(rejects_file.write, progress),
         )
     if report:

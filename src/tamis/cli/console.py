@@ -8,6 +8,7 @@ import sys
 from rich.console import Console
 from rich.markup import escape
 
+from tamis.data.rows import printable
 from tamis.errors import TamisError
 
 out = Console(highlight=False)
@@ -16,9 +17,20 @@ err = Console(stderr=True, highlight=False)
 
 def show_error(error: TamisError) -> None:
     """Print an error as its user should read it: what is wrong and what to do."""
-    err.print(f"[bold red]error[/] [dim]{error.code}[/]  {escape(str(error))}", soft_wrap=True)
+    code = f" [dim]{error.code}[/]" if error.code != TamisError.code else ""
+    err.print(f"[bold red]error[/]{code}  {escape(printable(str(error)))}", soft_wrap=True)
 
 
 def print_json(value: object) -> None:
     """Print one JSON object on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json_line(value) + "\n")
+
+
+def json_line(value: object) -> str:
+    """Return the value as one line of JSON; what stdout cannot encode (half a surrogate pair) is escaped."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        line.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False)
+    return line

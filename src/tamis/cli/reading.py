@@ -84,13 +84,15 @@ def read_options(
     split: str | None = None,
     config: str | None = None,
 ) -> ReadOptions:
-    """Return what the options above say.
+    """Return what the options above say, with the limits of the settings.
 
     Raises:
-        InvalidSetting: one of them is outside what is allowed.
+        InvalidSetting: one of them, or a setting, is outside what is allowed.
     """
     from tamis.data.formats.options import ReadOptions
+    from tamis.settings import load_settings
 
+    settings = load_settings()
     return ReadOptions(
         text_column=text_column,
         label_columns=tuple(label_columns or ()),
@@ -102,4 +104,7 @@ def read_options(
         empty_means_none=empty_means_none,
         split=split,
         config=config,
+        max_line_bytes=settings.max_line_bytes,
+        max_label_chars=settings.max_label_chars,
+        max_nesting=settings.max_nesting,
     )

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from tamis.cli.app import app
-from tamis.cli.console import err, out, print_json
+from tamis.cli.console import out, print_json
 from tamis.cli.reading import (
     BinaryColumns,
     DatasetConfig,
@@ -27,6 +27,7 @@ from tamis.cli.reading import (
     TextColumn,
     read_options,
 )
+from tamis.cli.reading_view import say_left_out
 from tamis.errors import InvalidSetting, NothingToLearn, OutputExists
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def split(
     if as_json:
         print_json(_as_json(loaded, rows, written, untestable) | {"seed": seed})
         return
-    _show_rejected(loaded, rejects)
+    say_left_out(loaded.tallies, {"train": loaded.notes["train"]}, rejects)
     _show_files(rows, shares, written)
     _show_untestable(untestable)
 
@@ -157,19 +158,6 @@ def _as_json(
         "untestable": [asdict(label) for label in untestable],
         "read": [tally.to_json() for tally in loaded.tallies],
     }
-
-
-def _show_rejected(loaded: Loaded, rejects: Path | None) -> None:
-    """Say on stderr what was left out, and what was noticed."""
-    for tally in loaded.tallies:
-        for bad in tally.first:
-            err.print(f"[yellow]left out[/]  {escape(str(bad))}", soft_wrap=True)
-        if tally.rejected > len(tally.first):
-            err.print(f"[yellow]left out[/]  ... and {tally.rejected - len(tally.first):,} more rows of {tally.file}")
-    for note in (*(note for tally in loaded.tallies for note in tally.notes), *loaded.notes["train"]):
-        err.print(f"[dim]note[/]  {escape(str(note))}", soft_wrap=True)
-    if rejects and loaded.rejected:
-        err.print(f"[dim]All {loaded.rejected:,} are in {escape(str(rejects))}.[/]", soft_wrap=True)
 
 
 def _show_files(rows: Split, shares: Mapping[str, float], written: Mapping[str, Path]) -> None:

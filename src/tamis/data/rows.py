@@ -16,7 +16,7 @@ MOST_DETAILS = 50
 
 FAULTS = {
     "undecodable_bytes": "Save the file as UTF-8, or name its encoding (--encoding cp1252).",
-    "line_too_long": "Cut the row, or raise the limit (max_line_bytes).",
+    "line_too_long": "Cut the row, or raise the limit (TAMIS_MAX_LINE_BYTES).",
     "not_json": "Write one JSON object a line, as a JSON library does.",
     "not_an_object": 'Write an object: {"text": "...", "labels": {"target": "label"}}.',
     "not_a_number": "JSON has no NaN or Infinity: write null, or leave the key out.",
@@ -38,7 +38,7 @@ FAULTS = {
     "no_labels": 'Give the row "labels": {"target": "label"} or "label", or name the column (--label-column).',
     "bad_label": 'Write labels as {"target": "label"} or {"target": ["label", ...]}: each label is a string.',
     "empty_label": "Write the label's name; null says that it is unknown, [] that none applies.",
-    "label_too_long": "Give a short name, or raise the limit (max_label_chars); are text and label columns swapped?",
+    "label_too_long": "Give a short name, or raise the limit (TAMIS_MAX_LABEL_CHARS); are text and label columns swapped?",
     "bad_target": "Give each target a name of at least one visible character.",
     "not_a_flag": "Write 1 or 0 in each of the label columns.",
     "bad_list": 'Write the list as JSON (["a", "b"]), or use --label-separator.',
@@ -120,7 +120,8 @@ class Note:
         """One line for people."""
         of = f" ({self.detail})" if self.detail else ""
         since = f", first on line {self.line}" if self.line else ""
-        return f"{NOTES[self.code]}{of}: {self.count:,} times{since}"
+        often = "" if self.count == 1 else f": {self.count:,} times"
+        return f"{NOTES[self.code]}{of}{often}{since}"
 
     def to_json(self) -> dict[str, object]:
         """Plain types."""

@@ -15,6 +15,7 @@ from tamis.data.rows import BadRow
 Row = dict[str, Value]
 
 _KEY_END = re.compile(r'"\s*:')
+_AT_END = re.compile(r"(?: starting)? at$")  # of the decoder's messages, whose place is told in other words
 
 
 def _no_constant(name: str) -> Value:
@@ -46,7 +47,7 @@ def _parse(text: str) -> Value:
         value: Value = _DECODE(text)
     except json.JSONDecodeError as error:
         place = f"column {error.colno}" if error.lineno == 1 else f"its line {error.lineno}, column {error.colno}"
-        raise BadRow("not_json", f"Not JSON, at {place}: {error.msg}") from error
+        raise BadRow("not_json", f"Not JSON, at {place}: {_AT_END.sub('', error.msg)}") from error
     except RecursionError as error:
         raise BadRow("too_deep", "Lists and objects are nested too deep to be read") from error
     except ValueError as error:  # numbers of thousands of digits

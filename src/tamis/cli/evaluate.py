@@ -1,0 +1,145 @@
+"""`tamis evaluate`: how good a model is on labelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tamis.cli.app import app
+from tamis.cli.console import out, print_json
+from tamis.cli.given_model import ModelArgument, load_model
+from tamis.cli.reading import (
+    BinaryColumns,
+    DatasetConfig,
+    DatasetSplit,
+    Delimiter,
+    EmptyMeansNone,
+    Encoding,
+    Header,
+    LabelColumns,
+    LabelSeparator,
+    MaxBadShare,
+    TextColumn,
+    read_options,
+)
+from tamis.cli.rows_out import Row, input_keys, prediction_keys, write_rows
+
+if TYPE_CHECKING:
+    from tamis.data.dataset import Dataset
+    from tamis.data.loading import Part
+    from tamis.evaluation.report import EvaluationReport
+    from tamis.ml.model import Model
+
+AT_ONCE = 1024
+
+Files = Annotated[
+    list[str], typer.Argument(metavar="FILE...", help="Labelled rows: files, or a folder or hub dataset.")
+]
+ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
+PredictionsFile = Annotated[
+    Path | None, typer.Option("--predictions", metavar="FILE", help="Write every row with its scores here, as JSONL.")
+]
+RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+def evaluate(
+    model: ModelArgument,
+    files: Files,
+    report: ReportFile = None,
+    predictions: PredictionsFile = None,
+    max_bad_share: MaxBadShare = 0.0,
+    rejects: RejectsFile = None,
+    as_json: AsJson = False,
+    text_column: TextColumn = None,
+    label_column: LabelColumns = None,
+    label_separator: LabelSeparator = None,
+    binary_columns: BinaryColumns = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    empty_means_none: EmptyMeansNone = False,
+    split: DatasetSplit = None,
+    config: DatasetConfig = None,
+) -> None:
+    """Measure a model on labelled rows: figures with 95% intervals, per label, and what it gets wrong.
+
+    Labels that the model does not have count as misses. Of a dataset with splits of its own, the test data is taken.
+    """
+    from tamis.data.loading import load
+
+    options = read_options(
+        text_column=text_column,
+        label_columns=label_column,
+        label_separator=label_separator,
+        binary_columns=binary_columns,
+        delimiter=delimiter,
+        encoding=encoding,
+        header=header,
+        empty_means_none=empty_means_none,
+        split=split,
+        config=config,
+    )
+    loaded = load_model(model)
+    given = files[0] if len(files) == 1 else files
+    part = load(given, loaded.targets, options, max_bad_share=max_bad_share, rejects=rejects)
+    measured = loaded.evaluate(part.data)
+    written = _write(loaded, part.data, measured, report=report, predictions=predictions)
+    tell(loaded, part, measured, rejects, as_json=as_json)
+    if not as_json:
+        for what, path in written.items():
+            out.print(f"[dim]{what} written to[/]", end=" ")
+            out.print(str(path), markup=False, soft_wrap=True)
+
+
+def tell(model: Model, part: Part, measured: EvaluationReport, rejects: Path | None, *, as_json: bool) -> None:
+    """Print what was measured, for people or as JSON."""
+    from tamis.cli.evaluate_view import show
+    from tamis.cli.reading_view import say_left_out
+
+    say_left_out(part.tallies, {"evaluation": part.notes}, rejects)
+    if as_json:
+        read = {"files": [tally.to_json() for tally in part.tallies], "notes": [note.to_json() for note in part.notes]}
+        print_json({"model": model.name} | measured.to_json() | read)
+        return
+    show(measured, out)
+
+
+def predicted_rows(model: Model, data: Dataset) -> Iterator[Row]:
+    """Yield each row with its line, its labels and what the model says of it."""
+    for first in range(0, len(data), AT_ONCE):
+        inputs = data.inputs[first : first + AT_ONCE]
+        for row, prediction in enumerate(model.predictor.predictions(model.predictor.checked_scores(inputs)), first):
+            said = prediction_keys(prediction, model.targets)
+            place: Row = {"line": int(data.lines[row])}
+            yield place | input_keys(data.inputs[row]) | {"labels": _labels(data, row)} | said
+
+
+def _labels(data: Dataset, row: int) -> Row:
+    """The row's own labels in the form that data has; a target that it does not mention is left out."""
+    known: Row = {}
+    for target in data.targets:
+        labels = data.labels_of(target.name, row)
+        if labels is not None:
+            known[target.name] = list(labels) if target.is_multi else labels[0]
+    return known
+
+
+def _write(
+    model: Model, data: Dataset, measured: EvaluationReport, *, report: Path | None, predictions: Path | None
+) -> Mapping[str, Path]:
+    """Write the files that were asked for, and return which."""
+    written: dict[str, Path] = {}
+    if predictions is not None:
+        write_rows(predictions, predicted_rows(model, data))
+        written["Predictions"] = predictions
+    if report is not None:
+        from tamis.evaluation.page import write_page
+
+        write_page(measured, report, data, title=f"Evaluation of {model.name}")
+        written["Report"] = report
+    return written

@@ -1,0 +1,106 @@
+"""`tamis models`: what stands in the home under a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tamis.cli.app import app
+from tamis.cli.console import out, print_json
+from tamis.errors import ModelError
+
+if TYPE_CHECKING:
+    from tamis.ml.manifest import Manifest
+    from tamis.ml.registry import Version
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+FIGURES = {"accuracy": "accuracy", "micro_f1": "micro-F1"}
+"""What a target is judged by: single-label, multi-label."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    version: Version
+    manifest: Manifest | None
+    trouble: ModelError | None = None
+
+    @property
+    def size_mb(self) -> float:
+        files = self.manifest.files.values() if self.manifest else ()
+        return round(sum(file.bytes for file in files) / 1e6, 1)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models that were trained with --name: each version, what it answers, how good it is."""
+    from tamis.ml.registry import versions
+    from tamis.settings import load_settings
+
+    home = load_settings().home
+    entries = [_entry(version) for version in versions(home)]
+    if as_json:
+        print_json({"home": str(home), "models": [_as_json(entry) for entry in entries]})
+    elif entries:
+        _show(entries, home)
+    else:
+        out.print(f"There are no models in {home} yet: tamis train FILE --name NAME", markup=False, soft_wrap=True)
+
+
+def _entry(version: Version) -> _Entry:
+    from tamis.ml.artifact import open_artifact
+
+    try:
+        return _Entry(version, open_artifact(version.folder, check_hashes=False).manifest)
+    except ModelError as error:
+        return _Entry(version, None, error)
+
+
+def _figure(manifest: Manifest, target: str) -> tuple[str, float | None, str]:
+    """What a target is judged by: on the test data where there was some, else on held-out rows."""
+    for source, rows in (("test", "test data"), ("held_out", "held-out rows")):
+        found = manifest.metrics.get(source)
+        figures = found.get(target) if isinstance(found, dict) else None
+        for name in FIGURES:
+            value = figures.get(name) if isinstance(figures, dict) else None
+            if isinstance(value, int | float):
+                return name, float(value), rows
+    return "", None, ""
+
+
+def _as_json(entry: _Entry) -> dict[str, object]:
+    known: dict[str, object] = {"model": str(entry.version), "folder": str(entry.version.folder)}
+    manifest = entry.manifest
+    if manifest is None:
+        return known | {"error": {"code": entry.trouble.code, "message": str(entry.trouble)} if entry.trouble else None}
+    targets = {}
+    for target in manifest.targets:
+        name, value, rows = _figure(manifest, target.name)
+        figure = {name: value, "measured_on": rows} if name else {}
+        targets[target.name] = {"kind": target.kind.value, "labels": len(target.labels), **figure}
+    return known | {"created": manifest.created.isoformat(), "size_mb": entry.size_mb, "targets": targets}
+
+
+def _show(entries: list[_Entry], home: Path) -> None:
+    from tamis.cli.layout import cut, figures_table, plain
+    from tamis.evaluation.verdict import percent
+
+    table = figures_table("model", "made on", "MB", "target", "labels", "", text=2)
+    for at in (3, 5):
+        table.columns[at].justify = "left"
+    for entry in entries:
+        if entry.manifest is None:
+            table.add_row(str(entry.version), "", "", Text(cut(str(entry.trouble), 60), style="red"))
+            continue
+        head = (str(entry.version), f"{entry.manifest.created:%Y-%m-%d %H:%M}", f"{entry.size_mb:.1f}")
+        for at, target in enumerate(entry.manifest.targets):
+            name, value, rows = _figure(entry.manifest, target.name)
+            figure = f"{FIGURES[name]} {percent(value)} on {rows}" if name else "not measured"
+            told = (Text(cut(target.name, 20)), f"{len(target.labels):,}", Text(figure, style="dim"))
+            table.add_row(*(head if at == 0 else ("", "", "")), *told)
+    out.print(table)
+    out.print(Text(f"In {plain(str(home))}", style="dim"), soft_wrap=True)

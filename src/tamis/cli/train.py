@@ -1,0 +1,195 @@
+"""`tamis train`: labelled rows in, a classifier out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tamis.cli.app import app
+from tamis.cli.console import out, print_json
+from tamis.cli.reading import (
+    BinaryColumns,
+    DatasetConfig,
+    DatasetSplit,
+    Delimiter,
+    EmptyMeansNone,
+    Encoding,
+    Header,
+    LabelColumns,
+    LabelSeparator,
+    MaxBadShare,
+    TextColumn,
+    read_options,
+)
+
+if TYPE_CHECKING:
+    from tamis.ml.model import Model
+    from tamis.ml.registry import Version
+
+_PANEL = "How to train (by default the trainer picks)"
+
+Train = Annotated[str, typer.Argument(metavar="TRAIN", help="Rows to learn from: a file, a folder, a hub dataset.")]
+Validation = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Rows to choose on; without them some are held out of TRAIN.")
+]
+Test = Annotated[str | None, typer.Option(metavar="FILE", help="Rows to report on; nothing is fitted to them.")]
+Base = Annotated[str | None, typer.Option(metavar="NAME", help="Base model: an id, a folder, or a repository.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the model (default ./NAME-model).")]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="Register the model in the home under this name.")]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="At most so many steps of 65,536 tokens.", rich_help_panel=_PANEL),
+]
+Epochs = Annotated[
+    float | None, typer.Option(metavar="X", help="At most so many passes over the data.", rich_help_panel=_PANEL)
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Relative: 1e-4 is the base model's own rate.", rich_help_panel=_PANEL),
+]
+Decay = Annotated[
+    float | None, typer.Option(min=0.0, max=1.0, metavar="X", help="Relative to 0.1.", rich_help_panel=_PANEL)
+]
+Warmup = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, metavar="X", help="Share of the run in which the rate rises.", rich_help_panel=_PANEL
+    ),
+]
+Seed = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Another seed gives another model.", rich_help_panel=_PANEL)
+]
+RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+def train(  # size: each option is one line three times: what it is called, what it reads, whom it is given to
+    train_data: Train,
+    validation: Validation = None,
+    test: Test = None,
+    base: Base = None,
+    out_dir: Out = None,
+    name: Name = None,
+    training_steps: Steps = None,
+    epochs: Epochs = None,
+    learning_rate: Rate = None,
+    weight_decay: Decay = None,
+    warmup_fraction: Warmup = None,
+    seed: Seed = 0,
+    max_bad_share: MaxBadShare = 0.0,
+    rejects: RejectsFile = None,
+    force: Force = False,
+    as_json: AsJson = False,
+    text_column: TextColumn = None,
+    label_column: LabelColumns = None,
+    label_separator: LabelSeparator = None,
+    binary_columns: BinaryColumns = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    empty_means_none: EmptyMeansNone = False,
+    split: DatasetSplit = None,
+    config: DatasetConfig = None,
+) -> None:
+    """Train a classifier and measure it; it is written to a folder of its own.
+
+    Splits that a dataset folder or hub dataset has of its own are used. What is not given is decided and told.
+    """
+    from tamis.cli.progress_bar import progress_bar
+    from tamis.ml.registry import require_name
+    from tamis.ml.training import train as run_training
+    from tamis.settings import load_settings
+
+    settings = load_settings()
+    if name is not None:
+        require_name(name)
+    folder = out_dir or default_folder(name or train_data)
+    refuse_taken(folder, force=force)
+    with progress_bar() as listener:
+        model = run_training(
+            train_data,
+            validation,
+            test,
+            base=settings.resolve_base(base),
+            out=folder,
+            name=name,
+            training_steps=training_steps,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_fraction=warmup_fraction,
+            seed=seed,
+            options=read_options(
+                text_column=text_column,
+                label_columns=label_column,
+                label_separator=label_separator,
+                binary_columns=binary_columns,
+                delimiter=delimiter,
+                encoding=encoding,
+                header=header,
+                empty_means_none=empty_means_none,
+                split=split,
+                config=config,
+            ),
+            max_bad_share=max_bad_share,
+            rejects=rejects,
+            overwrite=force,
+            listener=listener,
+        )
+    tell(model, _registered(model, name, settings.home), rejects, as_json=as_json)
+
+
+def default_folder(named_after: str) -> Path:
+    """Return `./NAME-model`: NAME is a model's name, or what a file or dataset is called without its endings."""
+    last = Path(named_after.rstrip("/\\")).name
+    stem = re.sub(r"(\.(jsonl|ndjson|json|csv|tsv|tab|psv|txt|parquet|arrow|gz|gzip))+$", "", last, flags=re.IGNORECASE)
+    return Path(f"{stem or 'tamis'}-model")
+
+
+def refuse_taken(folder: Path, *, force: bool) -> None:
+    """Refuse before anything is read, in the words of the command line.
+
+    Raises:
+        OutputExists: something is at `folder`, and may not be replaced.
+    """
+    from tamis.errors import OutputExists
+    from tamis.ml.artifact import refuse_output
+
+    try:
+        refuse_output(folder, overwrite=force)
+    except OutputExists as error:
+        if force:
+            raise
+        refuse_output(folder, overwrite=True)  # what --force would not replace either keeps its own message
+        raise OutputExists(
+            f"{folder} holds a model already: choose another place with --out, or replace it with --force.",
+            **error.context,
+        ) from None
+
+
+def tell(model: Model, registered: Version | None, rejects: Path | None, *, as_json: bool) -> None:
+    """Print how training went, for people or as JSON."""
+    from tamis.cli.reading_view import say_left_out
+    from tamis.cli.train_view import say_where, show
+
+    run = model.run
+    if run is None:  # only models that were loaded have none
+        return
+    say_left_out(run.tallies, run.notes, rejects)
+    if as_json:
+        place = {"model": str(model.folder), "name": str(registered) if registered else model.name}
+        print_json(place | run.to_json())
+        return
+    show(model, run, out)
+    say_where(model, str(registered) if registered else None, out)
+
+
+def _registered(model: Model, name: str | None, home: Path) -> Version | None:
+    from tamis.ml.registry import register
+
+    return register(home, name, Path(str(model.folder))) if name is not None else None

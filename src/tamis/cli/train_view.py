@@ -1,0 +1,131 @@
+"""A training run in the terminal: what was read and decided, the curve, the figures, where the model is."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from tamis.cli.layout import commands, cut, figures_table, marked, sparkline, title
+from tamis.cli.reading_view import files_table
+from tamis.evaluation.report import EvaluationReport
+from tamis.evaluation.verdict import listed, main_figure, percent, span
+from tamis.ml.model import Model
+from tamis.ml.training import TrainingRun
+from tamis.schema import Target
+
+CURVE = 40
+NAME = 24
+MOST_TARGETS = 20
+MOST_LABELS = 12
+
+
+def show(model: Model, run: TrainingRun, console: Console) -> None:
+    """Print what there is to know of a run that has ended."""
+    parts: list[RenderableType] = [title("Data"), files_table(run.tallies)]
+    parts += [title("Targets"), *_targets(model.targets)]
+    parts += [title("Training", _how(run)), *training_lines(model, run)]
+    if run.held_out:
+        parts += [title("On held-out rows", _which(run)), figures(run.held_out)]
+    else:
+        parts.append(marked("warning", "There were too few rows to hold any out: nothing was measured or calibrated."))
+    if run.test:
+        parts += [title("On the test data", f"{run.test.n:,} rows"), figures(run.test)]
+        parts += _unseen(run.test)
+    console.print(*parts, sep="\n")
+
+
+def say_where(model: Model, registered: str | None, console: Console) -> None:
+    """Print where the model is and what to type next."""
+    folder = shown_folder(model)
+    size = sum(entry.bytes for entry in model.manifest.files.values()) / 1e6
+    name = f", registered as {registered}" if registered else ""
+    console.print(title("Model"))
+    console.print(Text.assemble(("  " + folder, "bold"), (f"  {size:.1f} MB{name}", "dim")), soft_wrap=True)
+    said = registered.partition("@")[0] if registered else shlex.quote(folder)
+    console.print(title("Next"))
+    use, measure = f"tamis classify {said} 'Your text'", f"tamis evaluate {said} FILE --report report.html"
+    console.print(commands({use: "use it", measure: "measure it on other rows"}), soft_wrap=True)
+
+
+def figures(report: EvaluationReport) -> RenderableType:
+    """A line a target: what it is judged by, with its interval, beside a constant answer, and its calibration."""
+    table = figures_table("target", "", "value", "95% interval", "constant answer", "calibration error", text=2)
+    for name, target in report.targets.items():
+        word, value, interval, baseline = main_figure(target)
+        before = f"{percent(target.ece_before)} → " if target.ece_before is not None else ""
+        table.add_row(
+            Text(cut(name, NAME)),
+            word,
+            Text(percent(value), style="bold"),
+            span(interval),
+            Text(percent(baseline), style="dim"),
+            Text.assemble((before, "dim"), percent(target.ece)),
+        )
+    return table
+
+
+def shown_folder(model: Model) -> str:
+    """Where a model is, as one would type it here."""
+    folder = (model.folder or Path()).absolute()
+    here = Path.cwd()
+    return f"./{folder.relative_to(here)}" if folder.is_relative_to(here) else str(folder)
+
+
+def _targets(targets: Sequence[Target]) -> Iterator[RenderableType]:
+    table = figures_table("target", "an example has", "labels", text=3)
+    table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
+    for target in targets[:MOST_TARGETS]:
+        kind = f"{'any' if target.is_multi else 'one'} of {len(target.labels):,}"
+        names = ", ".join(cut(label, NAME) for label in target.labels[:MOST_LABELS])
+        more = f" and {len(target.labels) - MOST_LABELS:,} more" if len(target.labels) > MOST_LABELS else ""
+        table.add_row(Text(cut(target.name, NAME)), kind, Text(names + more, style="dim"))
+    yield table
+    if len(targets) > MOST_TARGETS:
+        yield Text(f"… and {len(targets) - MOST_TARGETS:,} more", style="dim")
+    for target in targets:
+        if target.none_labels:
+            none = ", ".join(target.none_labels)
+            yield marked("info", f"{target.name}: {none} is taken to mean that nothing applies.")
+
+
+def _how(run: TrainingRun) -> str:
+    memory = f", {run.peak_rss_mb:,.0f} MB" if run.peak_rss_mb else ""
+    return f"{run.seconds['total']:.1f} s{memory}"
+
+
+def training_lines(model: Model, run: TrainingRun) -> Iterator[RenderableType]:
+    """What was learnt from, how fast, the curve of the loss, remarks."""
+    seconds, rows = run.seconds.get("train", 0.0), model.manifest.data.train_rows
+    rate = f"{run.examples_per_second:,.0f} a second"
+    yield marked("ok", f"{model.manifest.base_model.id} learnt from {rows:,} rows in {seconds:.1f} s ({rate}).")
+    losses = [row.get("validation_loss") for row in model.manifest.checkpoints]
+    known = [float(loss) for loss in losses if isinstance(loss, int | float)]
+    if len(known) > 1:
+        epochs = model.manifest.checkpoints[-1].get("epoch")
+        passes = f" in {epochs:.1f} passes over the data" if isinstance(epochs, float) else ""
+        curve = Text(sparkline(known, CURVE), style="cyan")
+        told = (f"  {known[0]:.3f} → {min(known):.3f}{passes}", "dim")
+        yield Padding(Text.assemble("held-out loss  ", curve, told), (0, 0, 0, 2))
+    for remark in run.remarks:
+        yield marked("info", remark)
+
+
+def _which(run: TrainingRun) -> str:
+    n = run.held_out.n if run.held_out else 0
+    rows = run.held_out_rows or ""
+    return rows if f"{n:,}" in rows else f"{n:,} rows, {rows}"
+
+
+def _unseen(report: EvaluationReport) -> Iterator[RenderableType]:
+    for name, target in report.targets.items():
+        if target.unseen_rows:
+            labels = listed(target.unseen_labels)
+            rows = "1 row carries" if target.unseen_rows == 1 else f"{target.unseen_rows:,} rows carry"
+            yield marked(
+                "warning", f"{name}: {rows} a label that training never saw ({labels}): each counts as a miss."
+            )
