@@ -6,6 +6,7 @@ It does not know how rows were held out, nor calibration: that is for `training`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
 from tamis.ml.static.linear import LinearDesign, fit_linear
 from tamis.ml.static.losses import loss_of
 from tamis.ml.static.model import Centring, Semantics, StaticModel, TunedEmbeddings
-from tamis.ml.static.network import Adam, Network, backward, start_network
+from tamis.ml.static.network import Adam, Batch, Network, backward, start_network
 from tamis.ml.static.runs import Ints, Runs, split_runs
 from tamis.ml.static.sparse import Floats, Matrix, find
 from tamis.ml.static.tokens import pool, used_tokens
@@ -27,8 +28,8 @@ from tamis.schema import Input
 
 STRENGTH = 30.0  # of the data against the penalty, in the lexical part
 BALANCE = 0.5  # the power of the label weights
-ITERATIONS, WARM_ITERATIONS = 18, 8
-HIDDEN = 512
+ITERATIONS, WARM_ITERATIONS = 18, 6
+HIDDEN = 256
 DROPOUT = 0.3
 SMOOTHING = 0.05
 
@@ -165,23 +166,29 @@ def train_semantic(data: Dataset, rows: Encoded, part: Semantic, plan: Plan, ran
     columns = columns_of(data)
     losses = [(columns[name], loss_of(truth, BALANCE, SMOOTHING)) for name, truth in data.truth.items()]
     place = np.searchsorted(part.tokens, rows.tokens.indices)
-    groups = Matrix((rows.tokens.data, place, rows.tokens.indptr), shape=(rows.tokens.shape[0], len(part.tokens)))
+    pools = Matrix((rows.tokens.data, place, rows.tokens.indptr), shape=(rows.tokens.shape[0], len(part.tokens)))
     adam = Adam.of(part.network, plan.decay)
     order, since = np.empty(0, dtype=np.int64), list[float]()
-    for update in range(1, plan.updates + 1):
-        if not len(order):
-            order = random.permutation(len(rows))
-        batch, order = order[: plan.batch], order[plan.batch :]
-        kept = random.random((len(batch), part.network.hidden.shape[1]), dtype=np.float32) >= DROPOUT
-        mask = kept * np.float32(1 / (1 - DROPOUT))
-        loss, gradients = backward(part.network, groups[pools_of(batch, rows.runs.n_pools)], losses, batch, mask)
-        factor = plan.factor(update)
-        adam.step(part.network, gradients, plan.rate * factor, plan.embedding_rate * factor)
-        since.append(loss)
-        if update % plan.evaluate_every == 0 or update == plan.updates:
-            if after(update, float(np.mean(since))):
-                return
-            since = []
+    with ThreadPoolExecutor(2) as threads:
+        for update in range(1, plan.updates + 1):
+            if not len(order):
+                order = random.permutation(len(rows))
+            chosen, order = order[: plan.batch], order[plan.batch :]
+            batch = Batch(pools[pools_of(chosen, rows.runs.n_pools)], chosen, _dropout(part.network, chosen, random))
+            loss, gradients = backward(part.network, batch, losses, threads)
+            factor = plan.factor(update)
+            adam.step(part.network, gradients, plan.rate * factor, plan.embedding_rate * factor, threads)
+            since.append(loss)
+            if update % plan.evaluate_every == 0 or update == plan.updates:
+                if after(update, float(np.mean(since))):
+                    return
+                since = []
+
+
+def _dropout(network: Network, rows: Ints, random: Generator) -> Floats:
+    kept = random.random((len(rows), network.hidden.shape[1]), dtype=np.float32) >= DROPOUT
+    mask: Floats = kept * np.float32(1 / (1 - DROPOUT))
+    return mask
 
 
 def assemble(

@@ -12,7 +12,7 @@ from tamis.ml.static.losses import Loss, loss_of
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
 
-TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0)
+TEMPERATURES = (0.6, 1.0, 1.6)
 SHARES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0, 1.5)
 USUAL_SHARE = 0.5
 """The weight of the semantic part beside the lexical one where held-out rows have not said better."""

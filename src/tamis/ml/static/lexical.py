@@ -49,28 +49,41 @@ class Terms:
         """Terms without singles."""
         return len(self.hashes)
 
-    def known(self, grams: Grams, n_rows: int, *, damp: bool) -> Matrix:
+    def look_up(self, grams: Grams) -> Places:
+        """Return where each n-gram stands."""
+        return Places(grams, *find(self.hashes, grams.hashes))
+
+    def known(self, places: Places, n_rows: int, *, damp: bool) -> Matrix:
         """Return (rows, terms) weighted counts."""
-        place, known = find(self.hashes, grams.hashes)
-        matrix = counts(grams.where[known], place[known], (n_rows, max(len(self), 1)))
+        where, column = places.grams.where[places.known], places.place[places.known]
+        matrix = counts(where, column, (n_rows, max(len(self), 1)))
         matrix = dampen(matrix) if damp else matrix
         if len(self):
             matrix.data *= self.idf[matrix.indices]
         return matrix
 
-    def private(self, grams: Grams, n_rows: int, n_owners: int) -> Matrix:
+    def private(self, places: Places, n_rows: int, n_owners: int) -> Matrix:
         """Return (rows, owners) values in the private columns of the training inputs that have the same singles."""
-        place, single = find(self.single_hashes, grams.hashes)
-        place = place[single]
+        rest = np.flatnonzero(~places.known)
+        place, single = find(self.single_hashes, places.grams.hashes[rest])
+        place, where = place[single], places.grams.where[rest[single]]
         values = self.single_shares[place] * np.float32(self.unknown)
-        return Matrix((values, (grams.where[single], self.single_owners[place])), shape=(n_rows, max(n_owners, 1)))
+        return Matrix((values, (where, self.single_owners[place])), shape=(n_rows, max(n_owners, 1)))
 
-    def squares(self, grams: Grams, n_rows: int) -> Floats:
+    def squares(self, places: Places, n_rows: int) -> Floats:
         """Return (rows,) sums of squared weights, unknown n-grams included."""
-        place, known = find(self.hashes, grams.hashes)
-        idf = np.full(len(grams.hashes), self.unknown, dtype=np.float32)
-        idf[known] = self.idf[place[known]]
-        return np.bincount(grams.where, weights=idf**2, minlength=n_rows).astype(np.float32)
+        idf = np.full(len(places.place), self.unknown, dtype=np.float32)
+        idf[places.known] = self.idf[places.place[places.known]]
+        return np.bincount(places.grams.where, weights=idf**2, minlength=n_rows).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """N-grams with their `place` (grams,) among the terms, where they are `known` (grams,)."""
+
+    grams: Grams
+    place: Ints
+    known: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,31 +205,39 @@ class Vocabulary:
         """Characters, words, pairs."""
         return self.characters, self.words, self.pairs
 
-    def lengths(self, counted: Counted) -> tuple[Floats, Floats]:
+    def look_up(self, counted: Counted) -> tuple[Places, Places, Places]:
+        """Return where the n-grams of the three blocks stand."""
+        return (
+            self.characters.look_up(counted.characters),
+            self.words.look_up(counted.words),
+            self.pairs.look_up(counted.pairs),
+        )
+
+    def lengths(self, counted: Counted, places: tuple[Places, Places, Places]) -> tuple[Floats, Floats]:
         """Return (groups,) what characters and words (with pairs) are multiplied by to have length 1."""
-        n_runs, n_groups = len(counted.runs.strings), counted.in_groups.shape[0]
-        characters = self.characters.squares(counted.characters, n_runs)
-        words = self.words.squares(counted.words, n_runs)
-        pairs = self.pairs.squares(counted.pairs, n_groups)
+        n_groups, n_runs = counted.in_groups.shape
+        characters = self.characters.squares(places[0], n_runs)
+        words = self.words.squares(places[1], n_runs)
+        pairs = self.pairs.squares(places[2], n_groups)
         both = row_sums(counted.in_groups, words) + pairs
         return _inverse_root(row_sums(counted.in_groups, characters)), _inverse_root(both)
 
     def matrix(self, counted: Counted) -> LexicalMatrix:
         """Return the TF-IDF matrix of some inputs."""
-        n_runs, n_groups, n_owners = len(counted.runs.strings), counted.in_groups.shape[0], self.n_owners
-        of_characters, of_words = self.lengths(counted)
+        (n_groups, n_runs), n_fields = counted.in_groups.shape, counted.runs.n_fields
+        places = self.look_up(counted)
+        of_characters, of_words = self.lengths(counted, places)
         character_runs = scale_rows(counted.in_groups, of_characters)
         word_runs = scale_rows(counted.in_groups, of_words)
-        pairs = scale_rows(self.pairs.known(counted.pairs, n_groups, damp=True), of_words)
-        private = character_runs @ self.characters.private(counted.characters, n_runs, n_owners)
-        private += word_runs @ self.words.private(counted.words, n_runs, n_owners)
-        private += scale_rows(self.pairs.private(counted.pairs, n_groups, n_owners), of_words)
-        n_fields = counted.runs.n_fields
+        pairs = scale_rows(self.pairs.known(places[2], n_groups, damp=True), of_words)
+        private = character_runs @ self.characters.private(places[0], n_runs, self.n_owners)
+        private += word_runs @ self.words.private(places[1], n_runs, self.n_owners)
+        private += scale_rows(self.pairs.private(places[2], n_groups, self.n_owners), of_words)
         return LexicalMatrix(
             _join_fields(character_runs, n_fields),
-            self.characters.known(counted.characters, n_runs, damp=False),
+            self.characters.known(places[0], n_runs, damp=False),
             _join_fields(word_runs, n_fields),
-            self.words.known(counted.words, n_runs, damp=False),
+            self.words.known(places[1], n_runs, damp=False),
             _join_fields(pairs, n_fields),
             _join_fields(private, n_fields),
         )
@@ -292,7 +313,7 @@ def _terms(tally: _Tally, least: int, n_groups: int, *, private: bool) -> Terms:
 def _with_shares(vocabulary: Vocabulary, counted: Counted) -> Vocabulary:
     """Give each single its owner and its share: its value in that input over the length of all singles there."""
     runs = counted.runs
-    of_characters, of_words = vocabulary.lengths(counted)
+    of_characters, of_words = vocabulary.lengths(counted, vocabulary.look_up(counted))
     values, owners = [], []
     for terms, length in zip(vocabulary.blocks, (of_characters, of_words, of_words), strict=True):
         values.append(length[terms.single_owners] * np.float32(terms.unknown))

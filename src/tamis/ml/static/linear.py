@@ -40,7 +40,7 @@ class LinearDesign:
     @property
     def n_columns(self) -> int:
         """Columns in all."""
-        return self.n_terms + self.pooled.shape[1] + 1
+        return self.n_terms + int(self.pooled.shape[1]) + 1
 
     def dot(self, weights: Floats) -> Floats:
         """Return (inputs, k) logits for weights (columns, k)."""

@@ -7,6 +7,7 @@ score of an input does not depend on what else is in the batch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,14 @@ BATCH_INPUTS = 16_384
 BATCH_CHARACTERS = 4_000_000
 BATCH_SCORES = 8_000_000
 """Bounds of what is computed at once, in inputs, characters and inputs x labels."""
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Return a context in which matrix products use one thread each."""
+    from threadpoolctl import threadpool_limits  # looks at the loaded libraries: not at import
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,8 +163,8 @@ class TunedEmbeddings:
 def _batches(inputs: Sequence[Input], n_labels: int) -> Iterator[slice]:
     """Cut the inputs into batches of bounded cost."""
     most = max(1, min(BATCH_INPUTS, BATCH_SCORES // max(n_labels, 1)))
-    if len(inputs) <= 1:
-        yield slice(0, len(inputs))
+    if len(inputs) == 1:
+        yield slice(0, 1)
         return
     ends = np.cumsum(np.fromiter((len(plain_text(given)) for given in inputs), dtype=np.int64, count=len(inputs)))
     start = 0

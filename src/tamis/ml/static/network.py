@@ -7,7 +7,9 @@ whose state is touched only in the embedding rows that a batch uses.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.random import Generator
@@ -70,43 +72,81 @@ def start_network(embeddings: Floats, n_pools: int, n_hidden: int, n_labels: int
     )
 
 
-def backward(
-    network: Network, groups: Matrix, losses: Sequence[tuple[slice, Loss]], rows: Ints, mask: Floats | None
-) -> tuple[float, Gradients]:
-    """Return the mean loss of a batch and its gradient.
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some rows of a mini-batch.
 
-    Args:
-        network: the parameters.
-        groups: (rows x pools, tokens) shares of tokens, of these rows only.
-        losses: each target's columns among all labels, and its loss.
+    Attributes:
+        pools: (rows x pools, tokens of the batch) shares of tokens.
         rows: which rows of the data these are, for the losses.
         mask: (rows, h) dropout mask, already scaled, or None.
     """
-    tokens, place = np.unique(groups.indices.astype(np.int64), return_inverse=True)
-    small = Matrix((groups.data, place, groups.indptr), shape=(groups.shape[0], max(len(tokens), 1)))
-    tokens = tokens if len(tokens) else np.zeros(1, dtype=np.int64)
-    n_rows = len(rows)
-    pooled = (small @ network.embeddings[tokens]).reshape(n_rows, -1)
+
+    pools: Matrix
+    rows: Ints
+    mask: Floats | None
+
+    def halves(self) -> list[Batch]:
+        """Cut the batch in two, for two threads."""
+        middle, n_pools = len(self.rows) // 2, self.pools.shape[0] // max(len(self.rows), 1)
+        if not middle:
+            return [self]
+        cuts = (slice(0, middle), slice(middle, len(self.rows)))
+        pools = (self.pools[: middle * n_pools], self.pools[middle * n_pools :])
+        masks = (None, None) if self.mask is None else (self.mask[cuts[0]], self.mask[cuts[1]])
+        return [Batch(pools[i], self.rows[cuts[i]], masks[i]) for i in range(2)]
+
+
+Losses = Sequence[tuple[slice, Loss]]
+"""Each target's columns among all labels, and its loss."""
+
+
+def backward(
+    network: Network, batch: Batch, losses: Losses, threads: Executor | None = None
+) -> tuple[float, Gradients]:
+    """Return the mean loss of a batch and its gradient; the halves of the batch may go to two threads.
+
+    `batch.pools` has a column for every embedding row of the network.
+    """
+    tokens, place = np.unique(batch.pools.indices, return_inverse=True)
+    tokens = tokens if len(tokens) else np.zeros(1, dtype=np.int32)
+    small = Matrix((batch.pools.data, place, batch.pools.indptr), shape=(batch.pools.shape[0], len(tokens)))
+    embeddings = network.embeddings[tokens]
+
+    def half(part: Batch) -> tuple[float, list[Floats]]:
+        return _gradients(network, embeddings, part, losses, len(batch.rows))
+
+    halves = Batch(small, batch.rows, batch.mask).halves()
+    done = list(threads.map(half, halves) if threads else map(half, halves))
+    total = [sum(parts[1:], start=parts[0]) for parts in zip(*(gradients for _, gradients in done), strict=True)]
+    return sum(loss for loss, _ in done), Gradients(tokens.astype(np.int64), total[0], total[1:])
+
+
+def _gradients(
+    network: Network, embeddings: Floats, batch: Batch, losses: Losses, n_rows: int
+) -> tuple[float, list[Floats]]:
+    """Return the share in the mean loss of `n_rows`, and the gradients by embeddings and the other parameters."""
+    pooled = (batch.pools @ embeddings).reshape(len(batch.rows), -1)
     before = pooled @ network.hidden
     before += network.hidden_bias
     active = before > 0
     hidden = np.where(active, before, 0)
-    if mask is not None:
-        hidden *= mask
+    if batch.mask is not None:
+        hidden *= batch.mask
     logits = hidden @ network.heads
     logits += network.head_bias
     total, slope = 0.0, np.empty_like(logits)
     for columns, loss in losses:
-        value, slope[:, columns] = loss(logits[:, columns], rows)
+        value, slope[:, columns] = loss(logits[:, columns], batch.rows)
         total += value
     slope /= n_rows
     back = slope @ network.heads.T
-    if mask is not None:
-        back *= mask
+    if batch.mask is not None:
+        back *= batch.mask
     back *= active
-    by_pooled = (back @ network.hidden.T).reshape(groups.shape[0], -1)
-    others = [pooled.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)]
-    return total / n_rows, Gradients(tokens, small.T @ by_pooled, others)
+    by_pooled = (back @ network.hidden.T).reshape(batch.pools.shape[0], -1)
+    gradients = [batch.pools.T @ by_pooled, pooled.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)]
+    return total / n_rows, gradients
 
 
 @dataclass(slots=True)
@@ -125,13 +165,29 @@ class Adam:
             [np.zeros_like(p) for p in network.parameters], [np.zeros_like(p) for p in network.parameters], decay
         )
 
-    def step(self, network: Network, gradients: Gradients, rate: float, embedding_rate: float) -> None:
-        """Move the parameters by one step at these rates."""
+    def step(
+        self,
+        network: Network,
+        gradients: Gradients,
+        rate: float,
+        embedding_rate: float,
+        threads: Executor | None = None,
+    ) -> None:
+        """Move the parameters by one step at these rates; embeddings and the rest may go to two threads."""
         self.steps += 1
+        tasks = (
+            partial(self._move_embeddings, network, gradients, embedding_rate),
+            partial(self._move_others, network, gradients, rate),
+        )
+        list(threads.map(lambda task: task(), tasks) if threads else map(lambda task: task(), tasks))
+
+    def _move_embeddings(self, network: Network, gradients: Gradients, rate: float) -> None:
         rows = gradients.tokens
         mean, square = self.means[0][rows], self.squares[0][rows]
-        network.embeddings[rows] += self._move(mean, square, gradients.embeddings, embedding_rate)
+        network.embeddings[rows] += self._move(mean, square, gradients.embeddings, rate)
         self.means[0][rows], self.squares[0][rows] = mean, square
+
+    def _move_others(self, network: Network, gradients: Gradients, rate: float) -> None:
         for i, (parameter, gradient) in enumerate(zip(network.parameters[1:], gradients.others, strict=True), start=1):
             if parameter.ndim > 1:
                 parameter *= np.float32(1 - rate * self.decay)
