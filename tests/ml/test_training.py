@@ -1,0 +1,261 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tamis.errors import GoldenRowsDrift, InvalidSetting, NothingToLearn, OutputExists, TooManyBadRows, UnknownBaseModel
+from tamis.evaluation.figures import SingleReport
+from tamis.ml import training
+from tamis.ml.artifact import open_artifact
+from tamis.ml.model import Model, load
+from tamis.ml.training import train
+from tamis.schema import Kind, plain_text
+
+
+@pytest.fixture
+def file(tmp_path, tiny_rows):
+    path = tmp_path / "support.en.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def model(tiny_base, tiny_rows, tmp_path_factory, told):
+    folder = tmp_path_factory.mktemp("out") / "mail-model"
+    return train(tiny_rows, test=tiny_rows[:20], base=str(tiny_base), out=folder, listener=told.append)
+
+
+class TestAWholeRun:
+    def test_it_is_written_and_opened_again(self, model):
+        assert model.folder.name == "mail-model"
+        assert model.name == "mail"
+        again = load(model.folder)
+        texts = ["where is my parcel", "", "xyz"]
+        for name, scores in model.scores(texts).items():
+            np.testing.assert_allclose(again.scores(texts)[name], scores, atol=1e-6)
+
+    def test_it_learnt(self, model):
+        assert model.classify("please refund the fee now")["intent"].label == "refund"
+        assert "delivery" in model.classify("where is my parcel please")["topics"].labels
+        assert [target.kind for target in model.targets] == [Kind.SINGLE_LABEL, Kind.MULTI_LABEL]
+        assert model.targets[1].none_labels == ("none",)
+
+    def test_the_run_is_told(self, model, tiny_rows):
+        run = model.run
+        assert set(run.seconds) == {"total", "read", "train", "calibrate", "measure", "write"}
+        assert sum(run.seconds.values()) == pytest.approx(2 * run.seconds["total"], rel=0.05, abs=0.02)
+        assert run.examples_per_second == pytest.approx(len(tiny_rows) / run.seconds["train"], rel=0.01)
+        assert run.peak_rss_mb > 20
+        assert run.held_out_rows == "5-fold cross-validation"
+        assert [tally.rows for tally in run.tallies] == [72, 20]
+        told = json.loads(json.dumps(run.to_json(), allow_nan=False))
+        assert told["held_out"]["targets"]["intent"]["ece_before"] is not None
+        assert told["test"]["n"] == 20
+
+    def test_the_report_on_held_out_rows(self, model):
+        intent, topics = model.run.held_out.targets["intent"], model.run.held_out.targets["topics"]
+        assert isinstance(intent, SingleReport)
+        assert intent.accuracy > 0.9
+        assert intent.accuracy_ci[0] <= intent.accuracy <= intent.accuracy_ci[1]
+        assert intent.coverage >= 0.97
+        assert topics.coverage is None
+        assert topics.n == 63
+        assert topics.ece_before is not None
+        assert topics.ece is not None
+
+    def test_the_manifest_knows_how_the_model_came_to_be(self, model):
+        manifest = model.manifest
+        assert manifest.metrics["held_out"]["intent"]["accuracy"] == model.run.held_out.targets["intent"].accuracy
+        assert manifest.metrics["test"]["topics"]["micro_f1"] == model.run.test.targets["topics"].micro_f1
+        assert manifest.training["held_out"] == "5-fold cross-validation"
+        assert manifest.training["tokens"] > 0
+        assert set(manifest.training["shares"]) == {"intent", "topics"}
+        assert len(manifest.checkpoints) >= 5
+        assert manifest.hyperparameters["seed"] == 0
+        assert manifest.data.train_rows == 72
+        assert len(manifest.target("topics").thresholds) == 4
+        assert manifest.target("topics").abstain is None
+        assert 0 < manifest.target("intent").abstain.threshold < 1
+        assert manifest.versions.threads >= 1
+        assert manifest.base_model.dimensions == 8
+
+    def test_no_text_of_the_data_is_in_the_folder(self, model, tiny_rows):
+        stored = b"".join(path.read_bytes() for path in model.folder.iterdir() if path.name != "tokenizer.json")
+        assert not any(row["text"].encode() in stored for row in tiny_rows)
+        inputs = [plain_text(row.input) for row in model.manifest.golden]
+        assert "change refund thanks where" in inputs
+
+    def test_progress_goes_from_nothing_to_all(self, model, told):
+        shares = [progress.share for progress in told]
+        assert shares[0] == 0
+        assert shares[-1] == 1
+        assert shares == sorted(shares)
+        assert {"reading the data", "calibrating", "measuring", "writing the model", "done"} <= {p.stage for p in told}
+        assert any(progress.checkpoint for progress in told)
+
+
+SCRIPT = """
+import json, sys
+from tamis.ml.training import train
+model = train(sys.argv[1], base=sys.argv[2], out=sys.argv[3], name="m")
+model.classify("where is my parcel")
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def test_two_processes_write_the_same_bytes_and_load_no_scikit_learn(file, tiny_base, tmp_path):
+    folders = [tmp_path / name for name in ("a", "b")]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(file), str(tiny_base), str(folder)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for folder in folders
+    ]
+    for run in runs:
+        loaded = json.loads(run.communicate()[0])
+        assert run.returncode == 0
+        assert "tamis" in loaded
+        assert not {"sklearn", "torch", "plotly", "pandas", "datasets", "pyarrow", "wordllama", "rich"} & set(loaded)
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    first, second = (open_artifact(folder).manifest.model_dump(exclude={"created"}) for folder in folders)
+    assert first == second
+
+
+def test_another_seed_gives_another_model(tiny_rows, tiny_base):
+    one, other = (train(tiny_rows, base=str(tiny_base), seed=seed, epochs=2) for seed in (0, 1))
+    assert not np.array_equal(one.scores(["where is my card"])["intent"], other.scores(["where is my card"])["intent"])
+
+
+def test_in_memory_only_nothing_is_written(tiny_rows, tiny_base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = train(tiny_rows, base=str(tiny_base), epochs=2)
+    assert list(tmp_path.iterdir()) == []
+    assert model.folder is None
+    assert model.name == "model"
+    assert model.run.test is None
+    assert "write" not in model.run.seconds
+    stored = model.save(tmp_path / "later")
+    assert stored.run is model.run
+    np.testing.assert_array_equal(stored.scores(["a"])["intent"], model.scores(["a"])["intent"])
+
+
+def test_too_few_rows_to_hold_any_out(tiny_base):
+    rows = [("where is my parcel", "where"), ("refund the card", "refund")] * 2
+    model = train(rows, base=str(tiny_base))
+    assert model.run.held_out is None
+    assert model.run.held_out_rows is None
+    assert model.manifest.metrics == {"held_out": {}}
+    assert model.manifest.targets[0].abstain is None
+    assert model.classify("where is my parcel")[model.targets[0].name].label == "where"
+
+
+def test_validation_data_is_what_is_held_out(tiny_rows, tiny_base):
+    validation = [{"text": row["text"], "labels": {"intent": row["labels"].get("intent", "odd")}} for row in tiny_rows]
+    model = train(tiny_rows, validation[1::2], base=str(tiny_base), epochs=3)
+    assert model.run.held_out_rows == "the validation data"
+    assert model.manifest.data.validation_rows == 36
+    assert model.run.held_out.targets["intent"].unseen_labels == ("odd",)
+    assert "topics" not in model.run.held_out.targets, "no validation row says anything about it"
+    assert set(model.manifest.target("topics").thresholds) == {0.5}
+    assert model.classify(["where is my parcel"])[0]["intent"].scores.keys() == set(model.targets[0].labels)
+
+
+def test_steps_far_beyond_the_data_are_cut_and_told(tiny_rows, tiny_base):
+    model = train(tiny_rows, base=str(tiny_base), training_steps=250)
+    assert any("passes over the data" in remark for remark in model.run.remarks)
+    assert model.manifest.training["remarks"] == list(model.run.remarks)
+
+
+class TestRefusals:
+    """Whatever can be known beforehand is refused before any work."""
+
+    @pytest.fixture(autouse=True)
+    def no_work(self, monkeypatch):
+        def never(*_):
+            raise AssertionError("training began")
+
+        monkeypatch.setattr(training.StaticTrainer, "train", never)
+
+    def test_what_is_at_the_place(self, file, tiny_base, tmp_path):
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "thesis.txt").write_text("x")
+        with pytest.raises(OutputExists):
+            train(file, base=str(tiny_base), out=tmp_path / "full", overwrite=True)
+
+    def test_unknown_base_models(self, file):
+        with pytest.raises(UnknownBaseModel):
+            train(file, base="no-such-base")
+
+    @pytest.mark.parametrize("name", ["", "  ", "x" * 201])
+    def test_names(self, file, name):
+        with pytest.raises(InvalidSetting, match="name"):
+            train(file, name=name)
+
+    @pytest.mark.parametrize(
+        "setting", [{"epochs": 0}, {"learning_rate": -1}, {"epochs": 1, "training_steps": 1}, {"seed": -1}]
+    )
+    def test_hyperparameters(self, file, setting):
+        with pytest.raises(InvalidSetting):
+            train(file, **setting)
+
+    def test_one_label_only(self, tiny_base):
+        with pytest.raises(NothingToLearn, match="'a'"):
+            train([("text one", "a"), ("text two", "a")], base=str(tiny_base))
+
+    def test_bad_rows(self, file, tiny_base):
+        with file.open("a") as stream:
+            stream.write("nonsense\n")
+        with pytest.raises(TooManyBadRows):
+            train(file, base=str(tiny_base))
+
+
+def test_bad_rows_within_the_allowed_share_are_left_out_and_told(file, tiny_base, tmp_path):
+    with file.open("a") as stream:
+        stream.write("nonsense\n")
+    rejects = tmp_path / "rejects.jsonl"
+    model = train(file, base=str(tiny_base), epochs=1, max_bad_share=0.1, rejects=rejects)
+    assert model.run.tallies[0].rejected == 1
+    assert model.manifest.data.files[0].name == "support.en.jsonl"
+    assert model.name == "support"
+    assert len(rejects.read_text().splitlines()) == 1
+
+
+def test_a_model_that_comes_back_different_is_refused(tiny_rows, tiny_base, tmp_path, monkeypatch):
+    save = Model.save
+
+    def shaken(self, folder, *, overwrite=False):
+        stored = save(self, folder, overwrite=overwrite)
+        scores = stored.predictor.checked_scores
+        stored.predictor.checked_scores = lambda inputs: {
+            name: values + np.float32(1e-4) for name, values in scores(inputs).items()
+        }
+        return stored
+
+    monkeypatch.setattr(Model, "save", shaken)
+    with pytest.raises(GoldenRowsDrift, match="disk or the memory"):
+        train(tiny_rows, base=str(tiny_base), epochs=1, out=tmp_path / "model")
+
+
+def test_the_default_base_model_and_a_large_number_of_targets(tiny_rows):
+    rows = [
+        {"text": row["text"], "labels": {f"t{n}": str(i % 2) for n in range(12)}} for i, row in enumerate(tiny_rows)
+    ]
+    model = train(rows, epochs=0.1)
+    assert len(model.targets) == 12
+    assert model.manifest.base_model.id == "static-en"
+    assert len(model.classify("where is my parcel").answers) == 12
+
+
+def test_memory_is_not_told_where_the_system_does_not_say(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert training._peak_rss_mb() is None
