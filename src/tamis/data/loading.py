@@ -161,7 +161,10 @@ class Reading:
         shown = "".join(f"\n  {row}" for row in first)
         more = f"\n  ... and {bad - len(first):,} more" if bad > len(first) else ""
         allow = min(1.0, -(-share * 100 // 1) / 100)
-        without = f"or train without them: --max-bad-share {allow:.2g} (all are written by --rejects FILE)"
+        without = (
+            f"or train without them: --max-bad-share {allow:.2g} (in Python max_bad_share={allow:.2g}; all are written "
+            "by --rejects FILE, in Python rejects)"
+        )
         raise TooManyBadRows(
             f"{bad:,} of {bad + good:,} rows of the {self.split} data are bad ({share:.2%}; "
             f"allowed: {max_bad_share:.2%}):{shown}{more}\nCorrect them"
