@@ -5,6 +5,7 @@ from tamis.evaluation import thresholds as module
 from tamis.evaluation.metrics import count_multi, macro_f1, micro_f1
 from tamis.evaluation.thresholds import (
     CUTS,
+    MICRO_WEIGHT,
     abstains,
     decide,
     fit_abstain,
@@ -25,7 +26,7 @@ def calibrated(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def quality(scores: np.ndarray, actual: np.ndarray, thresholds: np.ndarray | float) -> float:
     counts = count_multi(actual, decide(scores, np.float32(thresholds)))
-    return float(micro_f1(counts) + macro_f1(counts, occurring_only=False))
+    return float(MICRO_WEIGHT * micro_f1(counts) + macro_f1(counts, occurring_only=False))
 
 
 def test_curves_count_what_each_threshold_would_give(monkeypatch):
