@@ -311,13 +311,15 @@ def test_a_sealed_manifest_that_makes_no_sense_is_refused_with_the_place(folder)
     document = document_of(folder)
     document["targets"][1]["thresholds"] = [0.5]
     seal(folder, document)
-    with pytest.raises(DamagedArtifact, match=r"manifest\.json is damaged: targets\.1: .*2 labels and 1 thresholds"):
+    with pytest.raises(DamagedArtifact, match=r"manifest\.json is damaged: targets\.1: .*4 labels and 1 thresholds"):
         open_artifact(folder)
 
 
 def test_whatever_a_sealed_manifest_says_nothing_but_our_errors(folder):
     """Each entry of the document, at any depth, replaced by each kind of nonsense."""
     original = document_of(folder)
+    for many in ("checkpoints", "golden"):
+        original[many] = original[many][:1]
     for path in _paths(original):
         for nonsense in (None, -1, "x", [], {}, [[]], 1e308):
             document = json.loads(json.dumps(original))

@@ -1,15 +1,20 @@
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tamis.data.dataset import build
 from tamis.data.loading import load_splits
-from tamis.errors import DataError, GoldenRowsDrift, OutputExists, TooManyBadRows, UnknownModel
+from tamis.errors import DataError, GoldenRowsDrift, OutputExists, TamisError, TooManyBadRows, UnknownModel
 from tamis.ml.artifact import open_artifact, write_artifact
+from tamis.ml.manifest import Manifest
 from tamis.ml.model import Model, load
 from tamis.ml.registry import register
+from tamis.ml.static.stored import restore
 from tamis.schema import Example, Message, Prediction
 
 ROWS = [
@@ -112,6 +117,39 @@ class TestLoading:
         write_artifact(tmp_path / "model", artifact.manifest, tensors, artifact.tokenizer_json)
         with pytest.raises(GoldenRowsDrift, match="'support'"):
             load(tmp_path / "model")
+
+    def test_a_released_format_still_gives_its_scores(self):
+        for folder in sorted((Path(__file__).parent / "fixtures").glob("format-*")):
+            assert load(folder).manifest.golden
+
+    def test_a_manifest_of_nonsense_gives_our_errors_or_a_model_that_works(self, tiny_folder):
+        """Each entry of what the model computes with, at any depth, replaced by each kind of nonsense."""
+        artifact = open_artifact(tiny_folder)
+        original = artifact.manifest.model_dump(mode="json", include={"architecture", "targets", "base_model"})
+        for path in paths(original):
+            for nonsense in (None, -1, 0, "x", [], {}, 1e308, 1 << 70):
+                document = json.loads(json.dumps(original))
+                put(document, path, nonsense)
+                try:
+                    changes = document | {"golden": ()}
+                    manifest = Manifest.model_validate({**dict(artifact.manifest), **changes})
+                    model = Model(restore(replace(artifact, manifest=manifest)), manifest)
+                except (TamisError, ValidationError):
+                    continue
+                assert len(model.classify(["where is my parcel", ""])) == 2
+
+
+def paths(value, path=()):
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from paths(item, (*path, key))
+
+
+def put(document, path, value):
+    for key in path[:-1]:
+        document = document[key]
+    document[path[-1]] = value
 
 
 class TestSaving:

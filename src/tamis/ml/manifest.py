@@ -53,8 +53,8 @@ class _Part(BaseModel):
 class Calibration(_Part):
     """Calibrated logits are `scale * logit + bias`, each one number, or one a label."""
 
-    scale: tuple[Annotated[float, Field(ge=0)], ...] = (1.0,)
-    bias: tuple[float, ...] = (0.0,)
+    scale: tuple[Annotated[float, Field(ge=0, le=1e6)], ...] = (1.0,)
+    bias: tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...] = (0.0,)
 
 
 class Abstain(_Part):

@@ -22,7 +22,7 @@ from tamis.ml.static.tokens import RunTokenizer
 from tamis.ml.untrusted import damaged
 
 Count = Annotated[int, Field(ge=0, lt=1 << 40)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 BITS_OF_FLOAT16_EXPONENT = 0x7C00
 CHECKED_AT_ONCE = 1 << 22
