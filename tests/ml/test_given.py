@@ -13,6 +13,7 @@ from tamis.data.formats import ReadOptions, open_source
 from tamis.data.loading import load, load_splits
 from tamis.errors import DataError, InvalidSetting, MissingColumn, NoRows, TooManyBadRows, UnreadableFile
 from tamis.ml.given import column_values, given_splits, given_to_measure, labelled, open_given, plain
+from tamis.ml.training import train
 from tamis.schema import Example, Kind, Message
 
 TEXTS, LABELS = ["one", "two", "three"], ["a", "b", "a"]
@@ -301,6 +302,16 @@ def test_columns_of_values():
     with pytest.raises(InvalidSetting, match="X is of type dict"):
         column_values({"a": 1}, "X")
     assert labelled(TEXTS, LABELS, ReadOptions(), "X").name == "X"
+
+
+def test_a_target_that_no_row_of_a_fold_knows_is_learnt_from_the_others():
+    texts = ["one parcel", "two refunds", "three parcels", "four refunds"] * 5  # four texts: a fold each
+    given = (texts, {"topic": ["a", "b"] * 10, "tone": ["x", None, "y", "y"] * 5})
+    model = train(given, epochs=1)
+    assert [target.name for target in model.targets] == ["topic", "tone"]
+    assert all({"topic.accuracy", "tone.accuracy"} <= row.keys() for row in model.manifest.checkpoints)
+    report = model.evaluate((["one parcel"], {"tone": ["x"]}))
+    assert {name: figures.n for name, figures in report.targets.items()} == {"topic": 0, "tone": 1}
 
 
 def test_no_library_is_imported_for_lists():

@@ -271,6 +271,10 @@ class _Held:
 
 
 def _averaged(runs: list[list[dict[str, float]]]) -> Iterator[dict[str, float]]:
-    """Yield the mean of the folds' checkpoints, as long as every fold has one."""
+    """Yield the mean of the folds' checkpoints, as long as every fold has one.
+
+    A fold whose held-out rows say nothing of a target has no figure for it.
+    """
     for rows in zip(*runs, strict=False):
-        yield {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        names = dict.fromkeys(name for row in rows for name in row)
+        yield {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
