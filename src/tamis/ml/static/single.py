@@ -68,7 +68,7 @@ class _Looked:
     def __init__(self, terms: Terms, grams: Grams) -> None:
         self.terms, self.where, self.hashes = terms, grams.where, grams.hashes
         place, known = find(terms.hashes, grams.hashes)
-        self._known = np.flatnonzero(known)
+        self._known, self._others = np.flatnonzero(known), np.flatnonzero(~known)
         self._place = place[self._known]
         self._weights = np.full(len(grams.hashes), terms.unknown, dtype=np.float32)
         self._weights[self._known] = terms.idf[self._place]
@@ -87,8 +87,8 @@ class _Looked:
         return place, weights.astype(np.float32)
 
     def private(self, factor: Floats) -> tuple[Ints, Floats]:
-        place, single = find(self.terms.single_hashes, self.hashes)
-        place, where = place[single], self.where[single]
+        place, single = find(self.terms.single_hashes, self.hashes[self._others])
+        place, where = place[single], self.where[self._others[single]]
         shares = self.terms.single_shares[place] * np.float32(self.terms.unknown)
         return self.terms.single_owners[place].astype(np.int64), shares * factor[where]
 
@@ -107,14 +107,15 @@ def _pools(model: StaticModel, runs: Runs) -> tuple[Floats, Floats]:
     opening = runs.opening()
     run = np.concatenate([runs.run, runs.run[opening]])
     number = np.concatenate([runs.run_fields[runs.run], np.full(len(opening), runs.n_fields)])
-    parts = [of_runs.ids[of_runs.offsets[each] : of_runs.offsets[each + 1]] for each in run.tolist()]
-    tokens, place = np.unique(np.concatenate([*parts, np.zeros(0, dtype=np.int64)]), return_inverse=True)
-    cells = np.repeat(number, of_runs.lengths[run]) * len(tokens) + place
-    shares = np.bincount(cells, minlength=runs.n_pools * len(tokens)).reshape(runs.n_pools, -1).astype(np.float32)
+    lengths = of_runs.lengths[run]
+    first = of_runs.offsets[run] - np.cumsum(lengths) + lengths
+    tokens = of_runs.ids[np.arange(lengths.sum()) + np.repeat(first, lengths)]
+    shares = np.zeros((runs.n_pools, len(tokens)), dtype=np.float32)
+    shares[np.repeat(number, lengths), np.arange(len(tokens))] = 1
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
     matrix, network = model.semantics.matrix, model.network
     embeddings = TunedEmbeddings(matrix, model.embedding_scale, model.tuned_tokens, network)[tokens]
     pooled = shares @ matrix[tokens].astype(np.float32)
-    lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
-    unit = np.divide(pooled, lengths, out=np.zeros_like(pooled), where=lengths > 1e-6)
+    norms = np.sqrt((pooled * pooled).sum(axis=1, keepdims=True))
+    unit = np.divide(pooled, norms, out=np.zeros_like(pooled), where=norms > 1e-6)
     return model.centring.apply(unit, model.n_fields)[0], (shares @ embeddings).reshape(1, -1)
