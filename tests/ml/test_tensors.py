@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 from pathlib import Path
 
@@ -67,6 +68,18 @@ def test_others_may_read_the_file_as_the_umask_says(tmp_path):
     (tmp_path / "plain").touch()
     write_tensors(tmp_path / "x", {"a": np.zeros(1)})
     assert (tmp_path / "x").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            write_tensors(tmp_path / "x", {"a": np.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
 
 
 def test_what_could_not_be_read_is_not_written(tmp_path):

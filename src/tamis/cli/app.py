@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 
 import typer
 
@@ -39,7 +40,7 @@ def main() -> None:
         sys.stdout.flush()
     except OSError as error:  # only now is it known that the disk is full, or that the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = code if isinstance(error, BrokenPipeError) else _fail(_refused(error), told=True)
+        code = code if code or isinstance(error, BrokenPipeError) else _fail(_refused(error), told=True)
     sys.exit(code)
 
 
@@ -68,7 +69,8 @@ def _fail(error: TamisError, *, told: bool = False) -> int:
     """Say what went wrong, with `--json` on stdout too (unless that is `told` already), and return 1."""
     show_error(error)
     if "--json" in sys.argv[1:] and not told:
-        print_json({"error": {"code": error.code, "message": str(error)}})
+        with suppress(OSError):  # stdout may be what went wrong
+            print_json({"error": {"code": error.code, "message": str(error)}})
     return 1
 
 

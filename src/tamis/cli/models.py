@@ -94,7 +94,6 @@ def _show(entries: list[_Entry], home: Path) -> None:
         table.columns[at].justify = "left"
     for entry in entries:
         if entry.manifest is None:
-            table.add_row(str(entry.version), "", "", Text(cut(str(entry.trouble), 60), style="red"))
             continue
         head = (str(entry.version), f"{entry.manifest.created:%Y-%m-%d %H:%M}", f"{entry.size_mb:.1f}")
         for at, target in enumerate(entry.manifest.targets):
@@ -102,5 +101,9 @@ def _show(entries: list[_Entry], home: Path) -> None:
             figure = f"{FIGURES[name]} {percent(value)} on {rows}" if name else "not measured"
             told = (Text(cut(target.name, 20)), f"{len(target.labels):,}", Text(figure, style="dim"))
             table.add_row(*(head if at == 0 else ("", "", "")), *told)
-    out.print(table)
+    if table.row_count:
+        out.print(table)
+    for entry in entries:
+        if entry.trouble:
+            out.print(Text(f"✗ {entry.version}: {plain(str(entry.trouble))}", style="red"), soft_wrap=True)
     out.print(Text(f"In {plain(str(home))}", style="dim"), soft_wrap=True)

@@ -66,15 +66,16 @@ def register(home: Path, name: str, folder: Path) -> Version:
     place = home / FOLDER / name
     partial = place / f".{secrets.token_hex(6)}.partial"
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(".*"))
+        partial.mkdir(parents=True)
+        for path in folder.iterdir():
+            if not path.name.startswith("."):
+                shutil.copyfile(path, partial / path.name)
         open_artifact(partial)
         sync(partial)
         return _take_number(name, place, partial)
-    except (OSError, shutil.Error) as error:
-        why = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise ModelError(
-            f"The model could not be registered in {place}: {why}. Make room, or choose another home (TAMIS_HOME); "
+            f"The model could not be registered in {place}: {error.strerror or error}. Make room, or choose another home (TAMIS_HOME); "
             f"the model itself is in {folder}.",
             folder=str(place),
         ) from error

@@ -7,6 +7,8 @@ the tensors are for.
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ DTYPES = {
 }
 MAX_HEADER = 8 << 20
 MAX_RANK = 8
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")  # in what the package says of a full disk
 
 Tensor = NDArray[Any]
 
@@ -43,7 +46,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
     Raises:
         TypeError: a tensor has a dtype that `read_tensors` does not read.
+        OSError: the disk is full, or the place may not be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     for name, tensor in tensors.items():
@@ -51,7 +56,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise TypeError(f"Tensor {name!r} is of {tensor.dtype}: only {', '.join(DTYPES)} can be stored.")
     path.touch()
     mode = path.stat().st_mode  # the package makes files that nobody else may read, whatever the umask says
-    save_file({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}, path)
+    try:
+        save_file({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}, path)
+    except SafetensorError as error:
+        code = _SYSTEM_ERROR.search(str(error))
+        raise (OSError(int(code[1]), os.strerror(int(code[1])), str(path)) if code else OSError(str(error))) from error
     path.chmod(mode)
 
 

@@ -1,0 +1,145 @@
+"""`tamis classify`: texts in from anywhere, predictions out in order, nothing lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import chain, repeat
+from pathlib import Path
+
+import pytest
+
+from tamis.cli.classify import AT_ONCE, _Run
+from tamis.errors import NoRows, UnknownModel, UnreadableFile
+from tamis.ml.model import load
+from tamis.schema import Example
+
+GOOD = {"text": "where is my parcel"}
+CHAT = {"messages": [{"role": "user", "content": "the invoice is wrong"}]}
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    path = tmp_path / "mixed.jsonl"
+    path.write_text(f"{json.dumps(GOOD)}\n\nnot json\n{json.dumps(CHAT)}\n")
+    return path
+
+
+def lines_of(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_texts_of_the_command_line(run, model: Path):
+    result = run("classify", model, "where is my parcel", "you charged my card twice")
+    assert result.exit_code == 0
+    first, second = result.stdout.strip().split("\n\n")
+    assert first.splitlines()[0] == "where is my parcel"
+    assert "topic ✓ delivery" in first
+    assert "topic ✓ payment" in second
+    assert "━" in first
+    assert "  payment" in first, "labels that are not given are shown too"
+
+
+def test_stdin_is_read_where_nothing_is_given(run, model: Path):
+    result = run("classify", model, stdin="where is my parcel\n\nyou charged, my card\n")
+    assert [part.splitlines()[0] for part in result.stdout.strip().split("\n\n")] == [
+        "where is my parcel",
+        "you charged, my card",
+    ]
+    assert run("classify", model, "--input", "-", stdin=json.dumps(CHAT)).stdout.startswith("user: the invoice")
+    with pytest.raises(NoRows, match="stdin is empty"):
+        run("classify", model, stdin="")
+
+
+def test_rows_come_out_in_order_and_bad_ones_are_among_them(run, model: Path, mixed: Path, tmp_path: Path):
+    result = run("classify", model, "--input", mixed, "--output", tmp_path / "out.jsonl")
+    assert result.exit_code == 1
+    assert "1 of 3 inputs could not be classified" in result.stderr
+    good, bad, chat = lines_of((tmp_path / "out.jsonl").read_text())
+    assert (good["line"], good["text"], good["predicted"]["topic"]) == (1, "where is my parcel", "delivery")
+    assert "delivery" in good["predicted"]["all"]
+    assert list(good["scores"]["topic"]) == ["delivery", "payment"]
+    assert sum(good["scores"]["topic"].values()) == pytest.approx(1, abs=1e-5)
+    assert good["abstained"] == {"topic": False, "all": False}
+    assert bad["line"] == 3
+    assert bad["error"]["code"] == "not_json"
+    assert (chat["line"], chat["messages"]) == (4, CHAT["messages"])
+
+
+def test_json_is_one_object(run, model: Path, mixed: Path, tmp_path: Path):
+    result = run("classify", model, "--input", mixed, "--json", "--top", 1)
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (found["model"], found["rows"], found["failed"]) == ("small", 3, 1)
+    assert found["predictions"][0]["scores"]["all"].keys() == {"delivery"}
+    written = json.loads(run("classify", model, "a", "--json", "--output", tmp_path / "x").stdout)
+    assert written == {"model": "small", "output": str(tmp_path / "x"), "rows": 1, "failed": 0}
+
+
+def test_batches_do_not_change_what_comes_out(run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    texts = [f"parcel or card {n}" for n in range(7)]
+    (tmp_path / "in.txt").write_text("\n".join(texts))
+    given = ("classify", model, "--input", tmp_path / "in.txt", "--output", "-")
+    whole = lines_of(run(*given).stdout)
+    monkeypatch.setattr("tamis.cli.classify.AT_ONCE", 2)
+    for one, other in zip(lines_of(run(*given).stdout), whole, strict=True):
+        for target in ("topic", "all"):
+            assert one["scores"].pop(target) == pytest.approx(other["scores"].pop(target), abs=1e-5)
+        assert one == other
+    assert [row["text"] for row in whole] == texts
+
+
+def test_a_table_has_its_text_column_named(run, model: Path, tmp_path: Path):
+    (tmp_path / "in.csv").write_text("id;said\n1;where is my parcel\n")
+    result = run("classify", model, "--input", tmp_path / "in.csv", "--text-column", "said", "--output", "-")
+    assert lines_of(result.stdout)[0]["text"] == "where is my parcel"
+
+
+@pytest.mark.parametrize("text", ["", " ", "😀 مرحبا 你好", "a" * 100_000, "\udcff", "\x1b[31mred [bold]"])
+def test_hostile_texts(run, model: Path, text: str):
+    assert "\x1b" not in run("classify", model, text).stdout
+    assert json.loads(run("classify", model, "--json", "--", text).stdout)["predictions"][0]["text"] == text
+
+
+def test_a_file_that_fails_half_way_still_ends_the_object(model: Path, capsys: pytest.CaptureFixture[str]):
+    def rows() -> Iterator[Example]:
+        yield Example("where is my parcel", {}, 1)
+        raise UnreadableFile("the disk failed")
+
+    running = _Run(load(model), None)
+    running.print_object(chain(repeat(Example("a", {}, 1), AT_ONCE), rows()))
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["predictions"]) == AT_ONCE
+    assert found["error"] == {"code": "unreadable_file", "message": "the disk failed"}
+    assert running.failed == 1
+
+
+def test_the_output_appears_only_when_it_is_whole(run, model: Path, tmp_path: Path):
+    (tmp_path / "out.jsonl").write_text("from before")
+    with pytest.raises(UnreadableFile):
+        run("classify", model, "--input", tmp_path / "nothing", "--output", tmp_path / "out.jsonl")
+    assert (tmp_path / "out.jsonl").read_text() == "from before"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_wrong_usage(run, model: Path):
+    assert run("classify", model, "text", "--input", "file").exit_code == 2
+    assert run("classify", model, "text", "--json", "--output", "-").exit_code == 2
+    assert run("classify", model, "text", "--top", 0).exit_code == 2
+    assert run("classify").exit_code == 2
+    with pytest.raises(UnknownModel):
+        run("classify", "nowhere", "text")
+
+
+def test_a_person_without_a_text_is_told(run, model: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda self: True, raising=False)
+    from tamis.cli import classify
+
+    class Terminal:
+        @staticmethod
+        def isatty() -> bool:
+            return True
+
+    monkeypatch.setattr(classify.sys, "stdin", Terminal())
+    with pytest.raises(classify.typer.BadParameter, match="Give a text"):
+        classify.classify(str(model))

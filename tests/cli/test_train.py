@@ -1,0 +1,148 @@
+"""`tamis train`: the artifact, what is told, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tamis.cli.train import default_folder
+from tamis.errors import InvalidSetting, NothingToLearn, OutputExists, TooManyBadRows, UnknownBaseModel
+from tamis.ml.artifact import open_artifact
+
+
+@pytest.fixture
+def bad(rows: Path) -> Path:
+    with rows.open("a") as stream:
+        stream.write('{"text": ""}\nnot json\n')
+    return rows
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows to test on, one of them with a label that training does not have."""
+    path = tmp_path_factory.mktemp("other") / "test.jsonl"
+    lines = [{"text": "where is it", "labels": {"topic": "delivery"}}] * 9 + [{"text": "x", "labels": {"topic": "new"}}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_writes_the_model_beside_and_says_what_there_is_to_know(run, bad: Path, other: Path, here: Path, home: Path):
+    given = ("--epochs", 1, "--test", other, "--max-bad-share", 0.05, "--name", "shop", "--rejects", here / "bad.jsonl")
+    result = run("train", bad, *given)
+    assert result.exit_code == 0, result.output
+    told = " ".join(result.stdout.split())
+    assert open_artifact(here / "shop-model").manifest.name == "shop"
+    assert (home / "models" / "shop" / "1" / "manifest.json").exists()
+    for part in (
+        "rows.jsonl train 60 2 jsonl",
+        "test.jsonl test 10 0",
+        "topic one of 2 delivery, payment",
+        "all any of 3 delivery, payment, urgent",
+        "static-en learnt from 60 rows",
+        "On held-out rows 60 rows, 5-fold cross-validation",
+        "On the test data 10 rows",
+        "topic: 1 row carries a label that training never saw (“new”)",
+        "./shop-model",
+        "registered as shop@1",
+        "tamis classify shop 'Your text'",
+    ):
+        assert part in told
+    assert f"left out  {bad}:61: The text is empty" in result.stderr
+    assert f"left out  {bad}:62: Not JSON" in result.stderr
+    assert [json.loads(line)["line"] for line in (here / "bad.jsonl").read_text().splitlines()] == [61, 62]
+
+
+def test_json_is_one_object(run, rows: Path, here: Path):
+    result = run("train", rows, "--epochs", 1, "--json", "--out", here / "deep" / "er")
+    found = json.loads(result.stdout)
+    assert found["model"] == str(here / "deep" / "er")
+    assert {"total", "train", "read"} <= found["seconds"].keys()
+    assert found["examples_per_second"] > 0
+    assert found["peak_rss_mb"] > 10
+    assert found["held_out"]["targets"]["topic"]["accuracy"] >= 0.9
+    assert found["held_out"]["targets"]["all"]["ece_before"] is not None
+    assert found["test"] is None
+
+
+def test_validation_data_is_held_out_then(run, rows: Path, here: Path):
+    found = json.loads(run("train", rows, "--validation", rows, "--epochs", 1, "--json").stdout)
+    assert found["held_out_rows"] == "the validation data"
+
+
+def test_progress_is_told_where_nobody_looks_too(run, rows: Path, here: Path):
+    lines = run("train", rows, "--epochs", 1).stderr.splitlines()
+    assert lines[0].strip() == "0%  reading the data"
+    assert lines[-1].strip() == "100%  done"
+    assert len(lines) < 15
+
+
+def test_another_model_is_not_overwritten_unless_told(run, rows: Path, here: Path):
+    run("train", rows, "--epochs", 1)
+    before = (here / "rows-model" / "manifest.json").read_bytes()
+    with pytest.raises(OutputExists, match=r"rows-model holds a model already.*--out, or replace it with --force"):
+        run("train", rows, "--epochs", 1)
+    assert (here / "rows-model" / "manifest.json").read_bytes() == before
+    run("train", rows, "--epochs", 2, "--force")
+    assert (here / "rows-model" / "manifest.json").read_bytes() != before
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_what_is_no_model_is_never_overwritten(run, rows: Path, here: Path, force: tuple[str, ...]):
+    (here / "rows-model").mkdir()
+    (here / "rows-model" / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputExists, match="holds no model"):
+        run("train", rows, *force)
+    assert (here / "rows-model" / "thesis.txt").read_text() == "mine"
+
+
+def test_bad_rows_are_refused_and_nothing_is_written(run, bad: Path, here: Path):
+    with pytest.raises(TooManyBadRows, match="--max-bad-share"):
+        run("train", bad)
+    assert list(here.iterdir()) == []
+
+
+def test_what_cannot_be_meant_is_refused_before_anything_is_read(run, here: Path):
+    with pytest.raises(InvalidSetting, match="cannot be a model's name"):
+        run("train", "nothing.jsonl", "--name", "../x")
+    assert run("train", "nothing.jsonl", "--seed", -1).exit_code == 2
+    assert run("train").exit_code == 2
+    assert list(here.iterdir()) == []
+
+
+def test_one_label_is_nothing_to_learn(run, here: Path):
+    Path("one.csv").write_text("text,label\n" + "hello,a\n" * 20)
+    with pytest.raises(NothingToLearn):
+        run("train", "one.csv")
+    assert not Path("one-model").exists()
+
+
+def test_the_base_model_may_be_a_setting(run, rows: Path, here: Path, home: Path):
+    (home / "tamis.toml").write_text('default_base_model = "nowhere"\nbase_aliases = {good = "static-en"}\n')
+    with pytest.raises(UnknownBaseModel, match="'nowhere'"):
+        run("train", rows, "--base", "ministral-3b-latest")
+    assert run("train", rows, "--epochs", 1, "--base", "good").exit_code == 0
+
+
+def test_few_rows_are_not_measured_and_it_is_said(run, here: Path):
+    Path("few.csv").write_text("text,label\nhello,a\nhi,a\nbye,b\nfarewell,b\n")
+    result = run("train", "few.csv")
+    assert result.exit_code == 0
+    assert "too few rows to hold any out" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ("a/train.jsonl", "train-model"),
+        ("rows.CSV.gz", "rows-model"),
+        ("owner/dataset", "dataset-model"),
+        ("data/", "data-model"),
+        ("v1.2.parquet", "v1.2-model"),
+        (".jsonl", "tamis-model"),
+        ("shop", "shop-model"),
+    ],
+)
+def test_the_folder_is_named_after_the_data(given: str, folder: str):
+    assert default_folder(given) == Path(folder)
