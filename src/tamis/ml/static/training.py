@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tamis.data.dataset import Dataset
-from tamis.data.splits import folds, split_rows
+from tamis.data.splits import different_texts, folds, split_rows
 from tamis.data.truth import Truth
 from tamis.ml.progress import Listener, Progress, nobody
 from tamis.ml.schedule import Hyperparameters, Plan, plan
@@ -27,7 +27,7 @@ from tamis.ml.static.fitting import (
     start_semantic,
     train_semantic,
 )
-from tamis.ml.static.judging import Judge, best_share
+from tamis.ml.static.judging import Judge, best_share, some_rows
 from tamis.ml.static.model import Semantics, StaticModel, one_blas_thread
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT
 from tamis.ml.static.sparse import Floats
@@ -40,8 +40,12 @@ MANY_SCORES = 10_000_000  # rows x labels from which that holds too
 HELD_OUT = 0.1
 MOST_HELD_OUT = 20_000
 FEW_ROWS = 10  # below, nothing can be held out
-MORE_EPOCHS = 1
-MORE_RATE = 0.3
+NOTHING_TO_VALIDATE = (
+    "No row of the validation data carries a label of the training data: it was left aside, and rows of the training "
+    "data were held out instead."
+)
+MORE_EPOCHS = 2
+MORE_RATE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +106,9 @@ class StaticTrainer:
     def _train(self, data: Dataset, validation: Dataset | None) -> Trained:
         chats = any(not isinstance(given, str) for given in data.inputs)
         n_fields = FIELDS_OF_CHAT if chats else FIELDS_OF_TEXT
+        if validation is not None and not any(len(some_rows(truth)) for truth in validation.truth.values()):
+            self._remarks.append(NOTHING_TO_VALIDATE)
+            validation = None
         self._tell("reading texts", 0.0)
         rows = Encoded.of(data.inputs, self._semantics, n_fields)
         columns = columns_of(data)
@@ -128,9 +135,11 @@ class StaticTrainer:
         held = _Held("the validation data", validation, fit.lexical_logits, fit.semantic_logits, fit.checkpoints)
         return fit.lexical, fit.semantic, held
 
-    def _hold_out_once(self, data: Dataset, rows: Encoded) -> tuple[Lexical, Semantic, _Held]:
+    def _hold_out_once(self, data: Dataset, rows: Encoded) -> tuple[Lexical, Semantic, _Held | None]:
         share = min(HELD_OUT, MOST_HELD_OUT / len(data))
         split = split_rows(data, {"train": 1 - share, "held": share}, self._chosen.seed)
+        if not len(split["held"]):  # a text, repeated
+            return *self._fit_blind(data, rows, None), None
         train, held = data.select(split["train"]), data.select(split["held"])
         fit = self._watch(train, rows.select(split["train"]), held, rows.select(split["held"]), (0.05, 0.7), rows)
         self._remark_on(fit)
@@ -150,11 +159,10 @@ class StaticTrainer:
         name = f"{len(held):,} of the training rows, held out"
         return lexical, fit.semantic, _Held(name, held, fit.lexical_logits, fit.semantic_logits, fit.checkpoints)
 
-    def _cross_validate(self, data: Dataset, rows: Encoded) -> tuple[Lexical, Semantic, _Held]:
-        different = len(np.unique(data.keys))
-        count = min(5 if len(data) < 2000 else 4, different)
+    def _cross_validate(self, data: Dataset, rows: Encoded) -> tuple[Lexical, Semantic, _Held | None]:
+        count = min(5 if len(data) < 2000 else 4, different_texts(data))
         if count < 2:
-            return *self._fit_blind(data, rows, None), None  # type: ignore[return-value]
+            return *self._fit_blind(data, rows, None), None
         fold = folds(data, count, self._chosen.seed)
         logits = np.empty((2, len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
         fits = []
