@@ -82,6 +82,11 @@ def folds(dataset: Dataset, k: int, seed: int) -> NDArray[np.int32]:
     return _deal(units, [1 / k] * k)[units.of_row]
 
 
+def different_texts(dataset: Dataset) -> int:
+    """Return how many different texts there are, but for case and spaces: folds need as many at least."""
+    return len(np.unique(_keys(dataset)))
+
+
 def untestable_labels(dataset: Dataset, rows_by_split: Mapping[str, Rows]) -> list[Untestable]:
     """Return the labels that some split has no row of, by target and label.
 
