@@ -44,8 +44,8 @@ NOTHING_TO_VALIDATE = (
     "No row of the validation data carries a label of the training data: it was left aside, and rows of the training "
     "data were held out instead."
 )
-MORE_EPOCHS = 1
-MORE_RATE = 0.3
+MORE_EPOCHS = 2
+MORE_RATE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
