@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,9 +88,12 @@ def test_too_few_rows_leave_scores_as_they_are(make):
 @pytest.mark.parametrize("make", [single, several])
 def test_very_many_rows_are_thinned(make, monkeypatch):
     truth, logits = make()
-    monkeypatch.setattr(decisions, "MOST_SCORES", 100 * truth.n_labels)
+    monkeypatch.setattr(decisions, "MOST_SCORES", dict.fromkeys(Kind, 100 * truth.n_labels))
     made = fit_decisions(truth, logits)
     assert len(made.truth) == len(made.scores) == 100
+    few = np.arange(len(truth)) % 50 == 1  # whatever is thinned out, it is not these
+    hidden = SingleTruth(np.where(few, truth.codes, UNKNOWN), 4) if make is single else replace(truth, known=few)
+    assert len(fit_decisions(hidden, logits).truth) == 12
 
 
 def test_no_row_with_a_label_of_the_model():

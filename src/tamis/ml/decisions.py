@@ -36,8 +36,8 @@ COVERAGE = 0.97
 LEAST_ROWS = 10
 """Held-out rows below which nothing is fitted: scores stay as the training objective made them."""
 
-MOST_SCORES = 25_000_000
-"""Rows x labels that are looked at."""
+MOST_SCORES = {Kind.SINGLE_LABEL: 25_000_000, Kind.MULTI_LABEL: 5_000_000}
+"""Rows x labels that are looked at; a multi-label target has two numbers to fit a label, which takes longer."""
 
 PLAIN_THRESHOLD = 0.5
 
@@ -77,9 +77,11 @@ def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0) -> Decisions:
     """
     if int(truth.known.sum()) < LEAST_ROWS:
         return plain_decisions(truth)
-    most = max(1, MOST_SCORES // truth.n_labels)
+    kind = Kind.SINGLE_LABEL if isinstance(truth, SingleTruth) else Kind.MULTI_LABEL
+    most = max(LEAST_ROWS, MOST_SCORES[kind] // truth.n_labels)
     if len(truth) > most:
-        rows = np.linspace(0, len(truth) - 1, most).astype(np.intp)
+        rows = np.flatnonzero(truth.known)
+        rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.intp)]
         truth, logits = truth.select(rows), logits[rows]
     if isinstance(truth, SingleTruth):
         return _fit_single(truth, logits, seed)
