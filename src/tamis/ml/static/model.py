@@ -7,6 +7,7 @@ score of an input does not depend on what else is in the batch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -24,10 +25,11 @@ from tamis.schema import Input, plain_text
 LENGTH = 0.5
 """Typical length of the pooled embeddings beside n-grams, whose two blocks have length 1 each."""
 
-BATCH_INPUTS = 16_384
+WORTH_THREADS = 1_000
+BATCH_INPUTS = 8_192
 BATCH_CHARACTERS = 4_000_000
 BATCH_SCORES = 8_000_000
-"""Bounds of what is computed at once, in inputs, characters and inputs x labels."""
+"""Bounds of what is computed at once, in inputs, characters and inputs x labels; from how many on in two threads."""
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
@@ -116,8 +118,17 @@ class StaticModel:
         """Return (inputs, labels) float32 for each target."""
         total = self.weights.shape[1]
         everything = np.empty((len(inputs), total), dtype=np.float32)
-        for batch in _batches(inputs, total):
+
+        def fill(batch: slice) -> None:
             everything[batch] = self._batch(inputs[batch])
+
+        batches = list(_batches(inputs, total))
+        if len(batches) > 1:
+            with one_blas_thread(), ThreadPoolExecutor(2) as threads:
+                list(threads.map(fill, batches))
+        else:
+            for batch in batches:
+                fill(batch)
         return {name: everything[:, columns] for name, columns in self.columns.items()}
 
     def _batch(self, inputs: Sequence[Input]) -> Floats:
@@ -163,10 +174,13 @@ class TunedEmbeddings:
 def _batches(inputs: Sequence[Input], n_labels: int) -> Iterator[slice]:
     """Cut the inputs into batches of bounded cost."""
     most = max(1, min(BATCH_INPUTS, BATCH_SCORES // max(n_labels, 1)))
+    if len(inputs) > WORTH_THREADS:  # an even number of batches, for two threads
+        most = min(most, -(-len(inputs) // (2 * -(-len(inputs) // (2 * most)))))
     if len(inputs) == 1:
         yield slice(0, 1)
         return
-    ends = np.cumsum(np.fromiter((len(plain_text(given)) for given in inputs), dtype=np.int64, count=len(inputs)))
+    lengths = (len(given) if isinstance(given, str) else len(plain_text(given)) for given in inputs)
+    ends = np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(inputs)))
     start = 0
     while start < len(inputs):
         before = ends[start - 1] if start else 0
