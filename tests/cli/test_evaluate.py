@@ -57,6 +57,13 @@ def test_predictions_agree_with_classify(run, model: Path, rows: Path, tmp_path:
     assert [{key: row[key] for key in row if key != "labels"} for row in evaluated] == classified
 
 
+def test_predictions_on_stdout_stand_alone_there(run, model: Path, rows: Path):
+    result = run("evaluate", model, rows, "--predictions", "-")
+    assert [json.loads(line)["line"] for line in result.stdout.splitlines()] == list(range(1, 61))
+    assert "Target topic" in result.stderr
+    assert run("evaluate", model, rows, "--predictions", "-", "--json").exit_code == 2
+
+
 def test_the_page_is_written_with_the_rows(run, model: Path, rows: Path, tmp_path: Path):
     result = run("evaluate", model, rows, "--report", tmp_path / "page.html")
     assert f"Report written to {tmp_path / 'page.html'}" in result.stdout

@@ -48,7 +48,7 @@ def test_quickstart_does_the_whole_job(here: Path, surroundings: dict[str, str])
         "support.jsonl:40 intent: subscription I want to cancel my monthly",
         "repeats a text of the train data",
         "learnt from 546 rows",
-        "On 123 messages that it has never seen",
+        "On the 123 messages of another file",
         "✓ payment_problem",
         "✓ damaged_item",
         "Done in",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import err, out, print_json
 from tamis.cli.given_model import ModelArgument, load_model
 from tamis.cli.reading import (
     BinaryColumns,
@@ -25,9 +25,11 @@ from tamis.cli.reading import (
     TextColumn,
     read_options,
 )
-from tamis.cli.rows_out import Row, input_keys, prediction_keys, write_rows
+from tamis.cli.rows_out import STDOUT, Row, input_keys, prediction_keys, write_rows
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tamis.data.dataset import Dataset
     from tamis.data.loading import Part
     from tamis.evaluation.report import EvaluationReport
@@ -72,6 +74,8 @@ def evaluate(
     """
     from tamis.data.loading import load
 
+    if as_json and predictions == STDOUT:
+        raise typer.BadParameter("--json and --predictions - would both write to stdout.")
     options = read_options(
         text_column=text_column,
         label_columns=label_column,
@@ -89,14 +93,16 @@ def evaluate(
     part = load(given, loaded.targets, options, max_bad_share=max_bad_share, rejects=rejects)
     measured = loaded.evaluate(part.data)
     written = _write(loaded, part.data, measured, report=report, predictions=predictions)
-    tell(loaded, part, measured, rejects, as_json=as_json)
-    if not as_json:
+    tell(loaded, part, measured, rejects, as_json=as_json, to=err if predictions == STDOUT else out)
+    if not as_json and predictions != STDOUT:
         for what, path in written.items():
             out.print(f"[dim]{what} written to[/]", end=" ")
             out.print(str(path), markup=False, soft_wrap=True)
 
 
-def tell(model: Model, part: Part, measured: EvaluationReport, rejects: Path | None, *, as_json: bool) -> None:
+def tell(
+    model: Model, part: Part, measured: EvaluationReport, rejects: Path | None, *, as_json: bool, to: Console
+) -> None:
     """Print what was measured, for people or as JSON."""
     from tamis.cli.evaluate_view import show
     from tamis.cli.reading_view import say_left_out
@@ -106,7 +112,7 @@ def tell(model: Model, part: Part, measured: EvaluationReport, rejects: Path | N
         read = {"files": [tally.to_json() for tally in part.tallies], "notes": [note.to_json() for note in part.notes]}
         print_json({"model": model.name} | measured.to_json() | read)
         return
-    show(measured, out)
+    show(measured, to)
 
 
 def predicted_rows(model: Model, data: Dataset) -> Iterator[Row]:

@@ -48,7 +48,7 @@ def quickstart(out_dir: Out = None) -> None:
     folder = out_dir or _free_folder(Path("support-model"))
     refuse_output(folder)
     _say(
-        Text("Tamis", style="bold cyan") + Text(": labelled text in, a measured and calibrated classifier out."),
+        Text.assemble(("Tamis", "bold cyan"), ": labelled text in, a measured and calibrated classifier out."),
         "The example: messages to the support of a shop. Each has one intent, and any number of topics.",
     )
     _check()
@@ -124,7 +124,7 @@ def _evaluate(model: Model) -> None:
 
     _step(3, "Measure", f"tamis evaluate {shlex.quote(shown_folder(model))} support-test.jsonl")
     report = model.evaluate(example_path("support-test"))
-    _say(f"On {report.n:,} messages that it has never seen:", "", figures(report), "")
+    _say(f"On the {report.n:,} messages of another file:", "", figures(report), "")
     _say(Text(_LEGEND, style="dim"))
 
 
@@ -149,7 +149,7 @@ def _next(model: Model, seconds: float, *, moved: bool) -> None:
         )
     )
     yours = {
-        "tamis check FILE": "what is wrong with it: JSONL, CSV, Parquet",
+        "tamis check FILE": "what is wrong with it",
         "tamis train FILE": "learn from it",
         f"tamis evaluate {folder} FILE": "how good it is on other rows",
     }

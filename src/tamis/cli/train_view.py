@@ -13,7 +13,7 @@ from rich.text import Text
 from tamis.cli.layout import commands, cut, figures_table, marked, sparkline, title
 from tamis.cli.reading_view import files_table
 from tamis.evaluation.report import EvaluationReport
-from tamis.evaluation.verdict import listed, main_figure, percent, span
+from tamis.evaluation.verdict import Interval, listed, main_figure, percent, span
 from tamis.ml.model import Model
 from tamis.ml.training import TrainingRun
 from tamis.schema import Target
@@ -53,20 +53,20 @@ def say_where(model: Model, registered: str | None, console: Console) -> None:
 
 
 def figures(report: EvaluationReport) -> RenderableType:
-    """A line a target: what it is judged by, with its interval, beside a constant answer, and its calibration."""
+    """Two lines a target: its figures with intervals, beside a constant answer, and its calibration."""
     table = figures_table("target", "", "value", "95% interval", "constant answer", "calibration error", text=2)
     for name, target in report.targets.items():
         word, value, interval, baseline = main_figure(target)
         before = f"{percent(target.ece_before)} → " if target.ece_before is not None else ""
-        table.add_row(
-            Text(cut(name, NAME)),
-            word,
-            Text(percent(value), style="bold"),
-            span(interval),
-            Text(percent(baseline), style="dim"),
-            Text.assemble((before, "dim"), percent(target.ece)),
-        )
+        calibration = Text.assemble((before, "dim"), percent(target.ece))
+        macro = ("macro-F1", target.macro_f1, target.macro_f1_ci, target.baseline.macro_f1)
+        table.add_row(Text(cut(name, NAME)), *_figure(word, value, interval, baseline), calibration)
+        table.add_row("", *_figure(*macro))
     return table
+
+
+def _figure(word: str, value: float | None, interval: Interval | None, constant: float | None) -> Sequence[Text]:
+    return Text(word), Text(percent(value), style="bold"), Text(span(interval)), Text(percent(constant), style="dim")
 
 
 def shown_folder(model: Model) -> str:
@@ -106,10 +106,8 @@ def training_lines(model: Model, run: TrainingRun) -> Iterator[RenderableType]:
     losses = [row.get("validation_loss") for row in model.manifest.checkpoints]
     known = [float(loss) for loss in losses if isinstance(loss, int | float)]
     if len(known) > 1:
-        epochs = model.manifest.checkpoints[-1].get("epoch")
-        passes = f" in {epochs:.1f} passes over the data" if isinstance(epochs, float) else ""
         curve = Text(sparkline(known, CURVE), style="cyan")
-        told = (f"  {known[0]:.3f} → {min(known):.3f}{passes}", "dim")
+        told = (f"  {known[0]:.3f} → {min(known):.3f}", "dim")
         yield Padding(Text.assemble("held-out loss  ", curve, told), (0, 0, 0, 2))
     for remark in run.remarks:
         yield marked("info", remark)
