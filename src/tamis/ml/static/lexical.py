@@ -245,11 +245,12 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tally:
-    """The different n-grams of a block, in how many groups each stands, and one of these groups."""
+    """The different n-grams of a block, in how many groups each stands, one of these groups, and its count there."""
 
     hashes: Hashes
     frequency: Ints
     group: Ints
+    count: Floats
 
 
 def fit_vocabulary(counted: Counted, max_terms: int, *, private: bool = True) -> Vocabulary:
@@ -259,9 +260,10 @@ def fit_vocabulary(counted: Counted, max_terms: int, *, private: bool = True) ->
     """
     n_groups, n_runs = counted.in_groups.shape
     occurrences = np.bincount(counted.in_groups.indices, minlength=n_runs)
-    group = np.zeros(n_runs, dtype=np.int64)
+    group, count = np.zeros(n_runs, dtype=np.int64), np.zeros(n_runs, dtype=np.float32)
     group[counted.in_groups.indices] = np.repeat(np.arange(n_groups), np.diff(counted.in_groups.indptr))
-    tallies = [_tally(grams, occurrences, group) for grams in (counted.characters, counted.words)]
+    count[counted.in_groups.indices] = counted.in_groups.data
+    tallies = [_tally(grams, occurrences, group, count) for grams in (counted.characters, counted.words)]
     tallies.append(_tally_pairs(counted.pairs))
     frequencies = np.concatenate([tally.frequency[tally.frequency > 1] for tally in tallies])
     least = 2
@@ -272,15 +274,16 @@ def fit_vocabulary(counted: Counted, max_terms: int, *, private: bool = True) ->
     return _with_shares(vocabulary, counted) if private else vocabulary
 
 
-def _tally(grams: Grams, occurrences: Ints, group_of_run: Ints) -> _Tally:
+def _tally(grams: Grams, occurrences: Ints, group_of_run: Ints, count_of_run: Floats) -> _Tally:
     """Count the groups of each n-gram, a run at a time: two runs of one input count twice."""
     unique, inverse = np.unique(grams.hashes, return_inverse=True)
     times = occurrences[grams.where]
     frequency = np.bincount(inverse, weights=times, minlength=len(unique)).astype(np.int64)
-    group = np.zeros(len(unique), dtype=np.int64)
+    group, count = np.zeros(len(unique), dtype=np.int64), np.zeros(len(unique), dtype=np.float32)
     present = np.flatnonzero(times)
     group[inverse[present]] = group_of_run[grams.where[present]]
-    return _Tally(unique, frequency, group)
+    count[inverse[present]] = count_of_run[grams.where[present]]
+    return _Tally(unique, frequency, group, count)
 
 
 def _tally_pairs(pairs: Grams) -> _Tally:
@@ -292,11 +295,11 @@ def _tally_pairs(pairs: Grams) -> _Tally:
     new[1:] |= where[1:] != where[:-1]
     first = np.flatnonzero(new_hash)
     frequency = np.add.reduceat(new, first, dtype=np.int64) if len(first) else np.zeros(0, dtype=np.int64)
-    return _Tally(hashes[first], frequency, where[first])
+    return _Tally(hashes[first], frequency, where[first], np.diff(first, append=len(hashes)).astype(np.float32))
 
 
 def _terms(tally: _Tally, least: int, n_groups: int, *, private: bool) -> Terms:
-    """Return the terms of a block; the owners are groups, and the shares 1, until `_with_shares`."""
+    """Return the terms of a block; the owners are groups, and the shares counts, until `_with_shares`."""
     kept = np.flatnonzero(tally.frequency >= least)
     single = np.flatnonzero(tally.frequency == 1) if private else np.zeros(0, dtype=np.int64)
     idf = np.log((1 + n_groups) / (1 + np.minimum(tally.frequency[kept], n_groups))) + 1
@@ -306,7 +309,7 @@ def _terms(tally: _Tally, least: int, n_groups: int, *, private: bool) -> Terms:
         unknown=float(np.float32(np.log((1 + n_groups) / 2) + 1)),
         single_hashes=tally.hashes[single],
         single_owners=tally.group[single].astype(np.int32),
-        single_shares=np.ones(len(single), dtype=np.float32),
+        single_shares=tally.count[single],
     )
 
 
@@ -316,7 +319,7 @@ def _with_shares(vocabulary: Vocabulary, counted: Counted) -> Vocabulary:
     of_characters, of_words = vocabulary.lengths(counted, vocabulary.look_up(counted))
     values, owners = [], []
     for terms, length in zip(vocabulary.blocks, (of_characters, of_words, of_words), strict=True):
-        values.append(length[terms.single_owners] * np.float32(terms.unknown))
+        values.append(terms.single_shares * length[terms.single_owners] * np.float32(terms.unknown))
         owners.append(terms.single_owners // runs.n_fields)
     squares = np.bincount(np.concatenate(owners), weights=np.concatenate(values) ** 2, minlength=runs.n_rows)
     scale = _inverse_root(squares.astype(np.float32))
