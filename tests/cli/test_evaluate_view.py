@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tamis.cli.evaluate_view import MARKS, show
+from tamis.cli.evaluate_view import show
+from tamis.cli.layout import MARKS
 from tamis.data.truth import SingleTruth, multi_truth
 from tamis.evaluation.report import EvaluationReport, evaluate_target
 from tamis.pages import Severity

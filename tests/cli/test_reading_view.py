@@ -39,7 +39,7 @@ def test_the_first_rows_are_told_one_by_one_and_the_others_counted(stderr: io.St
     assert lines[0] == "left out  a/rows.csv:1: No text\\x1b[2J. Give one."
     assert lines[SHOWN] == f"left out  ... and {20 - SHOWN} more rows of a/rows.csv"
     assert lines[SHOWN + 1] == "note  rows.csv: a key or column that is not read (id): 3 times, first on line 1"
-    assert lines[SHOWN + 2] == "note  test data: a split found beside the training data and used (x: test)"
+    assert lines[SHOWN + 2] == "note  test data: a split that the dataset has of its own is used (x: test)"
     assert lines[SHOWN + 3] == f"note  all 20 are in {tmp_path / 'bad.jsonl'}"
 
 

@@ -10,14 +10,24 @@ import traceback
 from contextlib import suppress
 
 import typer
+from typer.core import TyperGroup
 
 from tamis.cli.console import print_json, show_error
 from tamis.errors import TamisError
 
 INTERRUPTED = 130
+ORDER = ("quickstart", "check", "split", "train", "evaluate", "classify")
+"""How the commands are listed: as they are used; what is not here stands after them."""
+
+
+class _AsUsed(TyperGroup):
+    def list_commands(self, ctx: object) -> list[str]:
+        return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
 
 app = typer.Typer(
     name="tamis",
+    cls=_AsUsed,
     help="A classifier factory: labelled text in, a measured and calibrated classifier out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

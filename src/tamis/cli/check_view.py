@@ -7,19 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tamis.cli.layout import MARKS, plain, title
 from tamis.data.checks.report import CheckReport, Finding, LabelCount, Place, Severity, TargetReport, differences
 from tamis.data.languages import NAMES
-from tamis.data.rows import printable
 
-_MARKS: dict[Severity, tuple[str, str, str]] = {
-    "error": ("✗", "bold red", "Errors"),
-    "warning": ("!", "bold yellow", "Warnings"),
-    "info": ("·", "bold blue", "Remarks"),
-}
+_TITLES: dict[Severity, str] = {"error": "Errors", "warning": "Warnings", "info": "Remarks"}
 _FIRST_LABELS, _LAST_LABELS = 9, 3
 _SHOWN_GROUPS = 3
 _SHOWN_TARGETS = 12
@@ -30,19 +25,17 @@ _ABOUT_LABELS = ("conflicting_labels", "near_conflicts")
 
 def show(report: CheckReport, console: Console) -> None:
     """Print the report: files, targets, texts, findings, and the verdict last."""
-    parts: list[RenderableType] = [_title("Files"), _files(report)]
+    parts: list[RenderableType] = [title("Files"), _files(report)]
     for target in report.targets[:_SHOWN_TARGETS]:
-        parts += [_title(*_target_title(target)), _labels(target, report.splits)]
+        parts += [title(*_target_title(target)), _labels(target, report.splits)]
     if len(report.targets) > _SHOWN_TARGETS:
-        parts.append(
-            _title(f"… {len(report.targets) - _SHOWN_TARGETS:,} more targets", "--json and --report show them")
-        )
+        parts.append(title(f"… {len(report.targets) - _SHOWN_TARGETS:,} more targets", "--json and --report show them"))
     if report.lengths:
-        parts += [_title("Texts"), _lengths(report), *_text_lines(report)]
-    for severity, (_, _, title) in _MARKS.items():
+        parts += [title("Texts"), _lengths(report), *_text_lines(report)]
+    for severity, name in _TITLES.items():
         found = report.of_severity(severity)
         if found:
-            parts += [_title(title, str(len(found))), *map(_finding, found)]
+            parts += [title(name, str(len(found))), *map(_finding, found)]
     console.print(*parts, sep="\n")
     console.print()
     console.print(verdict(report))
@@ -53,12 +46,6 @@ def verdict(report: CheckReport) -> Text:
     warnings = bool(report.of_severity("warning"))
     style = "bold red" if not report.ready else "bold yellow" if warnings else "bold green"
     return Text(report.verdict, style=style)
-
-
-def _title(name: str, remark: str = "") -> RenderableType:
-    return Padding(
-        Text.assemble((_plain(name), "bold"), ("  " + _plain(remark) if remark else "", "dim")), (1, 0, 0, 0)
-    )
 
 
 def _table(*columns: str, numeric: Sequence[int] = (), shrink: int = 0) -> Table:
@@ -84,9 +71,9 @@ def _files(report: CheckReport) -> Table:
     for file in report.files:
         bad = [Text(f"{file.rejected:,}", style="red" if file.rejected else "dim")] if rejected else []
         read_as = (
-            Text("not readable", style="red") if file.error and not file.rows else Text(_plain(file.detected), "dim")
+            Text("not readable", style="red") if file.error and not file.rows else Text(plain(file.detected), "dim")
         )
-        table.add_row(Text(_plain(Path(file.name).name or file.name)), file.split, f"{file.rows:,}", *bad, read_as)
+        table.add_row(Text(plain(Path(file.name).name or file.name)), file.split, f"{file.rows:,}", *bad, read_as)
     return table
 
 
@@ -109,7 +96,7 @@ def _labels(target: TargetReport, splits: Sequence[str]) -> RenderableType:
         rows = label.rows.get(first, 0)
         bar = Text("━" * max(round(_BAR * rows / most), 1 if rows else 0) if most else "", style="cyan")
         counts = [_count(label.rows.get(split, 0)) for split in splits]
-        table.add_row(Text(_plain(label.label)), *counts, f"{rows / known:.1%}", bar)
+        table.add_row(Text(plain(label.label)), *counts, f"{rows / known:.1%}", bar)
     for name, rows_of in (("without a label", target.without_label), ("unknown", target.unknown)):
         if any(rows_of.values()):
             counts = [_count(rows_of.get(split, 0)) for split in splits]
@@ -154,28 +141,23 @@ def _text_lines(report: CheckReport) -> Iterator[Text]:
 
 
 def _finding(finding: Finding) -> RenderableType:
-    mark, style, _ = _MARKS[finding.severity]
+    mark, style = MARKS[finding.severity]
     table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_row(Text(mark, style=style), Text.assemble(_plain(finding.message), ("  " + finding.code, "dim")))
+    table.add_row(Text(mark, style=style), Text.assemble(plain(finding.message), ("  " + finding.code, "dim")))
     wrapped = finding.code.startswith("bad_rows")  # cause and cure are to be read whole
     for group in finding.where[:_SHOWN_GROUPS]:
         labels = differences(group) if finding.code in _ABOUT_LABELS else [""] * len(group)
         rows = enumerate(zip(group, labels, strict=True))
         lines = [_place(place, told, bullet=number == 0, wrapped=wrapped) for number, (place, told) in rows]
         table.add_row("", Group(*lines))
-    table.add_row("", Text("→ " + _plain(finding.action), style="green"))
+    table.add_row("", Text("→ " + plain(finding.action), style="green"))
     return table
 
 
 def _place(place: Place, labels: str, *, bullet: bool, wrapped: bool) -> Text:
     line = Text("- " if bullet else "  ", no_wrap=not wrapped, overflow="fold" if wrapped else "ellipsis")
-    line.append(f"{_plain(Path(place.file).name)}:{place.line}", style="bold")
+    line.append(f"{plain(Path(place.file).name)}:{place.line}", style="bold")
     if labels:
-        line.append("  " + textwrap.shorten(_plain(labels), _LABELS_WIDTH, placeholder="…"), style="cyan")
-    line.append("  " + _plain(place.text))
+        line.append("  " + textwrap.shorten(plain(labels), _LABELS_WIDTH, placeholder="…"), style="cyan")
+    line.append("  " + plain(place.text))
     return line
-
-
-def _plain(text: str) -> str:
-    """One line that cannot steer the terminal."""
-    return " ".join(printable(text).split())

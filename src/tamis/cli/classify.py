@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 AT_ONCE = 512
 SHOWN = 3
 
-Texts = Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, stdin is read.")]
+Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, stdin is read.")]
 InputFile = Annotated[
     str | None, typer.Option("--input", metavar="FILE", help="Texts or chats: lines, JSONL, CSV, Parquet; - is stdin.")
 ]

@@ -9,18 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tamis.data.rows import printable
+from tamis.cli.layout import cut, figures_table, marked, title
 from tamis.evaluation.figures import LabelFigures, MultiReport, SingleReport
 from tamis.evaluation.report import EvaluationReport
-from tamis.evaluation.verdict import Remark, percent, span, verdict, weakest
-from tamis.pages import Severity
+from tamis.evaluation.verdict import percent, span, verdict, weakest
 
-MARKS: dict[Severity, tuple[str, str]] = {
-    "ok": ("✓", "bold green"),
-    "info": ("·", "bold blue"),
-    "warning": ("!", "bold yellow"),
-    "error": ("✗", "bold red"),
-}
 FIGURES = {
     "accuracy": "accuracy",
     "subset_accuracy": "whole rows right",
@@ -51,45 +44,25 @@ def show(report: EvaluationReport, console: Console) -> None:
 
 def _target(name: str, report: SingleReport | MultiReport) -> Iterator[RenderableType]:
     kind = "single-label" if isinstance(report, SingleReport) else "multi-label"
-    yield _title(f"Target {name}", f"{kind}, {len(report.per_label):,} labels, {report.n:,} rows")
-    yield from map(_remark, verdict(report))
+    yield title(f"Target {name}", f"{kind}, {len(report.per_label):,} labels, {report.n:,} rows")
+    yield from (marked(*remark) for remark in verdict(report))
     if not report.n:
         return
     yield Padding(_figures(report), (1, 0, 0, 0))
     tested = weakest(report)
-    yield _title("Weakest labels" if len(tested) > MOST_LABELS else "Labels", _more(tested))
+    yield title("Weakest labels" if len(tested) > MOST_LABELS else "Labels", _more(tested))
     yield _labels(tested[:MOST_LABELS])
     if report.confusions:
-        yield _title("Most frequent confusions")
+        yield title("Most frequent confusions")
         yield _confusions(report)
-
-
-def _title(name: str, remark: str = "") -> RenderableType:
-    told = ("  " + _plain(remark) if remark else "", "dim")
-    return Padding(Text.assemble((_plain(name), "bold"), told), (1, 0, 0, 0))
 
 
 def _more(tested: list[LabelFigures]) -> str:
     return f"{MOST_LABELS} of {len(tested):,}, lowest F1 first" if len(tested) > MOST_LABELS else "lowest F1 first"
 
 
-def _remark(remark: Remark) -> RenderableType:
-    mark, style = MARKS[remark.severity]
-    line = Table.grid(padding=(0, 1, 0, 0))
-    line.add_row(Text(mark, style=style), Text(_plain(remark.text)))
-    return line
-
-
-def _table(*columns: str, text: int = 1) -> Table:
-    """A table without lines; the first `text` columns are words, the others figures."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
-    for at, name in enumerate(columns):
-        table.add_column(name, justify="left" if at < text else "right", no_wrap=True, overflow="ellipsis")
-    return table
-
-
 def _figures(report: SingleReport | MultiReport) -> Table:
-    table = _table("figure", "value", "95% interval", "constant answer")
+    table = figures_table("figure", "value", "95% interval", "constant answer")
     for name, word in FIGURES.items():
         value = getattr(report, name, None)
         if value is None:
@@ -106,11 +79,11 @@ def _figures(report: SingleReport | MultiReport) -> Table:
 
 
 def _labels(labels: list[LabelFigures]) -> Table:
-    table = _table("label", "F1", "precision", "recall", "rows", "")
+    table = figures_table("label", "F1", "precision", "recall", "rows", "")
     table.columns[-1].justify = "left"
     for figures in labels:
         f1 = figures.f1 or 0.0
-        name = _cut(figures.label, NAME - len(UNSEEN)) + UNSEEN if figures.unseen else _cut(figures.label)
+        name = cut(figures.label, NAME - len(UNSEEN)) + UNSEEN if figures.unseen else cut(figures.label, NAME)
         style = "green" if f1 >= 0.9 else "yellow" if f1 >= 0.5 else "red"
         bar = Text("━" * max(1, round(BAR * f1)), style=style)
         cells = (percent(f1), percent(figures.precision), percent(figures.recall), f"{figures.support:,}")
@@ -120,17 +93,7 @@ def _labels(labels: list[LabelFigures]) -> Table:
 
 def _confusions(report: SingleReport | MultiReport) -> Table:
     actual = "carries" if isinstance(report, SingleReport) else "lacks"
-    table = _table(actual, "was given", "rows", text=2)
+    table = figures_table(actual, "was given", "rows", text=2)
     for confusion in report.confusions[:MOST_CONFUSIONS]:
-        table.add_row(Text(_cut(confusion.actual)), Text(_cut(confusion.given)), f"{confusion.rows:,}")
+        table.add_row(Text(cut(confusion.actual, NAME)), Text(cut(confusion.given, NAME)), f"{confusion.rows:,}")
     return table
-
-
-def _cut(name: str, width: int = NAME) -> str:
-    plain = _plain(name)
-    return plain if len(plain) <= width else plain[: width - 1] + "…"
-
-
-def _plain(text: str) -> str:
-    """One line that cannot steer the terminal."""
-    return " ".join(printable(text).split())

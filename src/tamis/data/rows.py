@@ -57,7 +57,7 @@ NOTES = {
     "blank_row": "a row of empty cells skipped",
     "target_renamed": "the file's only target taken for the only target that is declared",
     "ignored_target": "a target that the model or the training data does not have: not read",
-    "split_found": "a split found beside the training data and used",
+    "split_found": "a split that the dataset has of its own is used",
 }
 """Code of each remark on rows that are kept → what it means."""
 
