@@ -57,7 +57,7 @@ class Descent:
         self._design, self._objective, self._scale = design, objective, scale[:, None]
         self._cuts = parts_of(start.shape[1])
         self._pool = ThreadPoolExecutor(len(self._cuts)) if len(self._cuts) > 1 else None
-        self.weights: Parts = [np.ascontiguousarray(start[:, cut]) for cut in self._cuts]
+        self.weights: Parts = [start[:, cut].copy() for cut in self._cuts]
         self.logits = self._dot(self.weights)
         self.loss, self._slope = objective(self.logits)
         self._gradient = self._gradient_of(self._slope)
