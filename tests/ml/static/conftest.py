@@ -70,3 +70,26 @@ def data_of():
         )
 
     return make
+
+
+HOSTILE = (
+    "",
+    " \t\n\u2003",
+    "\0\0 \0",
+    "\ud800 \udfff x",
+    "👩‍👩‍👧 👋🏽",
+    "שלום עולם",
+    "我喜欢猫。",
+    "نص عربي",
+    "é" * 3000,
+    "a " * 50_000,
+    "x" * 100_000,
+    "no known word here",
+    "?!",
+)
+
+
+@pytest.fixture(scope="session")
+def hostile():
+    """Texts that tend to break things."""
+    return HOSTILE

@@ -56,7 +56,7 @@ def test_it_goes_on_from_a_start_and_leaves_that_alone(labelled):
 
 
 def test_unknown_rows_move_nothing(labelled):
-    design, truth = labelled
+    design, _ = labelled
     nothing = SingleTruth(np.full(N, UNKNOWN, dtype=np.int32), LABELS)
     weights = fit_by_batches(design, loss_of(nothing, 0.5), LABELS, seed=0)
     assert not weights.any()

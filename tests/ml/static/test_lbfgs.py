@@ -4,6 +4,8 @@ from scipy.optimize import minimize
 
 from tamis.ml.static.lbfgs import PART_COLUMNS, Descent, parts_of
 
+SCALE = np.ones(15, dtype=np.float32)
+
 
 class Dense:
     def __init__(self, matrix):
@@ -17,17 +19,18 @@ class Dense:
 
 
 def problem(n_labels, seed=0, n=40, wide=15):
-    """A matrix, a softmax cross-entropy, and a start."""
+    """A matrix, a softmax cross-entropy, and a start, in single precision as the code has it."""
     random = np.random.default_rng(seed)
-    matrix = random.standard_normal((n, wide))
+    matrix = random.standard_normal((n, wide), dtype=np.float32)
     wanted = np.eye(n_labels)[random.integers(0, n_labels, n)]
 
     def objective(logits):
         shifted = logits - logits.max(axis=1, keepdims=True)
-        chances = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
-        return float(-(np.log(chances) * wanted).sum()), chances - wanted
+        total = np.exp(shifted).sum(axis=1, keepdims=True)
+        loss = float(((np.log(total) - shifted) * wanted).sum())
+        return loss, (np.exp(shifted) / total - wanted).astype(logits.dtype)
 
-    return Dense(matrix), objective, random.standard_normal((wide, n_labels))
+    return Dense(matrix), objective, random.standard_normal((wide, n_labels), dtype=np.float32)
 
 
 def value_and_slope(design, objective, shape):
@@ -43,11 +46,14 @@ def value_and_slope(design, objective, shape):
 @pytest.mark.parametrize("from_zero", [True, False])
 def test_it_finds_scipys_minimum(n_labels, from_zero):
     design, objective, start = problem(n_labels)
-    start = start * (not from_zero)
+    start = np.zeros_like(start) if from_zero else start
     value = value_and_slope(design, objective, start.shape)
-    best = minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9})
-    found = Descent(design, objective, np.ones(start.shape[0]), start).run(300)
-    assert value(found.ravel())[0] == pytest.approx(best.fun, rel=1e-6)
+    best = minimize(
+        value, start.ravel().astype(np.float64), jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9}
+    )
+    found = Descent(design, objective, SCALE, start).run(300)
+    assert found.dtype == np.float32
+    assert value(found.ravel().astype(np.float64))[0] == pytest.approx(best.fun, rel=1e-6)
     np.testing.assert_allclose(found, best.x.reshape(start.shape), atol=2e-3)
 
 
@@ -60,7 +66,7 @@ def test_the_loss_falls_at_each_step_and_is_told():
         assert loss == pytest.approx(objective(logits)[0])
         return False
 
-    descent = Descent(design, objective, np.ones(15), np.zeros_like(start))
+    descent = Descent(design, objective, SCALE, np.zeros_like(start))
     found = descent.run(12, after)
     assert [step for step, _ in told] == list(range(1, 13))
     values = [objective(np.zeros_like(descent.logits))[0], *(value for _, value in told)]
@@ -71,20 +77,20 @@ def test_the_loss_falls_at_each_step_and_is_told():
 def test_whoever_listens_may_end_it():
     design, objective, start = problem(4)
     steps = []
-    Descent(design, objective, np.ones(15), start).run(50, lambda step, *_: steps.append(step) or step == 3)
+    Descent(design, objective, SCALE, start).run(50, lambda step, *_: steps.append(step) or step == 3)
     assert steps == [1, 2, 3]
 
 
 def test_at_the_minimum_it_stays():
     design, objective, start = problem(3)
-    found = Descent(design, objective, np.ones(15), start).run(500)
-    np.testing.assert_allclose(Descent(design, objective, np.ones(15), found).run(20), found, atol=1e-3)
+    found = Descent(design, objective, SCALE, start).run(500)
+    np.testing.assert_allclose(Descent(design, objective, SCALE, found).run(20), found, atol=1e-3)
 
 
 def test_where_nothing_is_to_be_gained_it_stops():
-    design, objective, start = problem(3)
+    design, _, start = problem(3)
     steps = []
-    descent = Descent(design, lambda logits: (0.0, np.zeros_like(logits)), np.ones(15), np.zeros_like(start))
+    descent = Descent(design, lambda logits: (0.0, np.zeros_like(logits)), SCALE, np.zeros_like(start))
     assert not descent.run(20, lambda step, *_: bool(steps.append(step))).any()
     assert steps == []
 
@@ -93,14 +99,14 @@ def test_where_nothing_is_to_be_gained_it_stops():
 def test_a_start_is_left_as_it_was(n_labels):
     design, objective, start = problem(n_labels)
     before = start.copy()
-    Descent(design, objective, np.ones(15), start).run(3)
+    Descent(design, objective, SCALE, start).run(3)
     np.testing.assert_array_equal(start, before)
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
 def test_a_loss_that_is_no_number_ends_it(loss):
     design, _, start = problem(3)
-    found = Descent(design, lambda logits: (loss, np.full_like(logits, np.nan)), np.ones(15), start).run(5)
+    found = Descent(design, lambda logits: (loss, np.full_like(logits, np.nan)), SCALE, start).run(5)
     np.testing.assert_array_equal(found, start)
 
 

@@ -1,6 +1,7 @@
 """The factorised matrix beside a plain one that loops in Python build, n-gram by n-gram."""
 
 from collections import Counter
+from itertools import pairwise
 from math import log
 
 import numpy as np
@@ -35,7 +36,7 @@ NEW = ["the card is lost lost", "zzz qqq", "", "Parcel parcel parcel", "card zzz
 
 
 def words_of(string):
-    codes, classes = code_points(string)
+    _, classes = code_points(string)
     return [string[a:b] for a, b in zip(*(edge.tolist() for edge in stretches(classes == WORD)), strict=True)]
 
 
@@ -68,7 +69,7 @@ class Plain:
         for segment in sorted(set(self.runs.segment[self.runs.group == number].tolist())):
             at = self.runs.run[(self.runs.segment == segment)].tolist()
             words = [word for run in at for word in words_of(fold_case(self.runs.strings[run]))]
-            pairs.update(zip(words, words[1:], strict=False))
+            pairs.update(pairwise(words))
         return field, runs, pairs
 
     def _frequencies(self):
@@ -125,7 +126,7 @@ def names_of(inputs, n_fields):
     sequence = []
     for run, segment, group in zip(runs.run.tolist(), runs.segment.tolist(), runs.group.tolist(), strict=True):
         sequence += [(segment, group % n_fields, word) for word in words_of(strings[run])]
-    pairs = [(a[1], (a[2], b[2])) for a, b in zip(sequence, sequence[1:], strict=False) if a[0] == b[0]]
+    pairs = [(a[1], (a[2], b[2])) for a, b in pairwise(sequence) if a[0] == b[0]]
     for (field, pair), hash_ in zip(pairs, word_pairs(runs, grams.words).hashes.tolist(), strict=True):
         names["pairs", hash_] = ("pairs", field, pair)
     return names

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,7 +67,7 @@ def test_pairs_are_neighbours_of_one_message(given_inputs):
         at = np.flatnonzero(runs.segment == segment)
         group, field = int(runs.group[at[0]]), int(runs.run_fields[runs.run[at[0]]])
         sequence = [word for run in runs.run[at].tolist() for word in words_of(runs.strings[run])]
-        expected += [(group, field, *pair) for pair in zip(sequence, sequence[1:], strict=False)]
+        expected += [(group, field, *pair) for pair in pairwise(sequence)]
     assert found.where.tolist() == [each[0] for each in expected]
     agree([each[1:] for each in expected], found.hashes.tolist())
 

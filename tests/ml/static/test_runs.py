@@ -106,7 +106,9 @@ class TestSplitting:
         assert (found.n_rows, found.strings, len(found.run), len(found.opening())) == (len(nothing), [], 0, 0)
 
     def test_strange_texts(self):
-        found = split_runs(["👩‍👩‍👧 ok", "שלום עולם", "我喜欢 猫", "\ud800x \udc00", "a\0b", "x" * 100_000], FIELDS_OF_TEXT)
+        found = split_runs(
+            ["👩‍👩‍👧 ok", "שלום עולם", "我喜欢 猫", "\ud800x \udc00", "a\0b", "x" * 100_000], FIELDS_OF_TEXT
+        )
         assert [len(occurrences(found, row)) for row in range(6)] == [2, 2, 2, 2, 2, 1]
         assert "👩‍👩‍👧" in found.strings
         assert "\ud800x" in found.strings

@@ -1,0 +1,184 @@
+import numpy as np
+import pytest
+
+from tamis.ml.schedule import hyperparameters, plan
+from tamis.ml.static import fitting as module
+from tamis.ml.static.fitting import (
+    Encoded,
+    assemble,
+    columns_of,
+    fit_lexical,
+    pools_of,
+    start_semantic,
+    train_semantic,
+)
+from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT
+from tamis.ml.static.training import TUNED
+from tamis.schema import Message
+
+
+@pytest.fixture(scope="module")
+def data(texts_about, data_of):
+    """A single-label target that every third row does not mention, and a multi-label one."""
+    rows = texts_about(80, 4)
+    return data_of(
+        [
+            (text, {"m": [label[-1]] if row % 5 else []} | ({"t": label} if row % 3 else {}))
+            for row, (text, label) in enumerate(rows)
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(data, semantics):
+    return Encoded.of(data.inputs, semantics, FIELDS_OF_TEXT)
+
+
+def plan_of(data, rows, **chosen):
+    return plan(len(data), rows.n_tokens, hyperparameters(**chosen), TUNED)
+
+
+def trained(data, rows, semantics, seed=0, after=lambda *_: False, **chosen):
+    random = np.random.default_rng(seed)
+    part = start_semantic(rows, sum(len(target.labels) for target in data.targets), semantics, random)
+    train_semantic(data, rows, part, plan_of(data, rows, **({"epochs": 3} | chosen)), random, after)
+    return part
+
+
+def test_columns_are_those_of_each_target_in_turn(data):
+    assert columns_of(data) == {"m": slice(0, 4), "t": slice(4, 8)}
+
+
+class TestEncoded:
+    @pytest.mark.parametrize("n_fields", [FIELDS_OF_TEXT, FIELDS_OF_CHAT])
+    def test_selecting_is_encoding_what_was_selected(self, semantics, words, n_fields):
+        chat = (Message("user", words[1]), Message("assistant", words[2]), Message("user", f"{words[3]} ok"))
+        inputs = [f"{words[0]} {words[1]}", chat, "", "unheard", words[5]]
+        order = np.array([4, 1, 2, 1])
+        some = Encoded.of(inputs, semantics, n_fields).select(order)
+        again = Encoded.of([inputs[i] for i in order], semantics, n_fields)
+        assert len(some) == len(again) == 4
+        np.testing.assert_allclose(some.tokens.toarray(), again.tokens.toarray())
+        np.testing.assert_allclose(some.pooled, again.pooled, atol=1e-6)
+
+    def test_pools_of_rows(self):
+        assert pools_of(np.array([2, 0]), 3).tolist() == [6, 7, 8, 0, 1, 2]
+
+    def test_no_row(self, rows):
+        none = rows.select(np.zeros(0, dtype=np.int64))
+        assert (len(none), none.n_tokens, none.pooled.shape[0]) == (0, 0, 0)
+
+
+class TestLexical:
+    def test_a_target_learns_from_its_own_labels_alone(self, data, rows, data_of):
+        """Other labels of the other target, also on rows that this one does not know, change nothing."""
+        mine = fit_lexical(data, rows, 0)
+        turned = data_of(
+            [
+                (text, {"m": ["x", "y", "z", "w"][: row % 4]} | ({"t": data.labels_of("t", row)[0]} if row % 3 else {}))
+                for row, text in enumerate(data.inputs)
+            ]
+        )
+        other = fit_lexical(turned, rows, 0)
+        np.testing.assert_array_equal(mine.weights[:, columns_of(data)["t"]], other.weights[:, columns_of(turned)["t"]])
+        assert not np.array_equal(mine.weights[:, :4], other.weights[:, :4])
+
+    def test_a_later_fit_goes_on_from_an_earlier_one(self, data, rows, monkeypatch):
+        half = np.arange(0, 80, 2)
+        before = fit_lexical(data.select(half), rows.select(half), 0)
+        cold = fit_lexical(data, rows, 0)
+        monkeypatch.setattr(module, "WARM_ITERATIONS", 0)
+        moved = fit_lexical(data, rows, 0, before)
+        assert moved.weights.shape == cold.weights.shape
+        terms = sum(map(len, cold.vocabulary.blocks))
+        assert moved.weights[:terms].any()
+        assert not moved.weights[terms : terms + 80].any(), "private columns begin anew"
+        np.testing.assert_array_equal(moved.weights[-13:], before.weights[-13:])
+        monkeypatch.setattr(module, "WARM_ITERATIONS", 40)
+        warm = fit_lexical(data, rows, 0, before)
+        np.testing.assert_allclose(warm.logits(rows), cold.logits(rows), atol=0.3)
+
+    def test_words_go_where_the_same_words_are(self, data, rows):
+        half = np.arange(0, 80, 2)
+        before = fit_lexical(data.select(half), rows.select(half), 0)
+        new = fit_lexical(data, rows, 0).vocabulary
+        moved = module._moved(before, new)
+        old_words, new_words = before.vocabulary.words.hashes, new.words.hashes
+        at_old, at_new = len(before.vocabulary.characters), len(new.characters)
+        shared = set(old_words.tolist()) & set(new_words.tolist())
+        assert len(shared) > 10
+        for hash_ in shared:
+            mine = moved[at_new + int(np.searchsorted(new_words, np.uint64(hash_)))]
+            theirs = before.weights[at_old + int(np.searchsorted(old_words, np.uint64(hash_)))]
+            np.testing.assert_array_equal(mine, theirs)
+
+    def test_too_many_scores_at_once_are_learnt_by_batches(self, data, rows, monkeypatch):
+        exact = fit_lexical(data, rows, 0)
+        monkeypatch.setattr(module, "MOST_AT_ONCE", 10)
+        batches = fit_lexical(data, rows, 0)
+        assert batches.vocabulary.n_owners == 0 < exact.vocabulary.n_owners
+        known = np.flatnonzero(data.truth["t"].known)
+        for part in (exact, batches):
+            right = part.logits(rows)[:, 4:].argmax(axis=1)[known] == data.truth["t"].codes[known]
+            assert right.mean() > 0.8
+
+
+class TestSemantic:
+    def test_it_learns_and_an_unknown_target_stays_silent(self, data, rows, semantics, data_of):
+        part = trained(data, rows, semantics, epochs=20)
+        known = np.flatnonzero(data.truth["t"].known)
+        right = part.logits(rows, semantics)[:, 4:].argmax(axis=1)[known] == data.truth["t"].codes[known]
+        assert right.mean() > 0.8
+        silent = data_of([(text, {"t": "a"} if row % 2 else {"t": "b"}) for row, text in enumerate(data.inputs)])
+        known_nowhere = data_of([(text, {}) for text in data.inputs], [*silent.targets, *data.targets[:1]])
+        both = trained(known_nowhere, rows, semantics)
+        assert not both.network.heads.any()
+        assert not both.network.head_bias.any()
+
+    def test_rows_that_do_not_know_a_target_do_not_move_its_head(self, data, rows, semantics, data_of):
+        """What else these rows say may move what lies below, never the head: one step, from heads of zero."""
+        half = data_of(
+            [
+                (text, {"t": data.labels_of("t", row)[0] if row % 3 else "label 0"} if row % 2 else {"u": "x"})
+                for row, text in enumerate(data.inputs)
+            ],
+        )
+        even = np.arange(0, 80, 2)
+        part = trained(half.select(even), rows.select(even), semantics)
+        t = columns_of(half)["t"]
+        assert not part.network.heads[:, t].any()
+        assert not part.network.head_bias[t].any()
+
+    def test_the_random_numbers_decide(self, data, rows, semantics):
+        one, same, other = (trained(data, rows, semantics, seed) for seed in (0, 0, 1))
+        for a, b in zip(one.network.parameters, same.network.parameters, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(one.network.heads, other.network.heads)
+
+    def test_it_tells_and_may_be_stopped(self, data, rows, semantics):
+        told = []
+        trained(data, rows, semantics, after=lambda update, loss: told.append((update, loss)) or len(told) == 3)
+        planned = plan_of(data, rows, epochs=3)
+        assert [update for update, _ in told] == [planned.evaluate_every * i for i in (1, 2, 3)]
+        assert all(np.isfinite(loss) for _, loss in told)
+        every = []
+        trained(data, rows, semantics, after=lambda update, _: bool(every.append(update)))
+        assert every[-1] == planned.updates
+        assert len(every) == len(set(every))
+
+    def test_no_known_token(self, data_of, semantics):
+        data = data_of([(f"unheard{row}", {"t": "ab"[row % 2]}) for row in range(12)])
+        rows = Encoded.of(data.inputs, semantics, FIELDS_OF_TEXT)
+        part = trained(data, rows, semantics)
+        assert np.isfinite(part.logits(rows, semantics)).all()
+
+
+def test_the_whole_is_the_lexical_part_and_each_targets_share_of_the_semantic_one(data, rows, semantics):
+    lexical, semantic = fit_lexical(data, rows, 0), trained(data, rows, semantics, epochs=5)
+    shares = {"t": 0.3, "m": 1.5}
+    model = assemble(lexical, semantic, shares, semantics, columns_of(data), FIELDS_OF_TEXT)
+    first, second = lexical.logits(rows), semantic.logits(rows, semantics)
+    for name, logits in model.logits(data.inputs).items():
+        place = columns_of(data)[name]
+        np.testing.assert_allclose(logits, first[:, place] + shares[name] * second[:, place], atol=1e-4)
+        assert np.abs(second[:, place]).max() > 0.1
