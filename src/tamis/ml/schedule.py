@@ -25,8 +25,8 @@ EVALUATIONS = 20
 MOST_TIMES = 3
 """More than so many times the usual number of updates are never planned: they only overfit."""
 
-USUAL_UPDATES = 300
-LEAST_EPOCHS = 4
+USUAL_UPDATES = 120
+LEAST_EPOCHS = 3
 LEAST_EPOCHS_OF_MANY_ROWS = 2
 MANY_ROWS = 300_000
 
@@ -121,7 +121,7 @@ class Plan:
 
 def plan(n_rows: int, data_tokens: int, chosen: Hyperparameters, tuned: dict[str, float]) -> Plan:
     """Return the run for so many rows and tokens; `tuned` holds the base model's own rates."""
-    batch = int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 40)), 8, 256))
+    batch = int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 20)), 8, 256))
     per_epoch = max(1, -(-n_rows // batch))
     least = LEAST_EPOCHS if n_rows < MANY_ROWS else LEAST_EPOCHS_OF_MANY_ROWS
     usual = max(USUAL_UPDATES, least * per_epoch)

@@ -28,7 +28,7 @@ from tamis.schema import Input
 
 STRENGTH = 30.0  # of the data against the penalty, in the lexical part
 BALANCE = 0.5  # the power of the label weights
-ITERATIONS, WARM_ITERATIONS = 18, 6
+ITERATIONS, WARM_ITERATIONS = 18, 8
 HIDDEN = 256
 DROPOUT = 0.3
 SMOOTHING = 0.05
