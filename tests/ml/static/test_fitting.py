@@ -96,7 +96,8 @@ class TestLexical:
         np.testing.assert_array_equal(moved.weights[-13:], before.weights[-13:])
         monkeypatch.setattr(module, "WARM_ITERATIONS", 40)
         warm = fit_lexical(data, rows, 0, before)
-        np.testing.assert_allclose(warm.logits(rows), cold.logits(rows), atol=0.3)
+        agree = np.corrcoef(warm.logits(rows).ravel(), cold.logits(rows).ravel())[0, 1]
+        assert agree > 0.995
 
     def test_words_go_where_the_same_words_are(self, data, rows):
         half = np.arange(0, 80, 2)

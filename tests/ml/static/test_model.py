@@ -16,7 +16,7 @@ SOME = ("badegi lost", "?", "\ud800", "我喜欢 猫", "a\0b", "")
 @pytest.fixture(scope="module")
 def texts(texts_about, data_of, semantics):
     """A model of texts with a single-label and a multi-label target."""
-    rows = [(text, {"t": label, "m": [label[-1], "all"]}) for text, label in texts_about(60, 4)]
+    rows = [(text, {"t": label, "m": [label[-1], "all"]}) for text, label in texts_about(200, 4)]
     return StaticTrainer(semantics, hyperparameters(epochs=6), {}).train(data_of(rows)).model
 
 
@@ -25,7 +25,7 @@ def chats(texts_about, data_of, semantics):
     """A model of chats: what the user says last decides."""
     rows = [
         ((Message("user", "hello"), Message("assistant", noise), Message("user", text)), {"t": label})
-        for (text, label), (noise, _) in zip(texts_about(60, 4), texts_about(60, 4, seed=5)[::-1], strict=True)
+        for (text, label), (noise, _) in zip(texts_about(120, 4), texts_about(120, 4, seed=5)[::-1], strict=True)
     ]
     return StaticTrainer(semantics, hyperparameters(epochs=6), {}).train(data_of(rows)).model
 
@@ -164,7 +164,7 @@ def test_what_is_stored_of_it(texts, semantics):
     assert sum(facts["terms"].values()) + facts["private_columns"] + facts["dimensions"] + 1 == len(
         tensors["lexical.weights"]
     )
-    assert (facts["fields"], facts["unknown_token"], facts["private_columns"]) == (1, 0, 60)
+    assert (facts["fields"], facts["unknown_token"], facts["private_columns"]) == (1, 0, 200)
     assert tensors["network.hidden"].shape == (2 * facts["dimensions"], facts["hidden"])
     for block, count in facts["terms"].items():
         assert len(tensors[f"lexical.{block}.hashes"]) == count > 0
