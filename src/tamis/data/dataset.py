@@ -26,7 +26,7 @@ def input_key(given: Input) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Rows as columns: `inputs` and `lines` (n,), `truth` a target (n each), `keys` (n,) uint64 hashes of the inputs."""
+    """Rows as columns: `inputs`, `lines` (n,), `truth` a target (n each), `keys` (n,) uint64 hashes of the inputs."""
 
     inputs: Sequence[Input]
     targets: tuple[Target, ...]

@@ -38,7 +38,7 @@ FAULTS = {
     "no_labels": 'Give the row "labels": {"target": "label"} or "label", or name the column (--label-column).',
     "bad_label": 'Write labels as {"target": "label"} or {"target": ["label", ...]}: each label is a string.',
     "empty_label": "Write the label's name; null says that it is unknown, [] that none applies.",
-    "label_too_long": "Give a short name, or raise the limit (TAMIS_MAX_LABEL_CHARS); are text and label columns swapped?",
+    "label_too_long": "Give a short name, or raise the limit (TAMIS_MAX_LABEL_CHARS); are the columns swapped?",
     "bad_target": "Give each target a name of at least one visible character.",
     "not_a_flag": "Write 1 or 0 in each of the label columns.",
     "bad_list": 'Write the list as JSON (["a", "b"]), or use --label-separator.',

@@ -75,8 +75,8 @@ def register(home: Path, name: str, folder: Path) -> Version:
         return _take_number(name, place, partial)
     except OSError as error:
         raise ModelError(
-            f"The model could not be registered in {place}: {error.strerror or error}. Make room, or choose another home (TAMIS_HOME); "
-            f"the model itself is in {folder}.",
+            f"The model could not be registered in {place}: {error.strerror or error}. Make room, or choose another "
+            f"home (TAMIS_HOME); the model itself is in {folder}.",
             folder=str(place),
         ) from error
     finally:
