@@ -148,4 +148,3 @@ def _says_itself(sample: Sequence[Row], options: ReadOptions, name: str) -> bool
         missing = ", ".join(sorted(chosen - targets))
         raise MissingColumn(f"{name}: no row has the target {missing}; there are {', '.join(sorted(targets))}.")
     return chosen <= targets
-
