@@ -1,0 +1,342 @@
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tamis.data.loading import load_splits
+from tamis.data.splits import split_rows
+from tamis.examples import example_path
+from tamis.ml.base_models import load_base
+from tamis.ml.schedule import EVALUATIONS, Plan, hyperparameters
+from tamis.ml.static import fitting
+from tamis.ml.static import training as module
+from tamis.ml.static.judging import loss_at_best_temperature, some_rows
+from tamis.ml.static.losses import loss_of
+from tamis.ml.static.model import Semantics, tensors_of
+from tamis.ml.static.tokens import RunTokenizer
+from tamis.ml.static.training import NOTHING_TO_VALIDATE, StaticTrainer
+
+EVERY = slice(None)
+
+
+@pytest.fixture(scope="module")
+def run(semantics, data_of):
+    """A function: train on rows (and validation rows), and insist on finite logits for hostile texts too."""
+
+    def train(rows, validation=None, *, listener=lambda _: None, **chosen):
+        data = data_of(rows)
+        watched = data_of(validation, data.targets) if validation else None
+        trained = StaticTrainer(semantics, hyperparameters(**chosen), {}, listener).train(data, watched)
+        found = trained.model.logits([*(given for given, _ in rows[:50]), "", "unheard of", "\ud800 👋"])
+        for target in data.targets:
+            assert found[target.name].shape[1] == len(target.labels)
+            assert np.isfinite(found[target.name]).all()
+        for row in trained.checkpoints:
+            assert all(np.isfinite(value) for value in row.values())
+        return trained
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def rows_of(texts_about):
+    """A function: rows of a single-label and a multi-label target."""
+    return lambda n, k=3, seed=0: [
+        (text, {"t": label, "m": [label[-1], *(["odd"] if row % 2 else [])]})
+        for row, (text, label) in enumerate(texts_about(n, k, seed))
+    ]
+
+
+def single(rows):
+    return [(text, {"t": labels["t"]}) for text, labels in rows]
+
+
+def grow(checkpoints):
+    steps = [row["step"] for row in checkpoints]
+    return steps[0] > 0 and all(a < b for a, b in zip(steps, steps[1:], strict=False))  # noqa: RUF007
+
+
+class TestWaysToHoldOut:
+    """Each ends with a model that learnt, and with logits of rows that its judge did not see."""
+
+    def judge(self, trained, n, rows_of):
+        held = trained.held_out
+        assert held.n == n
+        assert {name: logits.shape for name, logits in held.logits.items()} == {"t": (n, 3), "m": (n, 4)}
+        assert {name: len(truth) for name, truth in held.truth.items()} == {"t": n, "m": n}
+        right = held.logits["t"].argmax(axis=1) == held.truth["t"].codes
+        assert right.mean() > 0.85
+        assert (held.logits["t"].argmax(axis=1) == held.truth["t"].codes)[: n // 2].mean() > 0.8
+        new = rows_of(90, seed=8)
+        found = trained.model.logits([text for text, _ in new])["t"].argmax(axis=1)
+        assert (found == np.arange(90) % 3).mean() > 0.85
+        assert grow(trained.checkpoints)
+        for row in trained.checkpoints:
+            assert {"step", "epoch", "update", "train_loss", "validation_loss", "t.accuracy", "m.micro_f1"} == set(row)
+        assert trained.facts["tokens"] == 5 * 200
+        assert set(trained.facts["shares"]) == {"t", "m"}
+
+    def test_cross_validation(self, run, rows_of):
+        trained = run(rows_of(200))
+        assert trained.held_out.rows == "5-fold cross-validation"
+        self.judge(trained, 200, rows_of)
+
+    def test_once(self, run, rows_of, monkeypatch):
+        monkeypatch.setattr(module, "MANY_ROWS", 100)
+        trained = run(rows_of(200))
+        assert trained.held_out.rows == f"{trained.held_out.n} of the training rows, held out"
+        assert 15 <= trained.held_out.n <= 25
+        self.judge(trained, trained.held_out.n, rows_of)
+
+    def test_validation_data(self, run, rows_of):
+        trained = run(rows_of(200), rows_of(70, seed=3))
+        assert trained.held_out.rows == "the validation data"
+        self.judge(trained, 70, rows_of)
+
+    def test_too_few_rows(self, run, rows_of):
+        trained = run(rows_of(module.FEW_ROWS - 1))
+        assert trained.held_out is None
+        assert trained.checkpoints == ()
+        assert trained.facts["shares"] == {"t": 0.5, "m": 0.5}
+
+    def test_the_best_state_on_validation_data_is_kept(self, run, rows_of):
+        """The model gives the logits that were judged best, not those of its last update."""
+        turned = {"label 0": "label 1", "label 1": "label 2", "label 2": "label 0"}
+        half_wrong = enumerate(rows_of(70, seed=3))
+        watched = [
+            (text, labels | {"t": turned[labels["t"]]} if row % 2 else labels) for row, (text, labels) in half_wrong
+        ]
+        trained = run(rows_of(200), watched)
+        losses = [row["validation_loss"] for row in trained.checkpoints]
+        assert losses.index(min(losses)) < len(losses) - 1, "this run goes on past its best"
+        for name, logits in trained.model.logits([text for text, _ in watched]).items():
+            np.testing.assert_allclose(logits, trained.held_out.logits[name], atol=1e-3)
+        if set(trained.facts["shares"].values()) == {0.5}:
+            total = 0.0
+            for name, truth in trained.held_out.truth.items():
+                rows = some_rows(truth)
+                logits = trained.held_out.logits[name][rows]
+                total += loss_at_best_temperature(logits, loss_of(truth, 0.0), rows) / len(rows)
+            assert total == pytest.approx(min(losses), rel=1e-3)
+
+
+class TestLength:
+    def test_twenty_evaluations_where_nothing_stops_it(self, run, rows_of, monkeypatch):
+        monkeypatch.setattr(Plan, "patience", property(lambda _: 10**6))
+        for chosen in ({}, {"epochs": 3}, {"training_steps": 250}):
+            trained = run(rows_of(120), rows_of(30, seed=3), **chosen)
+            assert len(trained.checkpoints) >= EVALUATIONS
+            assert grow(trained.checkpoints)
+
+    def test_epochs_end_it(self, run, rows_of):
+        trained = run(rows_of(100), rows_of(30, seed=3), epochs=1)
+        assert 0 < trained.checkpoints[-1]["epoch"] <= 1
+        assert not any("were planned" in remark for remark in trained.remarks)
+
+    def test_far_too_many_steps_are_told_capped_and_stopped(self, run, rows_of):
+        trained = run(rows_of(100), rows_of(30, seed=3), training_steps=250)
+        assert "were planned, since more only overfit" in trained.remarks[0]
+        assert "32,768 passes" in trained.remarks[0]
+        assert any(remark.startswith("Stopped early") for remark in trained.remarks)
+
+    @pytest.mark.parametrize("chosen", [{}, {"epochs": 1e-6}, {"training_steps": 1}, {"warmup_fraction": 1.0}])
+    @pytest.mark.parametrize("extreme", [{}, {"learning_rate": 1.0}, {"weight_decay": 1.0}])
+    def test_extremes(self, run, rows_of, chosen, extreme):
+        trained = run(rows_of(30), rows_of(9, seed=3), **chosen, **extreme)
+        assert trained.checkpoints
+
+    def test_what_is_told_on_the_way(self, run, rows_of):
+        told = []
+        run(rows_of(60), listener=told.append)
+        shares = [progress.share for progress in told]
+        assert shares == sorted(shares)
+        assert shares[0] == 0
+        assert 0.8 <= shares[-1] <= 1
+        assert {progress.stage for progress in told} >= {"reading texts", "fitting meanings", "using all rows"}
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """The packaged messages, a quarter of them held out."""
+    data = load_splits(str(example_path("support")), max_bad_share=0.2).train
+    split = split_rows(data, {"train": 0.75, "held": 0.25}, 0)
+    base = load_base("static-en")
+    semantics = Semantics(base.matrix, RunTokenizer(base.tokenizer_json, base.unknown_id))
+    return semantics, data.select(split["train"]), data.select(split["held"])
+
+
+class TestPackagedExamples:
+    def test_250_steps_stop_early_and_do_not_overfit(self, examples):
+        semantics, train, held = examples
+        losses, updates = {}, {}
+        for name, chosen in (("default", {}), ("far", {"training_steps": 250})):
+            trained = StaticTrainer(semantics, hyperparameters(**chosen), {}).train(train, held)
+            assert trained.held_out.n == len(held) > 100
+            updates[name] = trained.checkpoints[-1]["update"]
+            for target, truth in trained.held_out.truth.items():
+                rows = some_rows(truth)
+                value = loss_at_best_temperature(trained.held_out.logits[target][rows], loss_of(truth, 0.0), rows)
+                losses[name, target] = value / len(rows)
+        assert any("passes over the data were allowed" in remark for remark in trained.remarks)
+        assert any("Stopped early" in remark for remark in trained.remarks)
+        assert updates["far"] <= 3 * max(updates["default"], 150)
+        for target in held.truth:
+            assert losses["far", target] < losses["default", target] * 1.1 + 0.02
+
+
+def digest_of(trained):
+    tensors = tensors_of(trained.model)
+    return hashlib.sha256(b"".join(name.encode() + tensors[name].tobytes() for name in sorted(tensors))).hexdigest()
+
+
+SCRIPT = """
+import json, sys
+from tamis.data.dataset import build
+from tamis.schema import Example
+from tamis.ml.base_models import load_base
+from tamis.ml.schedule import hyperparameters
+from tamis.ml.static.model import Semantics
+from tamis.ml.static.tokens import RunTokenizer
+from tamis.ml.static.training import StaticTrainer
+from tamis.ml.static.model import tensors_of
+import hashlib
+base = load_base(sys.argv[1])
+rows = json.loads(sys.stdin.read())
+data = build([Example(text, {"t": (label,)}) for text, label in rows])
+semantics = Semantics(base.matrix, RunTokenizer(base.tokenizer_json, base.unknown_id))
+trained = StaticTrainer(semantics, hyperparameters(epochs=3), {}).train(data)
+tensors = tensors_of(trained.model)
+print(hashlib.sha256(b"".join(name.encode() + tensors[name].tobytes() for name in sorted(tensors))).hexdigest())
+"""
+
+
+class TestTheSameAgain:
+    def test_the_same_bytes(self, run, rows_of):
+        one, same, other = (run(rows_of(60), epochs=2, seed=seed) for seed in (5, 5, 6))
+        assert digest_of(one) == digest_of(same) != digest_of(other)
+        for name in one.held_out.logits:
+            np.testing.assert_array_equal(one.held_out.logits[name], same.held_out.logits[name])
+        assert one.checkpoints == same.checkpoints
+
+    def test_whatever_the_number_of_threads(self, tiny_base, texts_about):
+        rows = json.dumps(texts_about(60, 20))  # from 16 labels on, the descent is cut in two
+        runs = [
+            subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, str(tiny_base)],
+                env={**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": seed},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for threads, seed in (("1", "1"), ("2", "2"))
+        ]
+        digests = [run.communicate(rows)[0].strip() for run in runs]
+        assert len(digests[0]) == 64
+        assert digests[0] == digests[1]
+
+
+class TestOddData:
+    def test_texts_without_any_known_token(self, run):
+        trained = run([(f"unheard{row % 2} of{row}", {"t": "ab"[row % 2]}) for row in range(24)])
+        assert trained.facts["tokens"] == 0
+        assert (trained.held_out.logits["t"].argmax(axis=1) == np.arange(24) % 2).mean() > 0.9
+
+    def test_empty_and_hostile_texts(self, run, hostile):
+        run([(text, {"t": "ab"[row % 2], "m": ["x"] * (row % 2)}) for row, text in enumerate([*hostile, "", "b"])])
+
+    @pytest.mark.parametrize("n", [2, 12, 40])
+    @pytest.mark.parametrize("texts", [[""], [" ", "\t"], ["same"], ["Same", "same", " SAME "]])
+    def test_one_text_often(self, run, texts, n):
+        trained = run([(texts[row % len(texts)], {"t": "ab"[row % 2]}) for row in range(n)])
+        assert trained.held_out is None, "nothing can be held out of one text"
+
+    def test_one_text_very_often(self, run, monkeypatch):
+        monkeypatch.setattr(module, "MANY_ROWS", 20)
+        trained = run([("same", {"t": "ab"[row % 2]}) for row in range(40)])
+        assert trained.held_out is None
+
+    @pytest.mark.parametrize("different", [2, 3, 4])
+    def test_a_few_texts_often(self, run, different):
+        trained = run([(f"text{row % different}", {"t": "ab"[row % 2]}) for row in range(40)])
+        assert trained.held_out.rows == f"{different}-fold cross-validation"
+
+    def test_labels_of_one_row(self, run, texts_about):
+        rows = [(text, {"t": f"label {row}"}) for row, (text, _) in enumerate(texts_about(30, 5))]
+        found = run(rows).model.logits([text for text, _ in rows])["t"].argmax(axis=1)
+        names = sorted(labels["t"] for _, labels in rows)
+        assert np.mean([names[code] == labels["t"] for code, (_, labels) in zip(found, rows, strict=True)]) > 0.9
+
+    @pytest.mark.parametrize("labels", [20, 100])
+    def test_two_rows_a_label(self, run, words, labels):
+        rows = [
+            (f"{words[row % labels]} {words[-1 - row // labels]} x", {"t": f"{row % labels:03}"})
+            for row in range(2 * labels)
+        ]
+        trained = run(rows)
+        found = trained.model.logits([text for text, _ in rows])["t"].argmax(axis=1)
+        assert (found == np.arange(2 * labels) % labels).mean() > 0.95
+
+    def test_very_many_labels_go_by_batches(self, run, words, monkeypatch):
+        monkeypatch.setattr(fitting, "MOST_AT_ONCE", 100_000)
+        monkeypatch.setattr(module, "MANY_SCORES", 100_000)
+        labels = 400
+        rows = [
+            (f"{words[n % 199]} {words[n // 199]} {words[-1 - half]}", {"t": str(n)})
+            for half in (0, 1)
+            for n in range(labels)
+        ]
+        trained = run(rows)
+        assert trained.model.vocabulary.n_owners == 0
+        assert trained.held_out.rows.endswith("held out")
+
+    def test_a_target_that_few_rows_know(self, run, rows_of):
+        rows = [(text, labels if row < 6 else {"t": labels["t"]}) for row, (text, labels) in enumerate(rows_of(90))]
+        trained = run(rows)
+        assert trained.held_out.truth["m"].known.sum() == 6
+        assert (trained.held_out.logits["t"].argmax(axis=1) == np.arange(90) % 3).mean() > 0.8
+
+    def test_a_target_with_one_label_beside_others(self, run, rows_of):
+        rows = [(text, {"t": labels["t"], "only": "one", "tag": ["one"]}) for text, labels in rows_of(60)]
+        trained = run(rows)
+        assert trained.held_out.logits["only"].shape == (60, 1)
+        assert (trained.held_out.logits["tag"] > 0).all()
+
+    def test_a_multi_label_target_without_any_label(self, run, rows_of):
+        rows = [
+            (text, {"t": labels["t"], "m": [labels["t"]] if row == 0 else []})
+            for row, (text, labels) in enumerate(rows_of(60))
+        ]
+        trained = run(rows)
+        assert (trained.held_out.logits["m"][1:] < 0).mean() > 0.9
+
+
+class TestOddValidation:
+    def test_labels_that_training_never_saw(self, run, rows_of):
+        watched = [(text, {"t": "odd" if row % 2 else labels["t"]}) for row, (text, labels) in enumerate(rows_of(20))]
+        trained = run(single(rows_of(60)), watched)
+        assert trained.held_out.truth["t"].unseen == ("odd",)
+        assert trained.held_out.logits["t"].shape == (20, 3)
+
+    def test_a_target_is_missing(self, run, rows_of):
+        trained = run(rows_of(60), single(rows_of(20, seed=4)))
+        assert not trained.held_out.truth["m"].known.any()
+        assert trained.facts["shares"]["m"] == 0.5
+        assert "m.micro_f1" not in trained.checkpoints[0]
+
+    def test_one_row(self, run, rows_of):
+        trained = run(rows_of(60), rows_of(1))
+        assert trained.held_out.n == 1
+
+    @pytest.mark.parametrize("labels", [{"t": "odd"}, {"other": "x"}])
+    def test_data_that_says_nothing_is_left_aside_and_told(self, run, rows_of, labels):
+        trained = run(single(rows_of(60)), [("text", labels)])
+        assert NOTHING_TO_VALIDATE in trained.remarks
+        assert trained.held_out.rows == "5-fold cross-validation"
+        assert trained.held_out.n == 60
+
+    def test_texts_without_a_word(self, run, rows_of):
+        run(rows_of(60), [("", {"t": "label 0"}), ("\ud800", {"t": "label 1", "m": []})])
