@@ -53,11 +53,14 @@ def test_the_page_shows_every_part_of_the_report(report):
 
 def test_charts_hold_the_figures(report):
     specs = figures(check_page(report).render())
-    distribution, _, per_row, heat, lengths = specs
+    distribution, _, per_row, said, heat, lengths = specs
     assert [trace["name"] for trace in distribution["data"]] == ["train", "test"]
     assert distribution["data"][0]["y"] == ["b", "a", "new"]
     assert distribution["data"][0]["customdata"] == [31, 30, 0]
     assert per_row["data"][0]["x"] == [0, 1, 2]
+    assert [trace["name"] for trace in said["data"]] == ["with labels", "no label", "unknown"]
+    assert [trace["customdata"] for trace in said["data"]] == [[40, 0], [20, 0], [1, 1]]
+    assert sum(trace["x"][0] for trace in said["data"]) == pytest.approx(100)
     assert heat["data"][0]["customdata"] == [[40, 20], [20, 20]]
     assert heat["data"][0]["z"] == [[None, 50], [100, None]]
     assert sum(lengths["data"][0]["y"]) == pytest.approx(100)

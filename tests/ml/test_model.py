@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy.special import softmax
 
 from tamis.data.dataset import build
 from tamis.data.loading import load_splits
 from tamis.errors import DataError, GoldenRowsDrift, OutputExists, TamisError, TooManyBadRows, UnknownModel
+from tamis.evaluation.calibration import ece
 from tamis.ml.artifact import open_artifact, write_artifact
 from tamis.ml.manifest import Manifest
 from tamis.ml.model import Model, load
@@ -57,6 +59,24 @@ class TestEvaluating:
         assert report.targets["topics"].unknown == 1
         assert report.targets["intent"].coverage < 1
         assert report.seconds >= 0
+
+    def test_the_calibration_error_is_told_before_calibration_too(self, tiny_model):
+        report = tiny_model.evaluate(ROWS)
+        logits = tiny_model.predictor.logits([row["text"] for row in ROWS])
+        raw = softmax(logits["intent"].astype(np.float64), axis=1)
+        labels = tiny_model.targets[0].labels
+        right = [labels[code] == row["labels"]["intent"] for code, row in zip(raw.argmax(axis=1), ROWS, strict=True)]
+        assert report.targets["intent"].ece_before == pytest.approx(ece(raw.max(axis=1), np.array(right)), abs=1e-6)
+        known, topics = [0, 1, 2, 3], tiny_model.targets[1].labels
+        carried = np.array([[label in ROWS[row]["labels"]["topics"] for label in topics] for row in known])
+        raw = 1 / (1 + np.exp(-logits["topics"][known].astype(np.float64)))
+        assert report.targets["topics"].ece_before == pytest.approx(ece(raw, carried), abs=1e-6)
+
+    def test_without_a_calibration_there_is_no_error_before_it(self, tiny_model, monkeypatch):
+        monkeypatch.setattr(Model, "_is_calibrated", lambda self, target: target == "topics")
+        targets = tiny_model.evaluate(ROWS).targets
+        assert targets["intent"].ece_before is None
+        assert targets["topics"].ece_before is not None
 
     def test_python_data_and_datasets(self, tiny_model, tmp_path):
         wanted = tiny_model.evaluate(ROWS).model_dump(exclude={"seconds"})

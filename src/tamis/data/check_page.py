@@ -103,6 +103,8 @@ def _target(page: Page, target: TargetReport, splits: Sequence[str]) -> None:
         )
     if target.is_multi:
         page.figure(_labels_per_row(target, splits), "Labels a row: the share of rows that carry so many.", height=300)
+    if any(target.without_label.values()) or any(target.unknown.values()):
+        page.figure(_said(target, splits), "What the rows say: the share with labels, with none, and without a word.")
     if target.cooccurrence:
         page.figure(*_heat_map(target), min_width=260 + 22 * len(target.cooccurrence.labels))
 
@@ -197,6 +199,39 @@ def _labels_per_row(target: TargetReport, splits: Sequence[str]) -> Figure:
     )
     if max((width for widths in target.labels_per_row.values() for width in widths), default=0) > 15:
         figure.update_xaxes(dtick=None)
+    return figure
+
+
+def _said(target: TargetReport, splits: Sequence[str]) -> Figure:
+    """The share of rows, by split, that carry labels, that say "none of them", and that do not mention the target."""
+    from plotly import graph_objects
+
+    none, unknown = target.without_label, target.unknown
+    carrying = {split: target.known.get(split, 0) - none.get(split, 0) for split in splits}
+    figure = graph_objects.Figure()
+    for color, (name, rows) in zip(
+        _SERIES, (("with labels", carrying), ("no label", none), ("unknown", unknown)), strict=True
+    ):
+        counts = [rows.get(split, 0) for split in splits]
+        if not any(counts):
+            continue
+        totals = [max(target.known.get(split, 0) + unknown.get(split, 0), 1) for split in splits]
+        figure.add_bar(
+            name=name,
+            orientation="h",
+            x=[100 * count / total for count, total in zip(counts, totals, strict=True)],
+            y=list(splits),
+            customdata=counts,
+            marker_color=color,
+            hovertemplate="%{y}: %{customdata:,} rows (%{x:.1f} %)",
+        )
+    figure.update_layout(
+        barmode="stack",
+        height=130 + 30 * len(splits),
+        showlegend=True,
+        xaxis={"ticksuffix": " %", "range": [0, 100]},
+        yaxis={"type": "category", "autorange": "reversed"},
+    )
     return figure
 
 

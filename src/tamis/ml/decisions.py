@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tamis.data.truth import Bools, SingleTruth, Truth
 from tamis.evaluation.calibration import (
+    Bins,
     MultiCalibration,
     SingleCalibration,
     cross_fitted_multi,
@@ -23,6 +24,7 @@ from tamis.evaluation.calibration import (
     fit_single,
     probabilities_multi,
     probabilities_single,
+    reliability_bins,
 )
 from tamis.evaluation.thresholds import abstains, fit_abstain, fit_thresholds
 from tamis.ml.manifest import Abstain, Calibration
@@ -40,6 +42,7 @@ MOST_SCORES = {Kind.SINGLE_LABEL: 25_000_000, Kind.MULTI_LABEL: 5_000_000}
 """Rows x labels that are looked at; a multi-label target has two numbers to fit a label, which takes longer."""
 
 PLAIN_THRESHOLD = 0.5
+BLOCK = 1_000_000  # rows x labels that are measured at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,11 +92,10 @@ def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0) -> Decisions:
     calibration = fit_multi(logits, carried, known)
     thresholds = fit_thresholds(probabilities_multi(logits, calibration), carried, known)
     scores = cross_fitted_multi(logits, carried, known, seed=seed)
-    raw = probabilities_multi(logits, MultiCalibration(np.ones(1), np.zeros(1)))
     return Decisions(
         calibration=Calibration(scale=_plain(calibration.scale), bias=_plain(calibration.bias)),
         thresholds=tuple(thresholds.tolist()),
-        ece_before=ece(raw[known], carried[known]),
+        ece_before=raw_reliability(truth, logits).error(),
         ece_after=ece(scores[known], carried[known]),
         truth=truth,
         scores=scores,
@@ -114,17 +116,36 @@ def _fit_single(truth: SingleTruth, logits: Floats, seed: int) -> Decisions:
     confidence = probabilities_single(logits, calibration).max(axis=1)
     cut = fit_abstain(confidence[in_scope], coverage=COVERAGE)
     abstained = abstains(confidence, cut)
-    raw = probabilities_single(logits, SingleCalibration(1.0, np.zeros(1)))
     answered = float((~abstained[in_scope]).mean()) if in_scope.any() else 1.0
     return Decisions(
         calibration=Calibration(scale=(calibration.scale,), bias=_plain(calibration.bias)),
         abstain=Abstain(threshold=cut, coverage=round(answered, 6)),
-        ece_before=_ece_single(truth, raw),
+        ece_before=raw_reliability(truth, logits).error(),
         ece_after=_ece_single(truth, scores),
         truth=truth,
         scores=scores,
         abstained=abstained,
     )
+
+
+def raw_reliability(truth: Truth, logits: Floats) -> Bins:
+    """Return how far scores could be trusted before calibration: what `ece_before` is made of.
+
+    Args:
+        truth: the labels; unknown rows are left out.
+        logits: (n, n_labels) what the model says of the same rows.
+    """
+    bins = reliability_bins(np.zeros(0), np.zeros(0))
+    step = max(1, BLOCK // truth.n_labels)
+    for first in range(0, len(truth), step):
+        rows = first + np.flatnonzero(truth.known[first : first + step])
+        part = truth.select(rows)
+        if isinstance(part, SingleTruth):
+            raw = calibrated(Kind.SINGLE_LABEL, Calibration(), logits[rows])
+            bins += reliability_bins(raw.max(axis=1), raw.argmax(axis=1) == part.codes)
+        else:
+            bins += reliability_bins(calibrated(Kind.MULTI_LABEL, Calibration(), logits[rows]), part.indicator())
+    return bins
 
 
 def _ece_single(truth: SingleTruth, scores: Floats) -> float:

@@ -17,11 +17,14 @@ from tamis.data.dataset import Dataset
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import load as load_data
 from tamis.errors import DataError
+from tamis.evaluation.calibration import reliability_bins
+from tamis.evaluation.figures import rounded
 from tamis.evaluation.report import EvaluationReport, start
 from tamis.ml.artifact import open_artifact, write_artifact
+from tamis.ml.decisions import raw_reliability
 from tamis.ml.given import Data, given_to_measure
 from tamis.ml.golden import check_golden
-from tamis.ml.manifest import Manifest
+from tamis.ml.manifest import Calibration, Manifest
 from tamis.ml.predictor import Chat, Inputs, Predictor, is_one
 from tamis.ml.registry import resolve
 from tamis.ml.static.model import StaticModel, tensors_of
@@ -172,17 +175,28 @@ class Model:
             for target in self.targets
             if target.name in there
         }
+        raw = {name: reliability_bins(np.zeros(0), np.zeros(0)) for name in parts}
         n_labels = sum(len(target.labels) for target in self.targets)
         step = max(1, min(ROWS_AT_ONCE, SCORES_AT_ONCE // n_labels))
         for first in range(0, len(data), step):
-            scores = self.predictor.checked_scores(data.inputs[first : first + step])
+            rows = slice(first, first + step)
+            logits = self.predictor.logits(data.inputs[rows])
+            scores = self.predictor.scores_of(logits)
             abstained = self.predictor.abstained(scores)
             for name, part in parts.items():
                 part.add(scores[name], abstained[name])
+                raw[name] += raw_reliability(data.truth[name].select(rows), logits[name])
             if visit:
                 visit(first, scores)
-        targets = {name: part.finish() for name, part in parts.items()}
+        before = {name: rounded(raw[name].error()) for name in parts if self._is_calibrated(name)}
+        targets = {
+            name: part.finish().model_copy(update={"ece_before": before.get(name)}) for name, part in parts.items()
+        }
         return EvaluationReport(n=len(data), targets=targets, seconds=round(perf_counter() - begin, 3))
+
+    def _is_calibrated(self, target: str) -> bool:
+        """Whether there were enough held-out rows to fit a calibration."""
+        return self.manifest.target(target).calibration != Calibration()
 
 
 def load(model: str | Path, *, home: str | Path | None = None) -> Model:

@@ -47,8 +47,15 @@ class Predictor:
 
     def checked_scores(self, inputs: Sequence[Input]) -> dict[str, Floats]:
         """Return the same for inputs that are known to be right, such as those of a dataset."""
+        return self.scores_of(self.logits(inputs))
+
+    def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
+        """(inputs, labels) for each target, before calibration; the inputs are known to be right."""
         alone = len(inputs) == 1 and suits(self._model, inputs[0])
-        logits = logits_of_one(self._model, inputs[0]) if alone else self._model.logits(inputs)
+        return logits_of_one(self._model, inputs[0]) if alone else self._model.logits(inputs)
+
+    def scores_of(self, logits: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Return the calibrated scores that logits come to."""
         return {rule.name: rule.scores(logits[rule.name]) for rule in self._rules}
 
     def labels(self, inputs: Inputs) -> dict[str, list[tuple[str, ...]]]:
