@@ -229,6 +229,7 @@ def _said(target: TargetReport, splits: Sequence[str]) -> Figure:
         barmode="stack",
         height=130 + 30 * len(splits),
         showlegend=True,
+        legend={"traceorder": "normal"},
         xaxis={"ticksuffix": " %", "range": [0, 100]},
         yaxis={"type": "category", "autorange": "reversed"},
     )

@@ -11,7 +11,7 @@ from tamis.data.dataset import Dataset
 from tamis.evaluation import charts
 from tamis.evaluation.figures import LabelFigures, Mistake, MultiReport, SingleReport
 from tamis.evaluation.report import EvaluationReport
-from tamis.evaluation.verdict import listed, main_figure, percent, span, verdict
+from tamis.evaluation.verdict import main_figure, percent, span, verdict
 from tamis.pages import Cell, CellValue, Page
 from tamis.schema import plain_text
 
@@ -75,8 +75,8 @@ def _summary(page: Page, name: str, report: SingleReport | MultiReport) -> None:
         page.note(remark.text, remark.severity)
     if report.n:
         page.facts(_facts(report))
-        constant = f"Always answering {listed(report.baseline.answer, 2)}"
-        page.table(["Figure", "Value", "95% interval", constant], _figures(report), numeric=(1, 2, 3), sortable=False)
+        headers = ["Figure", "Value", "95% interval", "Constant answer"]
+        page.table(headers, _figures(report), numeric=(1, 2, 3), sortable=False)
 
 
 def _facts(report: SingleReport | MultiReport) -> list[tuple[str, CellValue]]:
