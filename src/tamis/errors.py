@@ -19,7 +19,7 @@
     │   └── GoldenRowsDrift       the model no longer gives the scores it was stored with
     └── OutputExists              what would be written is already there
 
-The docstring of a class is its default message; keyword arguments become typed context on the instance.
+The docstring of a class is its default message; keyword arguments are kept in `context`.
 A message names the place, the cause and the cure. This module knows nothing of HTTP or of exit codes.
 """
 
@@ -34,7 +34,7 @@ class TamisError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str | None = None, /, **context: object) -> None:
-        """Keep `message` (default: the docstring's first line) and `context`, which also become attributes."""
+        """Keep `message` (default: the docstring's first line) and `context`."""
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
         self.context = context
         super().__init__(self.message)

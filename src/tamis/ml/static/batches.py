@@ -1,7 +1,7 @@
 """The linear map where inputs x labels are too many to hold at once: AdaGrad over mini-batches.
 
-One step size a column (Duchi et al. 2011, summed over the labels), three passes. A little less exact than `lbfgs`, with
-memory for the weights alone.
+One step size a column (Duchi et al. 2011, summed over the labels); three passes, or one from where an earlier fit left
+off. A little less exact than `lbfgs`, with memory for the weights alone.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ def fit_by_batches(
     random = np.random.default_rng(seed)
     weights = np.zeros((design.n_columns, n_labels), dtype=np.float32) if start is None else start.copy()
     size = np.full((design.n_columns, 1), 1e-4, dtype=np.float32)
-    updates = PASSES * max(1, -(-len(design) // BATCH))
+    passes = PASSES if start is None else 1
+    updates = passes * max(1, -(-len(design) // BATCH))
     done = 0
-    for _ in range(PASSES):
+    for _ in range(passes):
         order = random.permutation(len(design))
         for first in range(0, len(order), BATCH):
             rows = order[first : first + BATCH]

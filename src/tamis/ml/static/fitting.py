@@ -35,7 +35,7 @@ SMOOTHING = 0.05
 
 MOST_TERM_WEIGHTS = 6_000_000
 LEAST_TERMS, MOST_TERMS = 2_000, 400_000
-MOST_AT_ONCE = 10_000_000  # inputs x labels up to which the lexical part is fitted on all rows at once
+MOST_AT_ONCE = 10_000_000  # inputs x labels, and columns x labels, up to which L-BFGS fits all rows at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +126,7 @@ def fit_lexical(data: Dataset, rows: Encoded, seed: int, before: Lexical | None 
 
 def _fit_target(design: LinearDesign, truth: Truth, seed: int, start: Floats | None) -> Floats:
     loss = loss_of(truth, BALANCE)
-    if len(design) * truth.n_labels > MOST_AT_ONCE:
+    if max(len(design), design.n_columns) * truth.n_labels > MOST_AT_ONCE:
         return fit_by_batches(design, loss, truth.n_labels, seed=seed, start=start)
     iterations = ITERATIONS if start is None else WARM_ITERATIONS
     return fit_linear(design, loss, truth.n_labels, strength=STRENGTH, iterations=iterations, start=start)
