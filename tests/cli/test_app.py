@@ -81,3 +81,11 @@ def test_help_ends_with_0_and_names_the_commands(monkeypatch, capsys):
     assert end_of(monkeypatch, "--help") == 0
     names = ("quickstart", "check", "split", "train", "evaluate", "classify", "models")
     assert tuple(re.findall(r"^│ ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)) == names
+
+
+def test_a_place_is_not_turned_into_a_picture(
+    failing: list[BaseException], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    failing.append(InvalidSetting("rows.jsonl:100: a :bug: in row :1234:"))
+    end_of(monkeypatch, "fail")
+    assert "rows.jsonl:100: a :bug: in row :1234:" in capsys.readouterr().err

@@ -100,3 +100,11 @@ def test_wrong_settings_are_told(good):
         run(good, "--base", "no-such-base")
     assert run(good, "--max-bad-share", 2).exit_code == 2
     assert run().exit_code == 2
+
+
+@pytest.mark.parametrize("option", ["--rejects", "--report"])
+def test_what_is_checked_is_not_overwritten(bad, option):
+    before = bad.read_text()
+    with pytest.raises(InvalidSetting, match="overwritten"):
+        run(bad, option, bad)
+    assert bad.read_text() == before

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tamis.cli.classify import AT_ONCE, _Run
-from tamis.errors import NoRows, UnknownModel, UnreadableFile
+from tamis.errors import InvalidSetting, NoRows, UnknownModel, UnreadableFile
 from tamis.ml.model import load
 from tamis.schema import Example
 
@@ -143,3 +143,20 @@ def test_a_person_without_a_text_is_told(run, model: Path, monkeypatch: pytest.M
     monkeypatch.setattr(classify.sys, "stdin", Terminal())
     with pytest.raises(classify.typer.BadParameter, match="Give a text"):
         classify.classify(str(model))
+
+
+def test_names_of_files_cannot_steer_the_terminal(run, model: Path, tmp_path: Path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "a\x1b[2Jb.jsonl").write_text('{"text": "fine"}\n{"text": ""}\n')
+    result = run("classify", model, "--input", folder)
+    assert "\x1b[2J" not in result.stderr
+    assert "a\\x1b[2Jb.jsonl:2" in result.stderr
+
+
+def test_the_input_is_not_overwritten(run, model: Path, tmp_path: Path):
+    given = tmp_path / "texts.txt"
+    given.write_text("one\ntwo\n")
+    with pytest.raises(InvalidSetting, match="overwritten"):
+        run("classify", model, "--input", given, "--output", given)
+    assert given.read_text() == "one\ntwo\n"

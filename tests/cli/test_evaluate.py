@@ -95,3 +95,11 @@ def test_a_place_that_cannot_be_written_is_told(run, model: Path, rows: Path, tm
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidSetting, match="cannot be written"):
         run("evaluate", model, rows, "--predictions", tmp_path / "file" / "p.jsonl")
+
+
+@pytest.mark.parametrize("option", ["--rejects", "--report", "--predictions"])
+def test_what_is_measured_on_is_not_overwritten(run, model: Path, rows: Path, option: str):
+    before = rows.read_text()
+    with pytest.raises(InvalidSetting, match="overwritten"):
+        run("evaluate", model, rows, option, rows)
+    assert rows.read_text() == before

@@ -194,3 +194,37 @@ def test_memory_does_not_grow_with_rows(tmp_path):
 
     small, large = peak(1_000), peak(10_000)
     assert large - small < 9_000 * 200  # a label's name a row, remembered up to a limit, but no rows
+
+
+@pytest.mark.parametrize("place", ["rows.jsonl", "link.jsonl", "folder"])
+def test_data_is_never_overwritten_by_its_own_rejects(tmp_path, place):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    kept = write(folder / "rows.jsonl", ROWS)
+    (tmp_path / "link.jsonl").symlink_to(kept)
+    before = kept.read_bytes()
+    given = {"rows.jsonl": kept, "link.jsonl": tmp_path / "link.jsonl", "folder": str(folder)}[place]
+    with pytest.raises(InvalidSetting, match="overwritten"):
+        load_splits(given, rejects=kept)
+    with pytest.raises(InvalidSetting, match="overwritten"):
+        load_splits(write(tmp_path / "other.jsonl", ROWS), test=[given], rejects=kept)
+    with pytest.raises(InvalidSetting, match="overwritten"):
+        load(given, (), rejects=kept)
+    assert kept.read_bytes() == before
+    (folder / "notes.txt").touch()
+    load_splits(given, rejects=folder / "notes.txt")
+
+
+def test_rejects_of_a_file_whose_name_is_not_text(tmp_path):
+    bad = with_bad_rows(tmp_path / "rows\udcff.jsonl")
+    load_splits(bad, max_bad_share=1.0, rejects=tmp_path / "rejects.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    assert {row["file"] for row in rows} == {str(bad)}
+
+
+def test_a_target_of_its_own_for_each_row_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tamis.data.dataset.MOST_CELLS", 100)
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": "a", "labels": {f"id-{n}": "x"}}) + "\n" for n in range(20)))
+    with pytest.raises(DataError, match="11 targets in the first 11 rows"):
+        load_splits(path)

@@ -150,3 +150,9 @@ def test_any_mutation_is_read_or_refused_but_never_crashes(data):
     with contextlib.suppress(TamisError):
         for array in parse(bytes(raw)).values():
             array.sum()
+
+
+@pytest.mark.parametrize("shape", [(0, 1 << 70), (1 << 62, 0, 8), (0, 1 << 62, 1 << 62), (0, 10**4000)])
+def test_sizes_beyond_numpy_beside_a_size_of_zero(shape):
+    with pytest.raises(DamagedArtifact, match="beyond what numpy"):
+        parse(file_of({"a": entry("F32", shape, (0, 0))}))

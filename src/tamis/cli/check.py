@@ -66,7 +66,7 @@ def check(
     from tamis.cli.check_view import show
     from tamis.data.checks.survey import CheckOptions, Listeners
     from tamis.data.checks.survey import check as survey
-    from tamis.data.loading import RejectsFile
+    from tamis.data.loading import RejectsFile, refuse_overwriting
     from tamis.settings import load_settings
 
     read = read_options(
@@ -82,6 +82,7 @@ def check(
         config=config,
     )
     sources = {"train": files, "validation": validation or [], "test": test or []}
+    refuse_overwriting((rejects, report), *sources.values())
     with ExitStack() as stack:
         rejects_file = stack.enter_context(RejectsFile(rejects))
         progress = stack.enter_context(_progress())

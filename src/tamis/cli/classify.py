@@ -17,6 +17,7 @@ import typer
 from tamis.cli.app import app
 from tamis.cli.console import err, json_line, out, print_json, show_error
 from tamis.cli.given_model import ModelArgument, load_model
+from tamis.cli.layout import plain
 from tamis.cli.reading import DatasetConfig, DatasetSplit, Delimiter, Encoding, Header, TextColumn, read_options
 from tamis.cli.rows_out import STDOUT, Row, input_keys, prediction_keys, write_rows
 from tamis.data.rows import Rejected
@@ -71,9 +72,12 @@ def classify(
         raise typer.BadParameter("Give a text, or --input FILE, or pipe texts in.")
     if as_json and output == STDOUT:
         raise typer.BadParameter("--json and --output - would both write to stdout.")
+    from tamis.data.loading import refuse_overwriting
+
     options = read_options(
         text_column=text_column, delimiter=delimiter, encoding=encoding, header=header, split=split, config=config
     )
+    refuse_overwriting([output], input_file)
     loaded = load_model(model)
     with _opened(texts, input_file, replace(options, labelled=False)) as given:
         run = _Run(loaded, top)
@@ -125,7 +129,7 @@ class _Run:
 
         for row, prediction in self._answered(given):
             if isinstance(row, Rejected):
-                err.print(f"left out  {row}", style="yellow", markup=False, soft_wrap=True)
+                err.print(f"left out  {plain(str(row))}", style="yellow", markup=False, soft_wrap=True)
             elif prediction is not None:
                 show_answers(row.input, prediction, self._model.targets, top=self._top or SHOWN, console=out)
 

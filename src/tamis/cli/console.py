@@ -11,8 +11,8 @@ from rich.markup import escape
 from tamis.data.rows import printable
 from tamis.errors import TamisError
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)  # FILE:100: is a place, not a picture
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def show_error(error: TamisError) -> None:

@@ -72,7 +72,7 @@ def evaluate(
 
     Labels that the model does not have count as misses. Of a dataset with splits of its own, the test data is taken.
     """
-    from tamis.data.loading import load
+    from tamis.data.loading import load, refuse_overwriting
 
     if as_json and predictions == STDOUT:
         raise typer.BadParameter("--json and --predictions - would both write to stdout.")
@@ -88,6 +88,7 @@ def evaluate(
         split=split,
         config=config,
     )
+    refuse_overwriting((report, predictions), files)
     loaded = load_model(model)
     given = files[0] if len(files) == 1 else files
     part = load(given, loaded.targets, options, max_bad_share=max_bad_share, rejects=rejects)

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from tamis.cli.app import app
 from tamis.cli.console import out, print_json
+from tamis.cli.layout import plain
 from tamis.cli.reading import (
     BinaryColumns,
     DatasetConfig,
@@ -181,8 +182,8 @@ def _show_untestable(untestable: list[Untestable]) -> None:
         named = ", ".join(f"{label.label} ({label.rows})" for label in labels[:_SHOWN])
         more = f" and {len(labels) - _SHOWN:,} more (--json names them all)" if len(labels) > _SHOWN else ""
         out.print(
-            f"[yellow]![/] {escape(target)}: {_labels(len(labels))} no row in the {split} data, so nothing can be said "
-            f"of {'it' if len(labels) == 1 else 'them'} there: {escape(named)}{more}",
+            f"[yellow]![/] {escape(plain(target))}: {_labels(len(labels))} no row in the {split} data, so nothing "
+            f"can be said of {'it' if len(labels) == 1 else 'them'} there: {escape(plain(named))}{more}",
             soft_wrap=True,
         )
 

@@ -18,6 +18,9 @@ from tamis.data.truth import UNKNOWN, MultiTruth, SingleTruth, Truth
 from tamis.errors import DataError, NoRows, NothingToLearn
 from tamis.schema import NONE_LABELS, Example, Input, Kind, Target, plain_text
 
+MOST_CELLS = 500_000_000
+"""Targets times rows up to which a new target is taken in."""
+
 
 def input_key(given: Input) -> int:
     """Return a 64-bit hash of the input: the same text has the same key on every machine."""
@@ -124,12 +127,24 @@ class DatasetBuilder:
     def add(self, example: Example) -> None:
         """Append one row."""
         for name, labels in example.labels.items():
-            column = self._columns.setdefault(name, _Column())
+            column = self._columns.get(name) or self._new(name)
             column.pad(len(self._inputs))
             column.add(labels, listed=name in example.listed)
         self._inputs.append(example.input)
         self._keys.append(input_key(example.input))
         self._lines.append(example.line)
+
+    def _new(self, name: str) -> _Column:
+        """Start a target; refuse what would fill the memory, such as a target of its own for each row."""
+        targets, rows = len(self._columns) + 1, len(self._inputs) + 1
+        if targets * rows > MOST_CELLS:
+            raise DataError(
+                f"There are {targets:,} targets in the first {rows:,} rows, too many to hold: is something that "
+                f"differs from row to row, like {name[:40]!r}, used as a target's name?",
+                target=name,
+            )
+        column = self._columns[name] = _Column()
+        return column
 
     def rename(self, name: str, new: str) -> None:
         """Call a target by another name."""

@@ -7,6 +7,7 @@ formats, nor what is wrong with a row.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ from typing import TextIO, cast
 
 from tamis.data.dataset import Dataset, DatasetBuilder, build_together
 from tamis.data.formats import Detected, ReadOptions, Source, hub_splits, open_source
+from tamis.data.formats.split_files import data_files
 from tamis.data.rows import Note, Notes, Rejected
 from tamis.errors import DataError, InvalidSetting, NoRows, TooManyBadRows
 from tamis.schema import Example, Target
@@ -95,7 +97,8 @@ class RejectsFile(AbstractContextManager["RejectsFile"]):
         self._stream: TextIO | None = None
         if path is not None:
             try:
-                self._stream = Path(path).open("w", encoding="utf-8")  # noqa: SIM115  closed by __exit__
+                # surrogates of a file's name become escapes; closed by __exit__
+                self._stream = Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
             except OSError as error:
                 raise InvalidSetting(f"The rejects file {path} cannot be written: {error.strerror}.") from error
 
@@ -202,6 +205,7 @@ def load_splits(
         DataError: data cannot be read, or a split has none of the training data's targets.
     """
     _check_share(max_bad_share)
+    refuse_overwriting([rejects], train, validation, test)
     options = options or ReadOptions()
     notes = {split: Notes() for split in SPLITS}
     given = _with_own_splits({"train": train, "validation": validation, "test": test}, options, notes)
@@ -243,6 +247,7 @@ def load(
         DataError: the data cannot be read, or has none of the targets.
     """
     _check_share(max_bad_share)
+    refuse_overwriting([rejects], given)
     notes = Notes()
     options = _split_to_measure(given, options or ReadOptions(), notes)
     with RejectsFile(rejects) as rejects_file:
@@ -261,6 +266,28 @@ def read_inputs(given: str | Path, options: ReadOptions | None = None) -> Source
         DataError: it cannot be read, or no column looks like text.
     """
     return open_source(given, replace(options or ReadOptions(), labelled=False))
+
+
+def refuse_overwriting(outputs: Iterable[str | Path | None], *given: Given | None) -> None:
+    """Do nothing unless a file that is to be written is one of those that are to be read: call it before any is opened.
+
+    Raises:
+        InvalidSetting: it is, or it is a data file of a folder that is to be read.
+    """
+    sources = [path for data in given for path in (data if isinstance(data, list | tuple) else [data])]
+    for written in outputs:
+        if written is None or not Path(written).is_file():
+            continue
+        if any(isinstance(path, str | Path) and _holds(path, Path(written)) for path in sources):
+            raise InvalidSetting(f"{written} is data that is to be read, and would be overwritten: name another file.")
+
+
+def _holds(source: str | Path, file: Path) -> bool:
+    place = Path(os.path.expanduser(source))
+    if place.is_dir():
+        inside = file.resolve().is_relative_to(place.resolve())
+        return inside and bool(data_files([file.resolve().relative_to(place.resolve()).as_posix()]))
+    return place.exists() and file.samefile(place)
 
 
 def _check_share(share: float) -> None:

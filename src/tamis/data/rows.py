@@ -14,6 +14,9 @@ RAW_LIMIT = 1_000
 MOST_DETAILS = 50
 """Different details of one note that are told apart; further ones are counted together."""
 
+LONGEST_DETAIL = 300
+"""Characters of a detail that are kept: a key may be as long as a row."""
+
 FAULTS = {
     "undecodable_bytes": "Save the file as UTF-8, or name its encoding (--encoding cp1252).",
     "line_too_long": "Cut the row, or raise the limit (TAMIS_MAX_LINE_BYTES).",
@@ -137,6 +140,7 @@ class Notes:
 
     def add(self, code: str, line: int, detail: str = "") -> None:
         """Count one remark."""
+        detail = detail[:LONGEST_DETAIL]
         entry = self._counts.get((code, detail))
         if entry is None:
             if sum(known == code for known, _ in self._counts) >= MOST_DETAILS:

@@ -5,6 +5,7 @@ It does not know how it was trained, nor where models are kept under names.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -212,7 +213,7 @@ def load(model: str | Path, *, home: str | Path | None = None) -> Model:
         UnsupportedArtifact: a newer Tamis wrote it.
         GoldenRowsDrift: its scores are not those that were stored with it.
     """
-    folder = Path(model).expanduser() if home is None else resolve(Path(home), model)
+    folder = Path(os.path.expanduser(model)) if home is None else resolve(Path(home), model)
     artifact = open_artifact(folder)
     loaded = Model(restore(artifact), artifact.manifest, folder=folder)
     if artifact.manifest.golden:

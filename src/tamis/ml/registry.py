@@ -91,7 +91,7 @@ def resolve(home: Path, reference: str | Path) -> Path:
     Raises:
         UnknownModel: there is neither; the message names those that are there.
     """
-    folder = Path(reference).expanduser()
+    folder = Path(os.path.expanduser(reference))
     if (folder / MANIFEST).exists():
         return folder
     asked = _REFERENCE.fullmatch(str(reference))

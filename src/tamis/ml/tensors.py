@@ -36,6 +36,7 @@ DTYPES = {
 }
 MAX_HEADER = 8 << 20
 MAX_RANK = 8
+MAX_ELEMENTS = 1 << 56
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")  # in what the package says of a full disk
 
 Tensor = NDArray[Any]
@@ -125,6 +126,8 @@ class _Entry:
         if self.shape is None or len(self.shape) > MAX_RANK or offsets is None or len(offsets) != 2:
             raise damaged(path, f"the shape or the data_offsets of tensor {name!r} make no sense")
         self.begin, self.end = offsets
+        if math.prod(max(size, 1) for size in self.shape) > MAX_ELEMENTS:  # numpy counts so where a size is 0, too
+            raise damaged(path, f"the shape of tensor {name!r} is beyond what numpy can have")
         if self.end - self.begin != math.prod(self.shape) * self.dtype.itemsize:
             raise damaged(path, f"the shape of tensor {name!r} does not fit its data_offsets")
 

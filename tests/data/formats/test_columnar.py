@@ -105,3 +105,16 @@ def test_rows_are_read_in_batches(tmp_path):
     many = 2500
     _, rows = write(tmp_path, {"text": [f"row {n}" for n in range(many)], "label": ["a", "b"] * (many // 2)})
     assert [row.line for row in rows] == list(range(1, many + 1))
+
+
+def test_times_that_python_does_not_reach(tmp_path):
+    nanoseconds = pyarrow.array([1, 2], pyarrow.timestamp("ns"))
+    far = pyarrow.array([2**60, 1], pyarrow.timestamp("us"))
+    _, rows = write(tmp_path, {"text": ["a b", "c d"], "label": ["x", "y"], "at": nanoseconds, "far": far})
+    assert [dict(row.labels) for row in rows] == [{"label": ("x",)}, {"label": ("y",)}]
+
+
+def test_two_columns_of_one_name(tmp_path):
+    twins = pyarrow.table([["a"], ["b"], ["c"]], names=["text", "label", "label"])
+    with pytest.raises(UnreadableFile, match="two columns 'label'"):
+        write(tmp_path, twins)

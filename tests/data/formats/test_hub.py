@@ -219,3 +219,16 @@ def test_a_file_has_no_splits(tmp_path):
     assert hub_splits("none.csv") == ()
     with pytest.raises(UnreadableFile, match=r"no file none\.csv"):
         open_source("none.csv")
+
+
+@pytest.mark.parametrize("head", ["configs: [\n", "configs: &a [*a, 'x\n", "dataset_info: {\n"])
+def test_a_card_that_is_not_yaml_is_told(tmp_path, head):
+    (tmp_path / "README.md").write_text(f"---\n{head}---\n")
+    (tmp_path / "train.jsonl").write_bytes(jsonl(("a", "b")))
+    with pytest.raises(UnreadableFile, match="not a dataset card"):
+        open_source(tmp_path)
+
+
+def test_a_user_who_is_not_there():
+    with pytest.raises(UnreadableFile, match=r"no file ~nobody-of-that-name/rows\.jsonl"):
+        open_source("~nobody-of-that-name/rows.jsonl")

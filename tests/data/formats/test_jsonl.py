@@ -274,3 +274,24 @@ def test_good_rows_come_out_as_they_went_in(tmp_path_factory, rows):
             assert (row.input, row.labels["t"]) == (text, (label.strip(),))
         else:
             assert row.code in {"empty_text", "control_character", "empty_label", "lone_surrogate"}
+
+
+def test_a_target_given_twice_but_for_spaces(tmp_path):
+    found = verdict(tmp_path, '{"text": "a", "labels": {"intent": "x", " intent": "y"}}')
+    assert found.code == "duplicate_key"
+    found = verdict(tmp_path, '{"text": "a", "labels": {" intent": "x", "intent": "y"}}')
+    assert found.code == "duplicate_key"
+
+
+def test_a_million_keys_in_a_row(tmp_path):
+    many = json.dumps({"body": "b", "topic": "y"} | {f"key {n}": n for n in range(200_000)})
+    few = ['{"body": "some words here", "topic": "x"}'] * 150
+    source, rows = read(tmp_path, *few, many, *few)
+    assert len(rows) == 301
+    assert all(dict(row.labels).keys() == {"topic"} for row in rows)
+    assert len(source.detected.unread) < 200_000
+
+
+def test_a_very_long_key_is_told_in_short(tmp_path):
+    source, _ = read(tmp_path, GOOD, json.dumps({"text": "a", "labels": {"intent": "x"}, "k" * 100_000: 1}))
+    assert max(len(note.detail) for note in source.notes) <= 300

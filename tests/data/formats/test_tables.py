@@ -1,6 +1,7 @@
 import gzip
 import json
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
@@ -325,3 +326,24 @@ def test_names_of_labels_are_preferred_to_their_numbers(tmp_path):
     source, _ = read(tmp_path, "text,label,label_text\none,0,no\ntwo,1,yes\n")
     assert dict(source.detected.labels) == {"label_text": "label_text"}
     assert source.detected.unread == ("label",)
+
+
+def test_a_hundred_thousand_columns_are_read_in_time(tmp_path):
+    names = [f"c{place}" for place in range(100_000)]
+    content = ",".join(["text", "label", *names]) + "\n" + ",".join(["one", "a", *("x" for _ in names)]) + "\n"
+    start = perf_counter()
+    source, rows = read(tmp_path, content, text_column="text", label_columns=("label",))
+    assert labels(rows) == [{"label": ("a",)}]
+    assert len(source.detected.unread) == len(names)
+    assert perf_counter() - start < 30  # it took minutes when each name was sought in a list
+
+
+def test_a_column_named_twice_as_label_is_one(tmp_path):
+    _, rows = read(tmp_path, "text,label\none,a\ntwo,b\n", label_columns=("label", "1"))
+    assert labels(rows) == [{"label": ("a",)}, {"label": ("b",)}]
+
+
+def test_a_class_number_of_thousands_of_digits_is_a_bad_row(tmp_path):
+    content = f"text,label\none,1\ntwo,{'9' * 5000}\nthree,0\n"
+    _, rows = read(tmp_path, content, class_names={"label": ("no", "yes")})
+    assert codes(rows) == [(3, "label_too_long")]

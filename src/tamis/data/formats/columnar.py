@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from tamis.data.formats.columns import Columns, Table, assign
+from tamis.data.formats.columns import Table, assign
 from tamis.data.formats.opening import DataFile, decoded, readable
 from tamis.data.formats.options import Detected, ReadOptions
 from tamis.data.formats.table_rows import TableRows
@@ -43,6 +43,7 @@ class ColumnarSource:
         with self._reading():
             self._format, schema, _ = self._open()
             names = tuple(schema.names)
+            self._refuse_twins(names)
             sample = [list(cells) for cells in islice(self._cells(names), _SAMPLE_ROWS)]
         self._columns = assign(Table(self.name, names, sample, classes=_class_names(schema.metadata)), options)
 
@@ -63,10 +64,9 @@ class ColumnarSource:
     def __iter__(self) -> Iterator[Example | Rejected]:
         """Yield the rows."""
         self.notes = Notes()
-        columns = self._columns
-        read = (columns.names[columns.text], *columns.roles)
-        places = {name: place for place, name in enumerate(read)}
-        rows = TableRows(_moved(columns, places), self._options, self.notes)
+        columns = self._columns.narrowed()
+        read = columns.names
+        rows = TableRows(columns, self._options, self.notes)
         with self._reading():
             for number, cells in enumerate(self._cells(read), start=1):
                 try:
@@ -75,6 +75,11 @@ class ColumnarSource:
                 except BadRow as bad:
                     raw = _shown(read, cells)
                     yield decoded(bad, raw).at(self.name, number, raw)
+
+    def _refuse_twins(self, names: Cells) -> None:
+        twins = [name for name, count in Counter(names).items() if count > 1]
+        if twins:
+            raise UnreadableFile(f"{self.name} has two columns {twins[0]!r}: rename one of them.", file=self.name)
 
     def _check_size(self, text: Value) -> None:
         limit = self._options.max_line_bytes
@@ -108,6 +113,8 @@ class ColumnarSource:
         except UnicodeDecodeError:  # a writer that did not check: keep the bytes visible, the row is refused later
             binary = column.cast(self._arrow.large_binary()).to_pylist()
             return [value if value is None else value.decode("utf-8", "surrogateescape") for value in binary]
+        except (ValueError, OverflowError):  # times that Python's do not reach
+            return list(column.cast(self._arrow.string()).to_pylist())
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -120,17 +127,6 @@ class ColumnarSource:
                 detail = str(error).splitlines()[0]
                 message = f"{self.name} is damaged or not what it begins as ({detail}). Write or download it again."
                 raise UnreadableFile(message, file=self.name) from error
-
-
-def _moved(columns: Columns, places: Mapping[str, int]) -> Columns:
-    """The same columns where only those that are read are there."""
-    return replace(
-        columns,
-        names=tuple(places),
-        text=places[columns.names[columns.text]],
-        labels=tuple(replace(column, place=places[column.column]) for column in columns.labels),
-        flags=tuple((places[name], name) for _, name in columns.flags),
-    )
 
 
 def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:

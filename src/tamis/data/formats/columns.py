@@ -6,7 +6,7 @@ Works on names and a sample of rows. It does not know which format they come fro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from tamis.data.formats.options import ReadOptions
@@ -65,6 +65,18 @@ class Columns:
         read = {self.names[self.text], *self.roles}
         return tuple(name for name in self.names if name not in read)
 
+    def narrowed(self) -> Columns:
+        """The same where only the columns that are read are there, the text first."""
+        names = (self.names[self.text], *self.roles)
+        places = {name: place for place, name in enumerate(names)}
+        return replace(
+            self,
+            names=names,
+            text=0,
+            labels=tuple(replace(column, place=places[column.column]) for column in self.labels),
+            flags=tuple((places[name], name) for _, name in self.flags),
+        )
+
     def style(self, options: ReadOptions) -> str:
         """How the labels are written: plain, list, separated or flags."""
         if self.flags:
@@ -96,7 +108,7 @@ def assign(table: Table, options: ReadOptions) -> Columns:
         MissingColumn: a column that was named is not there, or no column looks like text or labels.
         InvalidSetting: the text column is a label column too.
     """
-    chosen = [place_of(table, name, "--label-column") for name in options.label_columns]
+    chosen = list(dict.fromkeys(place_of(table, name, "--label-column") for name in options.label_columns))
     text, guessed_text = _text_place(table, options, chosen)
     if text in chosen:
         raise InvalidSetting(f"Column {table.names[text]!r} cannot be both text and label.", setting="text_column")

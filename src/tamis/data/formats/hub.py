@@ -5,6 +5,7 @@ Files are read by the same readers as any other file; no code of a dataset is ru
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ def open_dataset(given: str, options: ReadOptions) -> FilesSource:
 def hub_splits(source: str | Path, options: ReadOptions | None = None) -> tuple[str, ...]:
     """Return the splits of a folder or hub dataset, of train, validation and test the first; () for a file."""
     given = str(source)
-    if not Path(given).expanduser().is_dir() and (Path(given).exists() or hub_id(given) is None):
+    if not Path(os.path.expanduser(given)).is_dir() and (Path(given).exists() or hub_id(given) is None):
         return ()
     splits = _find(given, options or ReadOptions()).splits
     usual = [name for name in (TRAIN, VALIDATION, TEST) if name in splits]
@@ -93,7 +94,7 @@ def hub_splits(source: str | Path, options: ReadOptions | None = None) -> tuple[
 
 
 def _find(given: str, options: ReadOptions) -> _Found:
-    folder = Path(given).expanduser()
+    folder = Path(os.path.expanduser(given))
     if folder.is_dir():
         return _in_folder(folder, given.rstrip("/"), options)
     identifier = hub_id(given)
@@ -117,7 +118,12 @@ def _card(path: Path) -> dict[str, Any]:
     if not text.startswith("---") or not re.search(r"^(configs|dataset_info):", text, re.MULTILINE):
         return {}
     hub: Any = require("huggingface_hub", "data")
-    return dict(hub.DatasetCard(text).data.to_dict())
+    try:
+        return dict(hub.DatasetCard(text).data.to_dict())
+    except Exception as error:  # those of its YAML library too
+        trouble = (str(error).strip() or type(error).__name__).splitlines()[0]
+        message = f"{path}: its head is not a dataset card's ({trouble}). Correct it, or give the files by name."
+        raise UnreadableFile(message, file=str(path)) from error
 
 
 def _on_hub(identifier: str, options: ReadOptions) -> _Found:

@@ -20,6 +20,7 @@ from tamis.schema import Example
 
 SAMPLE_ROWS = 200
 _SAMPLE_CHARACTERS = 2**20
+_MOST_KEYS = 10_000  # that are looked at for a text or a label: a hostile row may have a million
 
 Pieces = Callable[[TextIO, int], Iterator[tuple[int, str]]]
 """Divides a text into its rows, each with the line it starts on."""
@@ -37,10 +38,10 @@ class _KeyRows:
     """Objects with other keys, read like the columns of a table."""
 
     def __init__(self, columns: Columns, options: ReadOptions, notes: Notes) -> None:
-        self._columns = columns
-        self._table = TableRows(columns, options, notes)
+        self._columns = columns.narrowed()
+        self._table = TableRows(self._columns, options, notes)
         self._notes = notes
-        self._read = {columns.names[columns.text], *columns.roles}
+        self._read = frozenset(self._columns.names)
 
     def example(self, row: Row, line: int) -> Example:
         for key in row:
@@ -122,7 +123,7 @@ def columns_of(sample: Sequence[Row], options: ReadOptions, name: str) -> Column
     """
     if _says_itself(sample, options, name):
         return None
-    names = tuple(dict.fromkeys(key for row in sample for key in row))
+    names = tuple(islice(dict.fromkeys(key for row in sample for key in row), _MOST_KEYS))
     return assign(Table(name, names, [[row.get(key) for key in names] for row in sample]), options)
 
 

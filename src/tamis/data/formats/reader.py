@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tamis.data.formats.files import open_file
@@ -24,7 +25,7 @@ def open_source(source: str | Path, options: ReadOptions | None = None) -> Sourc
     """
     options = options or ReadOptions()
     given = str(source)
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))  # where there is no such user, the path as it is
     if path.is_dir() or (not path.exists() and hub_id(given)):
         return open_dataset(given, options)
     return open_file(path, given, options)

@@ -20,6 +20,7 @@ from tamis.schema import Example, Input
 
 _YES, _NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
 _LONGEST_LIST = 100_000
+_LONGEST_NUMBER = 100
 _NO_COMMA = re.compile(r"""['"]\s+['"]""")  # how NumPy writes arrays: Python would join the strings into one
 
 Labels = dict[str, tuple[str, ...]]
@@ -103,7 +104,7 @@ def _class_names(value: Value, column: LabelColumn) -> Value:
     """The names of class numbers; a number below 0 says that the label is not known."""
     if isinstance(value, list):
         return [_class_names(item, column) for item in value]
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.strip().isdecimal():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return value

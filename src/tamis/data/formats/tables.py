@@ -136,10 +136,13 @@ def _without_separator_line(lines: list[tuple[int, str]], options: ReadOptions) 
 
 def _names(header: Cells) -> tuple[str, ...]:
     """The names of the columns; those without one, and those with one that was had before, by their position."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for place, cell in enumerate(header):
         name = cell.strip()
-        names.append(name if name and name not in names else f"{name or 'column'} {place}")
+        name = name if name and name not in names else f"{name or 'column'} {place}"
+        while name in names:
+            name += "'"
+        names[name] = None
     return tuple(names)
 
 

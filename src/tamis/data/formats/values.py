@@ -77,6 +77,8 @@ class LabelReader:
         """
         if target not in self.targets:
             target = self.target(target, line)
+        if target in found:  # "a" and " a"
+            raise BadRow("duplicate_key", f"Two values for the target {target!r}")
         if isinstance(value, str):
             if self._separator is None:
                 found[target] = self.good.get(value) or (self.label(value, target, line),)
