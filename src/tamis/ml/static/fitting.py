@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 
 from tamis.data.dataset import Dataset
-from tamis.data.truth import Truth
+from tamis.data.truth import SingleTruth, Truth
 from tamis.ml.schedule import Plan
 from tamis.ml.static.batches import fit_by_batches
 from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
@@ -124,12 +124,34 @@ def fit_lexical(data: Dataset, rows: Encoded, seed: int, before: Lexical | None 
     return Lexical(vocabulary, centring, weights)
 
 
+def prior_log_odds(truth: Truth) -> Floats:
+    """Return (n_labels,) the log-odds of each label of a multi-label target; 0 for a single-label one.
+
+    The intercepts start there, and are drawn there instead of to 0: an input that says nothing gets each label's share.
+    """
+    if isinstance(truth, SingleTruth):
+        return np.zeros(truth.n_labels, dtype=np.float32)
+    known = max(int(truth.known.sum()), 1)
+    share = (truth.counts() + 0.5) / (known + 1)
+    return np.log(share / (1 - share)).astype(np.float32)
+
+
 def _fit_target(design: LinearDesign, truth: Truth, seed: int, start: Floats | None) -> Floats:
-    loss = loss_of(truth, BALANCE)
+    loss, offset = loss_of(truth, BALANCE), prior_log_odds(truth)
+
+    def shifted(logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
+        return loss(logits + offset, rows)
+
+    if start is not None:
+        start = start.copy()
+        start[-1] -= offset
     if max(len(design), design.n_columns) * truth.n_labels > MOST_AT_ONCE:
-        return fit_by_batches(design, loss, truth.n_labels, seed=seed, start=start)
-    iterations = ITERATIONS if start is None else WARM_ITERATIONS
-    return fit_linear(design, loss, truth.n_labels, strength=STRENGTH, iterations=iterations, start=start)
+        weights = fit_by_batches(design, shifted, truth.n_labels, seed=seed, start=start)
+    else:
+        iterations = ITERATIONS if start is None else WARM_ITERATIONS
+        weights = fit_linear(design, shifted, truth.n_labels, strength=STRENGTH, iterations=iterations, start=start)
+    weights[-1] += offset
+    return weights
 
 
 def _moved(before: Lexical, new: Vocabulary) -> Floats:
@@ -164,6 +186,9 @@ After = Callable[[int, float], bool]
 def train_semantic(data: Dataset, rows: Encoded, part: Semantic, plan: Plan, random: Generator, after: After) -> None:
     """Train the network of `part` in place, by mini-batches of random rows."""
     columns = columns_of(data)
+    if not part.network.heads.any():  # untrained: what follows is not learnt again
+        for name, truth in data.truth.items():
+            part.network.head_bias[columns[name]] = prior_log_odds(truth)
     losses = [(columns[name], loss_of(truth, BALANCE, SMOOTHING)) for name, truth in data.truth.items()]
     place = np.searchsorted(part.tokens, rows.tokens.indices)
     pools = Matrix((rows.tokens.data, place, rows.tokens.indptr), shape=(rows.tokens.shape[0], len(part.tokens)))
