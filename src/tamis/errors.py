@@ -11,6 +11,25 @@
     ├── UndeclaredLabel           a label, or a target, that the model does not have
     ├── InvalidSetting            an option or hyperparameter outside what is allowed
     ├── MissingExtra              an optional library is not installed
+    ├── Refused                   what a request to the server may not do, or not now
+    │   ├── InvalidRequest        something in it is missing, or is not what it should be
+    │   ├── LimitExceeded         more than a limit allows
+    │   ├── Unauthorized          no key, or none that is known
+    │   ├── Forbidden             a key that is not for this
+    │   ├── NotFound              a file, job, batch or key that is not there
+    │   │   ├── UnknownFile
+    │   │   ├── UnknownJob
+    │   │   ├── UnknownBatch
+    │   │   └── UnknownKey
+    │   ├── Conflict              not in the state that it is in now
+    │   │   ├── InUse             something that is to be deleted is still needed
+    │   │   ├── SimilarJob        a job like it is not finished yet
+    │   │   └── IllegalTransition the job or batch cannot go there from its state
+    │   └── Overloaded            too much is going on: later
+    ├── ServiceFailed             what the server depends on did not do its part
+    │   ├── StorageFailed         the database or the object storage
+    │   ├── UpstreamFailed        the LLM endpoint
+    │   └── SecretUnreadable      a sealed secret that the key does not open
     ├── ModelError                what is wrong with a model or a base model
     │   ├── UnknownModel          no artifact at that place or under that name
     │   ├── UnknownBaseModel      no base model of that name, or its files are not here
@@ -144,3 +163,117 @@ class OutputExists(TamisError):
     """What would be written is already there."""
 
     code = "output_exists"
+
+
+class Refused(TamisError):
+    """The request cannot be carried out."""
+
+    code = "refused"
+
+
+class InvalidRequest(Refused, ValueError):
+    """Something in the request is missing, or is not what it should be."""
+
+    code = "invalid_request"
+
+
+class LimitExceeded(Refused, ValueError):
+    """More than a limit allows."""
+
+    code = "limit_exceeded"
+
+
+class Unauthorized(Refused):
+    """A valid API key is needed: send it as `Authorization: Bearer KEY`."""
+
+    code = "unauthorized"
+
+
+class Forbidden(Refused):
+    """The API key is not for this."""
+
+    code = "forbidden"
+
+
+class NotFound(Refused, LookupError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class UnknownFile(NotFound):
+    """There is no file with this id."""
+
+    code = "unknown_file"
+
+
+class UnknownJob(NotFound):
+    """There is no job with this id."""
+
+    code = "unknown_job"
+
+
+class UnknownBatch(NotFound):
+    """There is no batch job with this id."""
+
+    code = "unknown_batch"
+
+
+class UnknownKey(NotFound):
+    """There is no API key with this id."""
+
+    code = "unknown_key"
+
+
+class Conflict(Refused):
+    """This cannot be done in the present state."""
+
+    code = "conflict"
+
+
+class InUse(Conflict):
+    """What is to be deleted is still needed."""
+
+    code = "in_use"
+
+
+class SimilarJob(Conflict):
+    """A job with the same files, base model, hyperparameters and suffix is not finished yet."""
+
+    code = "similar_job"
+
+
+class IllegalTransition(Conflict):
+    """The job cannot do this from the state it is in."""
+
+    code = "illegal_transition"
+
+
+class Overloaded(Refused):
+    """The server has as much to do as it can: try again in a moment."""
+
+    code = "overloaded"
+
+
+class ServiceFailed(TamisError):
+    """Something that the server depends on failed."""
+
+    code = "service_failed"
+
+
+class StorageFailed(ServiceFailed):
+    """The database or the object storage cannot be used."""
+
+    code = "storage_failed"
+
+
+class UpstreamFailed(ServiceFailed):
+    """The LLM endpoint did not answer as it should."""
+
+    code = "upstream_failed"
+
+
+class SecretUnreadable(ServiceFailed):
+    """A stored secret cannot be opened with the present key."""
+
+    code = "secret_unreadable"

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -33,7 +34,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
-    home: Path = Field(default=Path(DEFAULT_HOME), description="folder of the models that have a name")
+    home: Path = Field(default=Path(DEFAULT_HOME), description="folder of everything that is kept")
     default_base_model: str = Field(
         default="static-en", min_length=1, description="base model of a run that names none, or a hosted product's"
     )
@@ -41,6 +42,47 @@ class Settings(BaseSettings):
     max_line_bytes: int = Field(default=10 * 2**20, ge=1, description="longest row of a data file, in bytes of UTF-8")
     max_label_chars: int = Field(default=256, ge=1, description="longest name of a label or target")
     max_nesting: int = Field(default=32, ge=1, description="deepest nesting of a JSON row")
+
+    # what survives a restart
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the home")
+    storage_url: str = Field(default="", description="where files and models are kept; empty: a folder in the home")
+    secret_key: SecretStr = Field(default=SecretStr(""), description="seals secrets; empty: a key file in the home")
+
+    # jobs
+    executor: Literal["local"] = Field(default="local", description="where jobs run")
+    train_workers: int = Field(default=1, ge=0, le=64, description="jobs that run at the same time on this machine")
+    job_attempts: int = Field(default=3, ge=1, le=20, description="times a job is tried whose process was killed")
+    job_memory_mb: int = Field(default=0, ge=0, description="most memory of a job; 0: four fifths of the machine's")
+    cost_per_million_tokens: float = Field(default=0.0, ge=0, description="what the jobs' metadata calls the cost")
+    cost_currency: str = Field(default="EUR", min_length=3, max_length=3, description="and in which currency")
+    wandb_base_url: str = Field(default="", description="Weights & Biases server; empty: the public one")
+    wandb_mode: Literal["", "online", "offline", "disabled"] = Field(default="", description="as WANDB_MODE")
+    mlflow_tracking_uri: str = Field(default="", description="MLflow server that every job is reported to")
+
+    # serving
+    public_url: str = Field(default="", description="how others reach the server; empty: as the request came")
+    moderation_model: str = Field(default="", description="model of moderation requests that name none")
+    model_memory_mb: int = Field(default=2048, ge=16, description="memory for models that are kept loaded")
+    llm_base_url: str = Field(default="", description="OpenAI-compatible endpoint behind /v1/chat/completions")
+    llm_api_key: SecretStr = Field(default=SecretStr(""), description="key for it")
+    llm_models: dict[str, str] = Field(default={}, description="names of its models by the names that callers use")
+    cors_origins: tuple[str, ...] = Field(default=(), description="web origins that may call the API")
+    log_format: Literal["text", "json"] = Field(default="text", description="how the server logs")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="and how much")
+
+    # limits of the server
+    max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="largest file")
+    max_request_bytes: int = Field(default=16 * 2**20, ge=1, description="largest request that is not a file")
+    max_inputs: int = Field(default=2048, ge=1, description="inputs of one call")
+    max_input_chars: int = Field(default=200_000, ge=1, description="characters of one input")
+    max_request_chars: int = Field(default=4_000_000, ge=1, description="characters of all inputs of one call")
+    max_messages: int = Field(default=1024, ge=1, description="messages of one chat")
+    max_labels: int = Field(default=20_000, ge=2, description="labels of all targets of a job")
+    max_batch_requests: int = Field(default=1_000_000, ge=1, description="requests of one batch job")
+    max_inline_requests: int = Field(default=10_000, ge=1, description="requests of one batch job that are not a file")
+    max_concurrent_requests: int = Field(default=64, ge=1, description="requests at work; more get 429")
+    max_live_jobs: int = Field(default=1000, ge=1, description="jobs and batch jobs that are not finished")
+    request_timeout_s: float = Field(default=60.0, gt=0, description="longest that a request may take")
 
     @field_validator("home")
     @classmethod
@@ -59,6 +101,21 @@ class Settings(BaseSettings):
         """What is given in code, then the environment, then the home's file."""
         home = expanded(Path(os.environ.get(f"{PREFIX}HOME") or DEFAULT_HOME))
         return init_settings, env_settings, InitSettingsSource(settings_cls, _from_file(home / FILE))
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.home / 'tamis.db'}"
+
+    @property
+    def storage(self) -> str:
+        """The object storage's URL."""
+        return self.storage_url or f"file://{self.home / 'objects'}"
+
+    @property
+    def secret(self) -> str | Path:
+        """What secrets are sealed with: the key, or the file that holds it."""
+        return self.secret_key.get_secret_value() or self.home / "secret.key"
 
     def resolve_base(self, name: str | None) -> str:
         """Return the base model that a name stands for; None, and the hosted products' names, mean the default."""
