@@ -36,7 +36,8 @@
     │   ├── DamagedArtifact       files missing, truncated or unlike their manifest
     │   ├── UnsupportedArtifact   a format this version does not read
     │   └── GoldenRowsDrift       the model no longer gives the scores it was stored with
-    └── OutputExists              what would be written is already there
+    ├── OutputExists              what would be written is already there
+    └── Cancelled                 a run was asked to stop, and stopped
 
 The docstring of a class is its default message; keyword arguments are kept in `context`.
 A message names the place, the cause and the cure. This module knows nothing of HTTP or of exit codes.
@@ -277,3 +278,9 @@ class SecretUnreadable(ServiceFailed):
     """A stored secret cannot be opened with the present key."""
 
     code = "secret_unreadable"
+
+
+class Cancelled(TamisError):
+    """The run was cancelled: nothing was written."""
+
+    code = "cancelled"

@@ -54,13 +54,15 @@ Input = str | tuple[Message, ...]
 class Example:
     """One input with its labels, as read from `line` (1-based) of a file.
 
-    A target that `labels` does not mention is unknown. `listed` names the targets whose value was a list.
+    A target that `labels` does not mention is unknown. `listed` names the targets whose value was a list. `weight` says
+    how much the example counts in training beside others.
     """
 
     input: Input
     labels: Mapping[str, tuple[str, ...]]
     line: int = 0
     listed: frozenset[str] = frozenset()
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
