@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tamis import errors
+    from tamis.data.declared import DeclaredTarget
     from tamis.data.formats import ReadOptions
+    from tamis.data.loading import Weighted
     from tamis.ml.estimator import TextClassifier
     from tamis.ml.model import Model, load
     from tamis.ml.training import train
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Answer": "tamis.schema",
+    "DeclaredTarget": "tamis.data.declared",
     "Kind": "tamis.schema",
     "Message": "tamis.schema",
     "Model": "tamis.ml.model",
@@ -27,12 +30,14 @@ _PLACES = {
     "ReadOptions": "tamis.data.formats",
     "Target": "tamis.schema",
     "TextClassifier": "tamis.ml.estimator",
+    "Weighted": "tamis.data.loading",
     "load": "tamis.ml.model",
     "train": "tamis.ml.training",
 }
 
 __all__ = [
     "Answer",
+    "DeclaredTarget",
     "Kind",
     "Message",
     "Model",
@@ -40,6 +45,7 @@ __all__ = [
     "ReadOptions",
     "Target",
     "TextClassifier",
+    "Weighted",
     "__version__",
     "errors",
     "load",

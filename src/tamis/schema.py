@@ -32,6 +32,14 @@ class Target(BaseModel):
     labels: tuple[str, ...]
     none_labels: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, name: str, kind: Kind, labels: tuple[str, ...], none_labels: tuple[str, ...] | None = None) -> Target:
+        """Return a target; None takes the labels with the usual names as none labels, where it is multi-label."""
+        if none_labels is None:
+            usual = tuple(label for label in labels if label.lower() in NONE_LABELS)
+            none_labels = usual if kind is Kind.MULTI_LABEL else ()
+        return cls(name=name, kind=kind, labels=labels, none_labels=none_labels)
+
     @property
     def is_multi(self) -> bool:
         """Whether an example may carry any number of the labels."""

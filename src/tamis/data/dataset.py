@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.declared import Declarations
 from tamis.data.truth import UNKNOWN, MultiTruth, SingleTruth, Truth
 from tamis.errors import DataError, NoRows, NothingToLearn
-from tamis.schema import NONE_LABELS, Example, Input, Kind, Target, plain_text
+from tamis.schema import Example, Input, Kind, Target, plain_text
 
 MOST_CELLS = 500_000_000
 """Targets times rows up to which a new target is taken in."""
@@ -29,13 +30,17 @@ def input_key(given: Input) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Rows as columns: `inputs`, `lines` (n,), `truth` a target (n each), `keys` (n,) uint64 hashes of the inputs."""
+    """Rows as columns: `inputs`, `lines` (n,), `truth` a target (n each), `keys` (n,) uint64 hashes of the inputs.
+
+    `weights` (n,) float32 says how much each row counts in training beside the others; None: all the same.
+    """
 
     inputs: Sequence[Input]
     targets: tuple[Target, ...]
     truth: Mapping[str, Truth]
     keys: NDArray[np.uint64]
     lines: NDArray[np.int64]
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Rows."""
@@ -49,6 +54,7 @@ class Dataset:
             truth={name: truth.select(rows) for name, truth in self.truth.items()},
             keys=self.keys[rows],
             lines=self.lines[rows],
+            weights=None if self.weights is None else self.weights[rows],
         )
 
     def target(self, name: str) -> Target:
@@ -118,6 +124,7 @@ class DatasetBuilder:
         self._inputs: list[Input] = []
         self._keys = array("Q")
         self._lines = array("q")
+        self._weights = array("f")  # empty while all are 1
         self._columns: dict[str, _Column] = {}
 
     def __len__(self) -> int:
@@ -130,6 +137,9 @@ class DatasetBuilder:
             column = self._columns.get(name) or self._new(name)
             column.pad(len(self._inputs))
             column.add(labels, listed=name in example.listed)
+        if example.weight != 1.0 or self._weights:
+            self._weights.extend([1.0] * (len(self._inputs) - len(self._weights)))
+            self._weights.append(example.weight)
         self._inputs.append(example.input)
         self._keys.append(input_key(example.input))
         self._lines.append(example.line)
@@ -176,23 +186,25 @@ class DatasetBuilder:
         """
         if not self._inputs:
             raise NoRows("There are no usable rows: nothing is left to learn from or to measure.")
-        declared = tuple(targets) if targets is not None else self._declare({**self.kinds(), **(kinds or {})})
+        declared = tuple(targets) if targets is not None else self.inferred(kinds or {})
         return Dataset(
             inputs=self._inputs,
             targets=declared,
             truth={target.name: self._truth(target) for target in declared},
             keys=np.array(self._keys, dtype=np.uint64),
             lines=np.array(self._lines, dtype=np.int64),
+            weights=self._row_weights(),
         )
 
-    def _declare(self, kinds: Mapping[str, Kind]) -> tuple[Target, ...]:
-        declared = []
-        for name, column in self._columns.items():
-            labels = tuple(sorted(column.index))
-            none = tuple(label for label in labels if label.lower() in NONE_LABELS)
-            multi = kinds[name] is Kind.MULTI_LABEL
-            declared.append(Target(name=name, kind=kinds[name], labels=labels, none_labels=none if multi else ()))
-        return tuple(declared)
+    def inferred(self, kinds: Mapping[str, Kind]) -> tuple[Target, ...]:
+        """Return the targets of the rows so far: labels sorted, kinds as given, else as the rows have them."""
+        told = {**self.kinds(), **kinds}
+        return tuple(Target.of(name, told[name], tuple(sorted(column.index))) for name, column in self._columns.items())
+
+    def _row_weights(self) -> NDArray[np.float32] | None:
+        """The weights of the rows; None where they are all the same, since only their proportions count."""
+        weights = np.array(self._weights, dtype=np.float32)
+        return None if not len(weights) or (weights == weights[0]).all() else weights
 
     def _truth(self, target: Target) -> Truth:
         column = self._columns.get(target.name, _Column())
@@ -234,8 +246,10 @@ def build(examples: Iterable[Example], targets: Sequence[Target] | None = None) 
     return builder.finish(targets)
 
 
-def build_together(*splits: DatasetBuilder | None) -> list[Dataset | None]:
+def build_together(*splits: DatasetBuilder | None, declared: Declarations | None = None) -> list[Dataset | None]:
     """Finish training data and its further splits together: kinds from all of them, labels from the first.
+
+    What is `declared` is not inferred, and targets that are not declared are left out.
 
     Raises:
         NoRows: the first is empty.
@@ -247,7 +261,8 @@ def build_together(*splits: DatasetBuilder | None) -> list[Dataset | None]:
     train = splits[0]
     if train is None:
         raise NoRows("There is no training data.")
-    first = train.finish(kinds=kinds)
+    kinds |= declared.kinds if declared else {}
+    first = train.finish(declared.complete(train.inferred(kinds)) if declared else None, kinds)
     return [first, *(builder.finish(first.targets) if builder and len(builder) else None for builder in splits[1:])]
 
 
@@ -261,11 +276,12 @@ def require_learnable(dataset: Dataset) -> None:
         raise NothingToLearn("No row has a label: there is nothing to learn.")
     for target in dataset.targets:
         least = 1 if target.is_multi else 2
-        if len(target.labels) < least:
-            only = f" (only {target.labels[0]!r})" if target.labels else ""
+        seen = np.flatnonzero(dataset.truth[target.name].counts()).tolist()
+        if min(len(seen), len(target.labels)) < least:
+            only = f" (only {target.labels[seen[0]]!r})" if seen else ""
             raise NothingToLearn(
-                f"Target {target.name!r} has {len(target.labels)} label(s){only}: a single-label target needs at least "
-                "two different labels, a multi-label target at least one. Add rows with another label, or leave this "
-                "target out.",
+                f"The rows have {len(seen)} label(s) of target {target.name!r}{only}: a single-label target needs at "
+                "least two different labels, a multi-label target at least one. Add rows with another label, or leave "
+                "this target out.",
                 target=target.name,
             )

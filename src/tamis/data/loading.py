@@ -9,33 +9,71 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO, cast
 
 from tamis.data.dataset import Dataset, DatasetBuilder, build_together
+from tamis.data.declared import Declarations
 from tamis.data.formats import Detected, ReadOptions, Source, hub_splits, open_source
 from tamis.data.formats.split_files import data_files
-from tamis.data.rows import Note, Notes, Rejected
+from tamis.data.rows import BadRow, Note, Notes, Rejected
 from tamis.errors import DataError, InvalidSetting, NoRows, TooManyBadRows
-from tamis.schema import Example, Target
+from tamis.schema import Example, Target, plain_text
 
-Given = str | Path | Source | Sequence[str | Path] | Iterable[Example]
-"""Data: a path (or `owner/dataset`), several, an open source, or examples at hand."""
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Training data of which each row counts `weight` times as much as one of weight 1, in the loss.
+
+    Only proportions matter: data that all has the same weight has none.
+    """
+
+    data: object
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a weight that is no positive number.
+
+        Raises:
+            InvalidSetting: it is not.
+        """
+        if not isfinite(self.weight) or not 0 < self.weight <= MOST_WEIGHT:
+            raise InvalidSetting(
+                f"The weight of {self.data if isinstance(self.data, str | Path) else 'data'} is {self.weight}: give a "
+                f"number above 0 and up to {MOST_WEIGHT:,.0f}.",
+                setting="weight",
+            )
+
+
+MOST_WEIGHT = 1e6
+
+Given = str | Path | Source | Sequence[str | Path | Weighted] | Iterable[Example]
+"""Data: a path (or `owner/dataset`), several (some of them `Weighted`), an open source, or examples at hand."""
+
+Check = Callable[[], None]
+"""Called often while something goes on; raises what is to end it."""
 
 SHOWN = 10
 """Rejected rows of a file that a tally keeps; a rejects file has them all."""
 
 SPLITS = ("train", "validation", "test")
 
+CHECKED_ROWS = 500
+"""Rows between two checks whether to go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of one file: rows kept and rejected (by code, the first few whole), what was found out, remarks."""
+    """What became of one file: rows kept and rejected (by code, the first few whole), what was found out, remarks.
+
+    `weight` is how much each of its rows counts.
+    """
 
     file: str
     split: str
@@ -45,12 +83,14 @@ class Tally:
     first: tuple[Rejected, ...] = ()
     detected: Detected | None = None
     notes: tuple[Note, ...] = ()
+    weight: float = 1.0
 
     def to_json(self) -> dict[str, object]:
         """Plain types."""
         return {
             "file": self.file,
             "split": self.split,
+            "weight": self.weight,
             "rows": self.rows,
             "rejected": self.rejected,
             "codes": dict(self.codes),
@@ -121,24 +161,33 @@ class Reading:
     Iterate once, to the end; then `tallies` has an entry a file.
     """
 
-    def __init__(self, given: Given, split: str, options: ReadOptions, rejects: RejectsFile | None = None) -> None:
-        """Remember what to read."""
+    def __init__(
+        self,
+        given: Given,
+        split: str,
+        options: ReadOptions,
+        rejects: RejectsFile | None = None,
+        refuse: Callable[[Example], None] | None = None,
+        check: Check | None = None,
+    ) -> None:
+        """Remember what to read; `refuse` raises BadRow for a row that does not fit, `check` is called now and then."""
         self.split = split
         self.tallies: list[Tally] = []
         self._given, self._options, self._rejects = given, options, rejects
+        self._refuse, self._check = refuse, check
 
     def __iter__(self) -> Iterator[Example]:
         """Yield the examples."""
         self.tallies = []
-        for source in _sources(self._given, self._options):
-            yield from self._read(source)
+        for source, weight in _sources(self._given, self._options):
+            yield from self._read(source, weight)
 
-    def _read(self, source: Source | Iterable[Example]) -> Iterator[Example]:
+    def _read(self, source: Source | Iterable[Example], weight: float) -> Iterator[Example]:
         rows, rejected, first, codes = 0, 0, list[Rejected](), Counter[str]()
-        for row in source:
+        for row in self._fitting(source):
             if isinstance(row, Example):
                 rows += 1
-                yield row
+                yield row if weight == 1.0 else replace(row, weight=row.weight * weight)
                 continue
             rejected += 1
             codes[row.code] += 1
@@ -149,7 +198,21 @@ class Reading:
         name = str(getattr(source, "name", f"{self.split} data"))
         notes = tuple(getattr(source, "notes", ()))
         detected = getattr(source, "detected", None)
-        self.tallies.append(Tally(name, self.split, rows, rejected, dict(codes), tuple(first), detected, notes))
+        self.tallies.append(Tally(name, self.split, rows, rejected, dict(codes), tuple(first), detected, notes, weight))
+
+    def _fitting(self, source: Source | Iterable[Example]) -> Iterator[Example | Rejected]:
+        """Yield the rows, with those that do not fit rejected."""
+        name = str(getattr(source, "name", f"{self.split} data"))
+        for number, row in enumerate(source):
+            if self._check and number % CHECKED_ROWS == 0:
+                self._check()
+            if self._refuse and isinstance(row, Example):
+                try:
+                    self._refuse(row)
+                except BadRow as bad:
+                    yield bad.at(name, row.line, plain_text(row.input))
+                    continue
+            yield row
 
     def refuse_above(self, max_bad_share: float) -> None:
         """Refuse the split if too many of its rows were bad, or all of them.
@@ -178,7 +241,7 @@ class Reading:
         )
 
 
-def load_splits(
+def load_splits(  # noqa: PLR0913  (the door to all data of a run)
     train: Given,
     validation: Given | None = None,
     test: Given | None = None,
@@ -186,6 +249,8 @@ def load_splits(
     *,
     max_bad_share: float = 0.0,
     rejects: str | Path | None = None,
+    declared: Declarations | None = None,
+    check: Check | None = None,
 ) -> Loaded:
     """Read training data with its further splits; kinds are told from all of them, labels from the training data.
 
@@ -198,6 +263,9 @@ def load_splits(
         options: how to read files.
         max_bad_share: the share of bad rows of each split up to which they are left out instead of refused, 0 to 1.
         rejects: file to write the rejected rows to, as JSONL.
+        declared: targets that are not to be inferred. A training row with a label that is not declared is bad; a target
+            that is not declared is left out with a note.
+        check: called every few hundred rows; what it raises ends the reading.
 
     Raises:
         TooManyBadRows: a split has a larger share of bad rows.
@@ -211,17 +279,18 @@ def load_splits(
     given = _with_own_splits({"train": train, "validation": validation, "test": test}, options, notes)
     with RejectsFile(rejects) as rejects_file:
         readings = {
-            split: Reading(data, split, replace(options, split=own), rejects_file)
+            split: Reading(data, split, replace(options, split=own), rejects_file, _refusal(split, declared), check)
             for split, (data, own) in given.items()
         }
         builders = {split: _build(reading) for split, reading in readings.items()}
     for reading in readings.values():
         reading.refuse_above(max_bad_share)
     for split, builder in builders.items():
-        if split != "train":
-            _match_targets(builder, tuple(builders["train"].kinds()), split, notes[split])
+        if split != "train" or declared:
+            names = tuple(declared.targets if declared else builders["train"].kinds())
+            _match_targets(builder, names, split, notes[split])
         _note_mixed(builder, notes[split])
-    datasets = build_together(*(builders.get(split) for split in SPLITS))
+    datasets = build_together(*(builders.get(split) for split in SPLITS), declared=declared)
     first = datasets[0]
     if first is None:
         raise NoRows("There is no training data.")
@@ -275,6 +344,7 @@ def refuse_overwriting(outputs: Iterable[str | Path | None], *given: Given | Non
         InvalidSetting: it is, or it is a data file of a folder that is to be read.
     """
     sources = [path for data in given for path in (data if isinstance(data, list | tuple) else [data])]
+    sources = [source.data if isinstance(source, Weighted) else source for source in sources]
     for written in outputs:
         if written is None or not Path(written).is_file():
             continue
@@ -290,25 +360,34 @@ def _holds(source: str | Path, file: Path) -> bool:
     return place.exists() and file.samefile(place)
 
 
+def _refusal(split: str, declared: Declarations | None) -> Callable[[Example], None] | None:
+    """What to refuse rows by: labels that are not declared count as misses outside the training data."""
+    if declared is None:
+        return None
+    return declared.refuse if split == "train" else declared.refuse_several
+
+
 def _check_share(share: float) -> None:
     if not 0.0 <= share <= 1.0:
         raise InvalidSetting(f"max_bad_share is {share}: give a share from 0 to 1.", setting="max_bad_share")
 
 
-def _sources(given: Given, options: ReadOptions) -> Iterator[Source | Iterable[Example]]:
+def _sources(given: Given, options: ReadOptions) -> Iterator[tuple[Source | Iterable[Example], float]]:
+    """Yield each source with its weight."""
     if isinstance(given, str | Path):
-        yield open_source(given, options)
+        yield open_source(given, options), 1.0
         return
     if hasattr(given, "detected"):
-        yield cast("Source", given)
+        yield cast("Source", given), 1.0
         return
     iterator = iter(given)
     first = next(iterator, None)
-    if isinstance(first, str | Path):
-        for path in chain([first], cast("Iterator[str | Path]", iterator)):
-            yield open_source(path, options)
+    if isinstance(first, str | Path | Weighted):
+        for item in chain([first], cast("Iterator[str | Path | Weighted]", iterator)):
+            data, weight = (item.data, item.weight) if isinstance(item, Weighted) else (item, 1.0)
+            yield from ((source, own * weight) for source, own in _sources(cast("Given", data), options))
     elif first is not None:
-        yield chain([first], cast("Iterator[Example]", iterator))
+        yield chain([first], cast("Iterator[Example]", iterator)), 1.0
 
 
 def _with_own_splits(

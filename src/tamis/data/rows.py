@@ -45,6 +45,8 @@ FAULTS = {
     "bad_target": "Give each target a name of at least one visible character.",
     "not_a_flag": "Write 1 or 0 in each of the label columns.",
     "bad_list": 'Write the list as JSON (["a", "b"]), or use --label-separator.',
+    "undeclared_label": "Correct the label, or declare it among the target's labels.",
+    "several_labels": "Give one label, or declare the target to be multi-label.",
     "unknown_class": "Correct the number, or the class names that the file declares.",
 }
 """Code of each reason to reject a row → its cure."""

@@ -7,6 +7,7 @@
     (texts, {"intent": [...], "topics": [[...], ...]})     a tuple with several targets
     {"text": [...], "label": [...]}                        columns
     pandas.DataFrame, datasets.Dataset                     tables
+    [Weighted("a.jsonl", 2.5), "b.jsonl"]                  any of these, with a weight
     datasets.DatasetDict, {"train": ..., "test": ...}      splits
 
 Owns which shapes are taken. What is wrong with a row is decided by the same code as for files; places are told as the
@@ -34,7 +35,7 @@ from tamis.data.formats.jsonl import SAMPLE_ROWS, columns_of, row_maker
 from tamis.data.formats.split_files import TEST, TRAIN, VALIDATION, pick, split_name
 from tamis.data.formats.table_rows import TableRows
 from tamis.data.formats.values import Value, kind_of
-from tamis.data.loading import Given
+from tamis.data.loading import Given, Weighted
 from tamis.data.rows import BadRow, Notes, Rejected
 from tamis.errors import DataError, InvalidSetting, UnreadableFile
 from tamis.schema import Example, Message
@@ -153,6 +154,10 @@ def open_given(data: Data, options: ReadOptions, name: str) -> Given:
         there = next((known for known in own if split_name(known) == name and options.split is None), None)
         split = there or pick(own, options.split, name)
         return open_given(own[split], replace(options, split=None), f"{name}[{split!r}]")
+    if isinstance(data, Weighted):
+        data = [data]
+    if isinstance(data, list | tuple) and any(isinstance(item, Weighted) for item in data):
+        return [_weighted(item, options, f"{name}[{place}]") for place, item in enumerate(data)]
     if isinstance(data, tuple) and len(data) == 2 and not isinstance(data[0], str | Path | Mapping | Example):
         return labelled(data[0], data[1], options, name)
     held = _table_in(data, options, name)
@@ -386,6 +391,16 @@ def _listed(data: Iterable[Any], options: ReadOptions, name: str) -> Given:
         _refuse_texts(start[0], name)
         return chain(start, iterator)
     return _objects("rows", data if isinstance(data, list | tuple) else [*start, *iterator], options, name)
+
+
+def _weighted(item: object, options: ReadOptions, name: str) -> str | Path | Weighted:
+    if isinstance(item, str | Path):
+        return item
+    if not isinstance(item, Weighted):
+        raise InvalidSetting(
+            f"{name} is of type {type(item).__name__}: beside weighted data, give paths.", setting=name
+        )
+    return replace(item, data=open_given(item.data, options, name))
 
 
 def _refuse_texts(first: str, name: str) -> None:
