@@ -1,0 +1,271 @@
+"""What is kept: one frozen record a row, and what rows can be filtered by.
+
+All times are whole seconds since the epoch (UTC), but for leases. Ids are UUIDs with dashes. Records know no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypedDict
+
+Json = dict[str, Any]
+"""A JSON object. A number that is not finite is kept as null; keys are strings."""
+
+QUEUED: Final = "QUEUED"
+VALIDATING: Final = "VALIDATING"
+RUNNING: Final = "RUNNING"
+CANCELLATION_REQUESTED: Final = "CANCELLATION_REQUESTED"
+CANCELLED: Final = "CANCELLED"
+
+VALIDATE: Final = "validate"
+TRAIN: Final = "train"
+PHASES: Final = (VALIDATE, TRAIN)
+"""What a queued job waits for: the look at its data, or the training."""
+
+HELD: Final = frozenset({VALIDATING, RUNNING, CANCELLATION_REQUESTED})
+"""States in which a worker may hold a job or batch under a lease."""
+FINISHED: Final = frozenset({"SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED", "TIMEOUT_EXCEEDED"})
+"""States that nothing leaves. Store needs to know them: a finished job frees its fingerprint, files and secrets."""
+
+STATUS_EVENT: Final = "status-updated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """An uploaded or written file. The row is the commit point: an object without one is an orphan."""
+
+    id: str
+    name: str
+    purpose: str
+    source: str
+    sample_type: str
+    bytes: int
+    sha256: str
+    key: str  # of the object
+    created_at: int
+    num_lines: int | None = None
+    mimetype: str | None = None
+    visibility: str = "workspace"
+    expires_at: int | None = None
+    created_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One fine-tuning run."""
+
+    id: str
+    status: str
+    model: str  # the base model as asked for
+    base: str  # the base model that it stands for
+    name: str
+    fingerprint: str  # the same for similar jobs
+    created_at: int
+    modified_at: int
+    phase: str = VALIDATE
+    suffix: str | None = None
+    auto_start: bool = False
+    hyperparameters: Json = field(default_factory=dict)
+    training_files: tuple[tuple[str, float], ...] = ()  # id, weight
+    validation_files: tuple[str, ...] = ()
+    integrations: tuple[Json, ...] = ()  # never a key
+    asked_targets: tuple[Json, ...] | None = None
+    targets: tuple[Json, ...] = ()  # found at validation: name, labels, weight, loss_function
+    max_bad_share: float = 0.0
+    metadata: Json = field(default_factory=dict)
+    attempt: int = 0  # how often it was claimed; fences what earlier claims still write
+    deaths: int = 0  # how often its process, or its worker, was killed
+    owner: str | None = None
+    lease_until: float | None = None
+    cancel_requested: bool = False
+    error_code: str | None = None
+    error: str | None = None
+    peak_mb: float | None = None
+    model_id: str | None = None
+    fine_tuned_model: str | None = None
+    trained_tokens: int | None = None
+    created_by: str | None = None
+    finished_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened to a job or batch."""
+
+    job_id: str
+    name: str
+    created_at: int
+    data: Json
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """The figures of a job at a step. A figure that was not finite is None."""
+
+    job_id: str
+    step: int
+    created_at: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """One version of a model."""
+
+    id: str
+    name: str
+    root: str  # the base model as asked for
+    base: str
+    place: str  # "objects:models/<id>", or "folder:/abs/path"
+    created_at: int
+    version: int = 0  # given when it is added
+    ft: str | None = None  # "ft:classifier:..."
+    job_id: str | None = None
+    title: str | None = None
+    description: str | None = None
+    archived: bool = False
+    bytes: int = 0
+    targets: tuple[Json, ...] = ()
+    metrics: Json = field(default_factory=dict)
+    created_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRecord:
+    """An API key, without the key."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    prefix: str  # its first characters, to recognise it by
+    created_at: int
+    last_used_at: int | None = None
+    revoked_at: int | None = None
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord:
+    """Many requests to one endpoint, answered in the background."""
+
+    id: str
+    endpoint: str
+    status: str
+    created_at: int
+    modified_at: int
+    model: str | None = None
+    input_files: tuple[str, ...] = ()
+    inline: bool = False
+    inline_key: str | None = None  # of the object that holds the inline requests
+    metadata: dict[str, str] = field(default_factory=dict)
+    timeout_hours: int = 24
+    total: int = 0
+    completed: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    errors: tuple[Json, ...] = ()
+    output_file: str | None = None
+    error_file: str | None = None
+    attempt: int = 0
+    deaths: int = 0
+    owner: str | None = None
+    lease_until: float | None = None
+    cancel_requested: bool = False
+    started_at: int | None = None
+    completed_at: int | None = None  # when it finished, however it did
+    created_by: str | None = None
+
+
+class FileFilters(TypedDict, total=False):
+    """What a list of files may be narrowed by; what is None or absent does not narrow it."""
+
+    sample_types: Collection[str] | None
+    sources: Collection[str] | None
+    mimetypes: Collection[str] | None
+    purpose: str | None
+    search: str | None  # part of the name, whatever its case
+    created_by: str | None
+
+
+class JobFilters(TypedDict, total=False):
+    """What a list of jobs may be narrowed by. Times are included: created_after <= created_at <= created_before."""
+
+    model: str | None
+    created_after: int | None
+    created_before: int | None
+    created_by: str | None
+    status: str | Collection[str] | None
+    wandb_project: str | None
+    wandb_name: str | None
+    suffix: str | None
+
+
+class BatchFilters(TypedDict, total=False):
+    """What a list of batches may be narrowed by. Every pair of `metadata` must be there."""
+
+    model: str | None
+    created_after: int | None
+    created_by: str | None
+    status: str | Collection[str] | None
+    metadata: Mapping[str, str] | None
+    oldest_first: bool
+
+
+class ModelFilters(TypedDict, total=False):
+    """What a list of models may be narrowed by."""
+
+    name: str | None
+    archived: bool | None
+    created_by: str | None
+
+
+class JobColumns(TypedDict, total=False):
+    """What may be changed of a job beside its status."""
+
+    phase: str
+    base: str
+    hyperparameters: Json
+    integrations: tuple[Json, ...]
+    targets: tuple[Json, ...]
+    metadata: Json
+    deaths: int
+    owner: str | None
+    lease_until: float | None
+    cancel_requested: bool
+    error_code: str | None
+    error: str | None
+    peak_mb: float | None
+    model_id: str | None
+    fine_tuned_model: str | None
+    trained_tokens: int | None
+    finished_at: int | None
+
+
+class BatchColumns(TypedDict, total=False):
+    """What may be changed of a batch beside its status."""
+
+    total: int
+    completed: int
+    succeeded: int
+    failed: int
+    errors: tuple[Json, ...]
+    output_file: str | None
+    error_file: str | None
+    deaths: int
+    owner: str | None
+    lease_until: float | None
+    cancel_requested: bool
+    started_at: int | None
+    completed_at: int | None
+
+
+class ModelColumns(TypedDict, total=False):
+    """What may be changed of a model."""
+
+    title: str | None
+    description: str | None
+    archived: bool
+    place: str
+    bytes: int
+    metrics: Json
