@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from tamis.evaluation.metrics import Bools, Doubles, Floats, Ints
 
+Singles = NDArray[np.float32]
+
 BINS = 15
 BLOCK = 1_000_000  # numbers held in double precision at a time
 CELLS = 2_000_000  # rows x labels that a fit looks at: a few numbers are fitted, more rows change nothing
@@ -24,6 +26,9 @@ BIAS_PRIOR = 10.0  # held-out rows that speak for a bias of 0
 FOLDS = 5
 BIAS_FOLDS = 3
 MOST_STEPS, MOST_HALVINGS = 50, 12
+MOST_BIAS = 10.0
+SCALE_WITHIN, GAIN_WITHIN = 1e-4, 1e-7  # where a fit stops: the last move of the log scale, what is left to gain
+LOWEST, TINY = np.float32(-1e6), 1e-9
 SCALE_SPREAD, BIAS_SPREAD = 0.25, 0.5  # how far one label's Platt parameters are expected to stray from the shared ones
 
 
@@ -153,13 +158,16 @@ def fit_single(logits: Floats, codes: Ints, *, seed: int = 0) -> SingleCalibrati
     """
     n_labels = logits.shape[1]
     rows = np.flatnonzero((codes >= 0) & (codes < n_labels))
-    rows = _some(rows, max(1, CELLS // max(1, n_labels)), seed)
-    plain = SingleCalibration(_fit_scale(logits[rows].astype(np.float64), codes[rows]), np.zeros(n_labels))
-    rows = _some(rows, max(1, BIAS_CELLS // max(1, n_labels)), seed)
-    wide, actual = logits[rows].astype(np.float64), codes[rows]
-    if n_labels < 2 or len(rows) < max(2 * n_labels, 2 * FOLDS) or not _bias_helps(wide, actual, seed):
+    if not len(rows):
+        return SingleCalibration(1.0, np.zeros(n_labels))
+    rows = _some(rows, max(1, CELLS // n_labels), seed)
+    plain = SingleCalibration(_fit_scale(_lowered(logits[rows]), codes[rows]), np.zeros(n_labels))
+    rows = _some(rows, max(1, BIAS_CELLS // n_labels), seed)
+    if n_labels < 2 or len(rows) < max(2 * n_labels, 2 * FOLDS):
         return plain
-    return _fit_bias(wide, actual, plain.scale)
+    lowered, actual = _lowered(logits[rows]), codes[rows]
+    helps, start = _bias_helps(lowered, actual, plain, seed)
+    return _fit_bias(lowered, actual, start) if helps else plain
 
 
 def _some(rows: NDArray[np.intp], most: int, seed: int) -> NDArray[np.intp]:
@@ -168,73 +176,132 @@ def _some(rows: NDArray[np.intp], most: int, seed: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
-def _fit_scale(logits: Doubles, codes: Ints) -> float:
-    """Minimise the smoothed log loss over the scale alone; 1 where there is nothing to learn from."""
-    from scipy import optimize  # here, since it takes half a second that serving scores need not wait
+def _lowered(logits: Floats) -> Singles:
+    """Return logits less each row's highest, which no softmax notices, and none so low that its square overflows."""
+    lowered: Singles = np.subtract(logits, logits.max(axis=1, keepdims=True), dtype=np.float32)
+    return np.maximum(lowered, LOWEST, out=lowered)
 
-    spread = np.ptp(logits, axis=1).max(initial=0.0)
-    if len(logits) == 0 or spread == 0:
+
+def _fit_scale(logits: Singles, codes: Ints, start: float = 1.0) -> float:
+    """Minimise the smoothed log loss over the scale alone; 1 where there is nothing to learn from.
+
+    The loss is convex: Newton's steps from `start`, or the middle of the bracket where one leaves it.
+    """
+    if not logits.any():
         return 1.0
-    smoothing = 1 / (len(logits) + 2)
-    wanted = (1 - smoothing) * logits[np.arange(len(codes)), codes] + smoothing * logits.mean(axis=1)
-
-    def loss(log_scale: float) -> float:
-        scale = np.exp(log_scale)
-        return float(_log_sum_exp(scale * logits).mean() - scale * wanted.mean())
-
-    found = optimize.minimize_scalar(loss, bounds=LOG_SCALE, method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(found.x))
-
-
-def _log_sum_exp(logits: Doubles) -> Doubles:
-    top = logits.max(axis=1)
-    summed: Doubles = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top
-    return summed
+    wanted, (low, high), scale = _wanted(logits, codes)[0], LOG_SCALE, start
+    for _ in range(MOST_STEPS):
+        mean, variance = _moments(_softmax(logits * np.float32(scale))[0], logits)
+        slope, at = float(mean.mean(dtype=np.float64)) - wanted, float(np.log(scale))
+        low, high = (low, at) if slope > 0 else (at, high)
+        newton = scale - slope / max(float(variance.mean(dtype=np.float64)), TINY)
+        inside = newton > 0 and low < np.log(newton) < high
+        scale = newton if inside else float(np.exp((low + high) / 2))
+        if abs(np.log(scale) - at) < SCALE_WITHIN:
+            break
+    return scale
 
 
-def _fit_bias(logits: Doubles, codes: Ints, start: float) -> SingleCalibration:
-    """Minimise the smoothed log loss over the scale and a bias a label; labels without a row keep the mean bias."""
-    from scipy import optimize
-
+def _wanted(logits: Singles, codes: Ints) -> tuple[float, Doubles]:
+    """Return the mean logit that the smoothed labels ask for, and (n_labels,) the mean of these labels."""
     n_rows, n_labels = logits.shape
     smoothing = 1 / (n_rows + 2)
-    wanted = np.full((n_rows, n_labels), smoothing / n_labels)
-    wanted[np.arange(n_rows), codes] += 1 - smoothing
-    free = np.bincount(codes, minlength=n_labels) > 0
-    prior = BIAS_PRIOR / n_rows
-
-    def loss(parameters: Doubles) -> tuple[float, Doubles]:
-        scale = np.exp(parameters[0])
-        bias = np.zeros(n_labels)
-        bias[free] = parameters[1:]
-        log_probabilities = _log_softmax(scale * logits + bias)
-        residual = (np.exp(log_probabilities) - wanted) / n_rows
-        value = -(wanted * log_probabilities).sum() / n_rows + prior * np.square(bias).sum() / 2
-        by_scale = scale * (residual * logits).sum()
-        return float(value), np.append(by_scale, residual.sum(axis=0)[free] + prior * bias[free])
-
-    first = np.zeros(1 + int(free.sum()))
-    first[0] = np.log(start)
-    bounds = [LOG_SCALE] + [(-10.0, 10.0)] * int(free.sum())
-    found = optimize.minimize(
-        loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40, "ftol": 1e-7}
-    )
-    bias = np.zeros(n_labels)
-    bias[free] = found.x[1:]
-    return SingleCalibration(float(np.exp(found.x[0])), bias - bias.mean())
+    own = float(logits[np.arange(n_rows), codes].mean(dtype=np.float64))
+    mean = (1 - smoothing) * own + smoothing * float(logits.mean(dtype=np.float64))
+    return mean, smoothing / n_labels + (1 - smoothing) * np.bincount(codes, minlength=n_labels) / n_rows
 
 
-def _bias_helps(logits: Doubles, codes: Ints, seed: int) -> bool:
+def _softmax(logits: Singles) -> tuple[Singles, float]:
+    """Return probabilities, in the place of the logits, and the mean log of the sums they were divided by."""
+    top = logits.max(axis=1)
+    logits -= top[:, None]
+    np.exp(logits, out=logits)
+    total = logits.sum(axis=1)
+    logits *= (1 / total)[:, None]
+    return logits, float((np.log(total) + top).mean(dtype=np.float64))
+
+
+def _moments(probability: Singles, logits: Singles) -> tuple[Singles, Singles]:
+    """Return the mean and the variance of each row's logits, both (n,)."""
+    weighted = probability * logits
+    mean = weighted.sum(axis=1)
+    return mean, np.maximum(np.einsum("ij,ij->i", weighted, logits) - mean**2, 0)
+
+
+def _fit_bias(logits: Singles, codes: Ints, start: SingleCalibration) -> SingleCalibration:
+    """Minimise the smoothed log loss over the scale and a bias a label; labels without a row keep the mean bias.
+
+    Convex too: Newton's steps from `start`, halved until they lead down.
+    """
+    n_rows, n_labels = logits.shape
+    wanted = np.append(*_wanted(logits, codes))
+    prior = np.append(0.0, np.full(n_labels, BIAS_PRIOR / n_rows))
+    moves = np.append(True, np.bincount(codes, minlength=n_labels) > 0)
+    free = np.ix_(np.flatnonzero(moves), np.flatnonzero(moves))
+    lowest, highest = (np.append(np.exp(LOG_SCALE[i]), np.full(n_labels, (-MOST_BIAS, MOST_BIAS)[i])) for i in range(2))
+
+    def look(at: Doubles) -> tuple[float, Singles]:
+        probability, mean = _softmax(logits * np.float32(at[0]) + at[1:].astype(np.float32))
+        return mean - float(wanted @ at) + float(prior @ np.square(at)) / 2, probability
+
+    at = np.where(moves, np.append(start.scale, start.bias), 0)
+    value, probability = look(at)
+    for _ in range(MOST_STEPS):
+        slope, curvature = _derivatives(probability, logits)
+        slope += prior * at - wanted
+        curvature[np.diag_indices_from(curvature)] += prior + TINY
+        step = np.zeros_like(at)
+        step[moves] = np.linalg.solve(curvature[free], slope[moves])
+        if slope @ step < GAIN_WITHIN:
+            break
+        tried, found, probability = _downhill(look, at, step, value, (lowest, highest))
+        if found >= value:
+            break
+        at, value = tried, found
+    return SingleCalibration(float(at[0]), at[1:] - at[1:].mean())
+
+
+def _downhill(
+    look: Callable[[Doubles], tuple[float, Singles]],
+    at: Doubles,
+    step: Doubles,
+    value: float,
+    bounds: tuple[Doubles, Doubles],
+) -> tuple[Doubles, float, Singles]:
+    """Return `at - step`, the step halved until it is better than `value`, and what is seen from there."""
+    for halving in range(MOST_HALVINGS):
+        tried = np.clip(at - step / 2**halving, *bounds)
+        found, probability = look(tried)
+        if found < value:
+            break
+    return tried, found, probability
+
+
+def _derivatives(probability: Singles, logits: Singles) -> tuple[Doubles, Doubles]:
+    """Return the first (1 + n_labels,) and the second derivatives of the mean log sum, by the scale and the biases."""
+    n_rows, n_labels = logits.shape
+    mean, variance = _moments(probability, logits)
+    by_bias = probability.mean(axis=0, dtype=np.float64)
+    curvature = np.empty((1 + n_labels, 1 + n_labels))
+    curvature[0, 0] = variance.mean(dtype=np.float64)
+    curvature[1:, 1:] = np.diag(by_bias) - (probability.T @ probability) / n_rows
+    across = np.einsum("ij,ij->j", probability, logits - mean[:, None]) / n_rows
+    curvature[0, 1:] = curvature[1:, 0] = across
+    return np.append(mean.mean(dtype=np.float64), by_bias), curvature
+
+
+def _bias_helps(logits: Singles, codes: Ints, start: SingleCalibration, seed: int) -> tuple[bool, SingleCalibration]:
+    """Return whether a bias a label is better on rows that it was not fitted on, and one to start from."""
     gains = np.empty(len(codes))
     for held_out, rest in folds(len(codes), seed, BIAS_FOLDS):
-        scale = _fit_scale(logits[rest], codes[rest])
-        with_bias = _fit_bias(logits[rest], codes[rest], scale)
+        scale = _fit_scale(logits[rest], codes[rest], start.scale)
+        start = _fit_bias(logits[rest], codes[rest], start)
         row, actual = np.arange(len(held_out)), codes[held_out]
-        plain = _log_softmax(scale * logits[held_out])[row, actual]
-        biased = _log_softmax(with_bias.scale * logits[held_out] + with_bias.bias)[row, actual]
-        gains[held_out] = biased - plain
+        wide = logits[held_out].astype(np.float64)
+        plain = _log_softmax(scale * wide)[row, actual]
+        gains[held_out] = _log_softmax(start.scale * wide + start.bias)[row, actual] - plain
     error = gains.std() / np.sqrt(len(gains))
-    return bool(gains.mean() > max(error, 1e-4))
+    return bool(gains.mean() > max(error, 1e-4)), start
 
 
 def folds(n_rows: int, seed: int, count: int = FOLDS) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:

@@ -32,7 +32,7 @@ from tamis.ml.manifest import DataFile, DataManifest, Manifest, TargetManifest, 
 from tamis.ml.model import Model
 from tamis.ml.progress import Listener, Progress, nobody
 from tamis.ml.schedule import Hyperparameters, hyperparameters
-from tamis.ml.static.model import Semantics, architecture_of
+from tamis.ml.static.model import Semantics, architecture_of, one_blas_thread
 from tamis.ml.static.tokens import RunTokenizer
 from tamis.ml.static.training import HeldOut, StaticTrainer, Trained
 from tamis.schema import Target
@@ -201,7 +201,8 @@ class _Run:
     def model(self) -> Model:
         trained, seconds = self._trained()
         self.listener(Progress("calibrating", 0.94))
-        decisions = self._decisions(trained.held_out)
+        with one_blas_thread():
+            decisions = self._decisions(trained.held_out)
         self.watch.lap("calibrate")
         self.listener(Progress("measuring", 0.96))
         held_out = self._report(trained.held_out, decisions)
