@@ -57,21 +57,22 @@ def best_share(lexical: Floats, semantic: Floats, truth: Truth) -> float:
 class Judge:
     """Judges the two parts on held-out rows: their loss together, and a metric for each target."""
 
-    def __init__(self, data: Dataset, columns: Mapping[str, slice]) -> None:
-        """Choose the rows to look at."""
+    def __init__(self, data: Dataset, columns: Mapping[str, slice], weights: Mapping[str, float] | None = None) -> None:
+        """Choose the rows to look at; `weights` say how much each target's loss counts (default: 1)."""
+        self._weights = weights or {}
         self._targets = [
             (name, place, some_rows(data.truth[name]), data.truth[name], loss_of(data.truth[name], 0.0))
             for name, place in columns.items()
         ]
 
     def __call__(self, lexical: Floats, semantic: Floats) -> tuple[float, dict[str, float]]:
-        """Return the mean loss over all targets and the checkpoint's metrics, from (rows, all labels) logits."""
+        """Return the targets' mean losses, added up, and the checkpoint's metrics, from (rows, all labels) logits."""
         total, metrics = 0.0, dict[str, float]()
         for name, place, rows, truth, loss in self._targets:
             if not len(rows):
                 continue
             both = lexical[rows, place] + np.float32(USUAL_SHARE) * semantic[rows, place]
-            total += loss_at_best_temperature(both, loss, rows) / len(rows)
+            total += self._weights.get(name, 1.0) * loss_at_best_temperature(both, loss, rows) / len(rows)
             metrics |= _metric(name, both, truth, rows)
         return total, metrics
 

@@ -1,13 +1,14 @@
 """What is minimised: softmax cross-entropy for single-label targets, a sigmoid's for each label of multi-label ones.
 
 Unknown rows (and unseen labels) carry no weight. Class imbalance: a row weighs (mean count / its label's count) to the
-power `balance`, so that rare labels are heard without drowning the frequent ones.
+power `balance`, so that rare labels are heard without drowning the frequent ones. Rows may bring weights of their own,
+of which only the proportions count.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,22 +68,60 @@ class SigmoidLoss:
         return float((losses * weights[:, None]).sum()), gradient
 
 
-def loss_of(truth: Truth, balance: float, smoothing: float = 0.0) -> Loss:
-    """Return the loss of a target's truth."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaledLoss:
+    """A loss times a factor."""
+
+    loss: Loss
+    factor: float
+
+    def __call__(self, logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
+        """Return the summed loss and its gradient."""
+        value, gradient = self.loss(logits, rows)
+        gradient *= np.float32(self.factor)
+        return value * self.factor, gradient
+
+
+def loss_of(truth: Truth, balance: float, smoothing: float = 0.0, row_weights: Floats | None = None) -> Loss:
+    """Return the loss of a target's truth; `row_weights` (n,) are relative to their mean over the rows that count."""
     if isinstance(truth, MultiTruth):
-        return SigmoidLoss(truth.indicator(), truth.known.astype(np.float32))
+        return SigmoidLoss(truth.indicator(), _times(truth.known.astype(np.float32), row_weights))
     usable = _usable(truth)
-    weight = _label_weights(truth, balance)
+    weight = _label_weights(label_counts(truth, row_weights), balance)
     codes = np.where(usable, truth.codes, 0).astype(np.int32)
-    return SoftmaxLoss(codes, np.where(usable, weight[codes], 0).astype(np.float32), smoothing)
+    weights = np.where(usable, weight[codes], 0).astype(np.float32)
+    return SoftmaxLoss(codes, _times(weights, row_weights), smoothing)
+
+
+def label_counts(truth: Truth, row_weights: Floats | None = None) -> NDArray[np.number[Any]]:
+    """Return (n_labels,) the rows that carry each label, or the sum of their weights over the mean weight."""
+    if row_weights is None:
+        return truth.counts()
+    if isinstance(truth, SingleTruth):
+        usable = _usable(truth)
+        codes, weights = truth.codes[usable], row_weights[usable]
+    else:
+        row = np.repeat(np.arange(len(truth)), np.diff(truth.offsets))
+        declared = truth.codes < truth.n_labels
+        codes, weights = truth.codes[declared], row_weights[row[declared]]
+    mean = float(row_weights[truth.known].mean()) if truth.known.any() else 1.0
+    return np.bincount(codes, weights=weights / np.float32(mean), minlength=truth.n_labels)
+
+
+def _times(weights: Floats, row_weights: Floats | None) -> Floats:
+    if row_weights is None:
+        return weights
+    counted = row_weights[weights > 0]
+    mean = counted.mean() if len(counted) else np.float32(1)
+    relative: Floats = weights * (row_weights / mean)
+    return relative
 
 
 def _usable(truth: SingleTruth) -> NDArray[np.bool_]:
     return (truth.codes >= 0) & (truth.codes < truth.n_labels)
 
 
-def _label_weights(truth: SingleTruth, balance: float) -> Floats:
-    frequency = truth.counts()
+def _label_weights(frequency: NDArray[np.number[Any]], balance: float) -> Floats:
     present = np.maximum(frequency, 1)
     mean = frequency.sum() / max(int((frequency > 0).sum()), 1)
     weights: Floats = np.clip((mean / present) ** balance, 0.2, 20).astype(np.float32)
