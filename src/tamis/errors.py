@@ -25,6 +25,7 @@
     │   │   ├── InUse             something that is to be deleted is still needed
     │   │   ├── SimilarJob        a job like it is not finished yet
     │   │   └── IllegalTransition the job or batch cannot go there from its state
+    │   ├── TooSlow               its body did not come in time
     │   └── Overloaded            too much is going on: later
     ├── ServiceFailed             what the server depends on did not do its part
     │   ├── StorageFailed         the database or the object storage
@@ -248,6 +249,12 @@ class IllegalTransition(Conflict):
     """The job cannot do this from the state it is in."""
 
     code = "illegal_transition"
+
+
+class TooSlow(Refused):
+    """The request's body did not come in time."""
+
+    code = "too_slow"
 
 
 class Overloaded(Refused):

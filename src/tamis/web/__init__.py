@@ -1,0 +1,1 @@
+"""HTTP: the provider APIs and operations. It translates; every rule is in `workspace` or below."""

@@ -1,0 +1,12 @@
+"""Mistral's API as its SDKs speak it, from 1.7.0 to 3.7.0."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from tamis.web.api.mistral import files
+
+
+def routers() -> list[APIRouter]:
+    """Return the routers, the busiest first: routes are tried in order."""
+    return [files.router, files.streams, files.signed]

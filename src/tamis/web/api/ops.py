@@ -1,0 +1,82 @@
+"""For monitors and for whoever runs the server: is it alive, is it ready, how busy is it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+
+import tamis
+from tamis.errors import TamisError
+from tamis.web.routing import RawRoute, answer_json, workspace_of
+
+router = APIRouter(tags=["Operations"])
+_raw = APIRouter(tags=["Operations"], route_class=RawRoute)
+_log = logging.getLogger("tamis.web")
+
+
+@_raw.get("/healthz", summary="Whether the process answers", response_model=None)
+async def healthz(request: Request) -> Response:
+    """Answer at once, whatever the state of database and storage."""
+    return answer_json({"status": "ok", "version": tamis.__version__})
+
+
+@router.get("/readyz", summary="Whether requests can be served", response_model=None)
+def readyz(request: Request) -> Response:
+    """Look at database, storage and the process that runs the jobs; 503 says what is missing."""
+    try:
+        missing = dict(workspace_of(request).missing())
+    except TamisError as error:
+        missing = {error.code: error.message}
+    response = answer_json({"status": "not ready" if missing else "ready", "missing": missing})
+    response.status_code = 503 if missing else 200
+    return response
+
+
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+def metrics(request: Request) -> Response:
+    """Return requests, their times, queues and models in memory, in Prometheus' text format."""
+    registry = CollectorRegistry()
+    try:
+        MultiProcessCollector(registry)  # several processes serve: their figures are added up
+        requests = generate_latest(registry)
+    except ValueError:
+        requests = generate_latest(request.app.state.figures.registry)
+    state = CollectorRegistry()
+    state.register(_State(request))  # type: ignore[arg-type]  # a collector is anything that collects
+    return Response(requests + generate_latest(state), media_type=CONTENT_TYPE_LATEST)
+
+
+@_raw.get("/", include_in_schema=False)
+async def root(request: Request) -> Response:
+    """Say what this is and where to go on."""
+    return answer_json({"name": "tamis", "version": tamis.__version__, "docs": "/docs", "openapi": "/openapi.json"})
+
+
+class _State:
+    """What the workspace tells of itself, as gauges."""
+
+    def __init__(self, request: Request) -> None:
+        self._workspace = workspace_of(request)
+
+    def collect(self) -> Any:  # noqa: ANN401  families of gauges
+        """Return the gauges; those that cannot be had now are left out."""
+        try:
+            queues = self._workspace.queue_lengths()
+            models, size = self._workspace.classifier.loaded()
+        except TamisError as error:
+            _log.warning("metrics without queues: %s", error)
+            return
+        waiting = GaugeMetricFamily("tamis_jobs", "Jobs and batch jobs that are not finished.", labels=["status"])
+        for status, count in queues.items():
+            waiting.add_metric([status], count)
+        yield waiting
+        yield GaugeMetricFamily("tamis_models_loaded", "Models in this process' memory.", value=models)
+        yield GaugeMetricFamily("tamis_models_bytes", "Memory that they are counted with.", value=size)
+
+
+router.include_router(_raw)

@@ -1,0 +1,73 @@
+"""The application: what stands around the routes, in order, and the routes themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+import tamis
+from tamis.settings import Settings
+from tamis.web import documents, problems
+from tamis.web.api import mistral, ops
+from tamis.web.auth import Auth
+from tamis.web.limits import Limits
+from tamis.web.paths import Paths
+from tamis.web.telemetry import Figures, Telemetry
+
+if TYPE_CHECKING:
+    from tamis.workspace.workspace import Workspace
+
+
+def create_app(workspace: Workspace, settings: Settings) -> FastAPI:
+    """Return the application that serves a workspace."""
+    figures = Figures()
+    app = documents.DocumentedApi(
+        title="Tamis",
+        version=tamis.__version__,
+        description=documents.ABOUT,
+        openapi_tags=documents.TAGS,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=_around(workspace, settings, figures),
+        lifespan=_lifespan,
+    )
+    app.state.workspace, app.state.settings, app.state.figures = workspace, settings, figures
+    problems.install(app)
+    for router in (*mistral.routers(), ops.router):
+        app.include_router(router, responses=problems.RESPONSES)
+    app.include_router(documents.router)
+    return app
+
+
+def _around(workspace: Workspace, settings: Settings, figures: Figures) -> list[Middleware]:
+    """Return what stands around the routes, outermost first."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["x-request-id", "retry-after"],
+    )
+    return [
+        Middleware(Telemetry, figures),
+        Middleware(Paths),
+        *([cors] if settings.cors_origins else []),
+        Middleware(Limits, settings),
+        Middleware(Auth, workspace.keys, settings),
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Hold the connections to the LLM endpoint while the server runs."""
+    async with httpx.AsyncClient() as client:
+        app.state.llm = client
+        yield

@@ -1,0 +1,143 @@
+"""How much a client may ask for at once: bytes of a body, seconds between its pieces, requests at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tamis.errors import InvalidRequest, LimitExceeded, Overloaded, Refused, TooSlow
+from tamis.settings import Settings
+from tamis.web.problems import problem
+from tamis.web.telemetry import QUIET
+
+UPLOAD_PATHS = frozenset({"/v1/files"})
+"""Where a body may be as large as a file."""
+
+ENVELOPE = 2**20
+"""Bytes that a multipart body may be larger than the file in it."""
+
+LINGER_S = 5.0
+"""Seconds for which the rest of a refused body is still taken in, so that the client gets to read why."""
+
+RETRY_AFTER_S = 1
+
+
+class Limits:
+    """Refuses what is too large, too slow or too much, before anything is made of it."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        """Stand around `app`, with the limits that the settings give."""
+        self._app = app
+        self._settings = settings
+        self._at_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["path"] in QUIET:
+            await self._app(scope, receive, send)
+            return
+        most = self._settings.max_concurrent_requests
+        body = _Body(receive, *self._most_bytes(scope), self._settings.request_timeout_s)
+        refusal: Refused | None = None
+        if self._at_work >= most:
+            why = f"The server is at work on {most} requests, the most it takes at a time. Try again in a moment."
+            refusal = Overloaded(why, limit=most, setting="max_concurrent_requests", retry_after=RETRY_AFTER_S)
+        else:
+            refusal = body.declared(scope)
+        if refusal is not None:
+            await refuse(refusal, scope, body, send)
+            return
+        self._at_work += 1
+        try:
+            await self._app(scope, body.receive, send)
+        except BodyRefused as error:
+            await refuse(error.why, scope, body, send)
+        except Refused as error:  # by what stands between this and the routes
+            await refuse(error, scope, body, send)
+        finally:
+            self._at_work -= 1
+
+    def _most_bytes(self, scope: Scope) -> tuple[int, str]:
+        if scope["path"] in UPLOAD_PATHS and scope["method"] == "POST":
+            return self._settings.max_upload_bytes + ENVELOPE, "max_upload_bytes"
+        return self._settings.max_request_bytes, "max_request_bytes"
+
+
+class BodyRefused(Exception):
+    """A body turned out too large or too slow while it was read; not for routes to catch."""
+
+    def __init__(self, why: Refused) -> None:
+        """Carry what the client is told."""
+        super().__init__(why.message)
+        self.why = why
+
+
+class _Body:
+    """A request's body, counted while it comes in."""
+
+    def __init__(self, receive: Receive, most: int, setting: str, patience_s: float) -> None:
+        self._receive = receive
+        self._most = most
+        self._setting = setting
+        self._patience_s = patience_s
+        self._taken = 0
+        self._complete = False
+
+    def declared(self, scope: Scope) -> Refused | None:
+        """Return why the body is refused by what Content-Length says of it, or None."""
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                if not value.isdigit():
+                    return InvalidRequest("Content-Length is not a number.", loc=["header", "content-length"])
+                return self._too_large() if int(value) > self._most else None
+        return None
+
+    async def receive(self) -> Message:
+        """Return the next message.
+
+        Raises:
+            BodyRefused: there is more than the limit, or nothing came for too long.
+        """
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                message = await self._receive()
+        except TimeoutError:
+            why = f"Nothing of the request's body came for {self._patience_s:g} s. Send it again."
+            raise BodyRefused(TooSlow(why, setting="request_timeout_s")) from None
+        self._taken += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._taken > self._most:
+            raise BodyRefused(self._too_large())
+        return message
+
+    async def drain(self) -> None:
+        """Take in what still comes, for a while."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while not self._complete:
+                    message = await self._receive()
+                    self._complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
+
+    def _too_large(self) -> LimitExceeded:
+        what = "The file" if self._setting == "max_upload_bytes" else "The request's body"
+        most = self._most - ENVELOPE if self._setting == "max_upload_bytes" else self._most
+        message = f"{what} is larger than {most:,} bytes. Send less, or raise the setting {self._setting}."
+        return LimitExceeded(message, limit=most, setting=self._setting)
+
+
+async def refuse(error: Refused, scope: Scope, body: _Body, send: Send) -> None:
+    """Answer at once, then let the client finish what it is sending, so that it gets to read the answer."""
+    answer = problem(error, str(scope.get("request_id", "")))
+    headers = answer.raw_headers
+    waits = any(name == b"expect" for name, _ in scope["headers"])  # such a client sends nothing before it is told to
+    if isinstance(error, LimitExceeded | TooSlow):
+        headers = [*headers, (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": bytes(answer.body), "more_body": True})
+    if not waits:
+        await body.drain()
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,64 @@
+"""How the server logs: one line an event, as text or as JSON; never a text, a key or a query string."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Literal
+
+FIELDS = ("request_id", "method", "path", "status", "ms", "bytes", "key_id")
+"""What a request's line may carry beside its message."""
+
+
+class _Lines(logging.Formatter):
+    """Formats a record; `_line` decides how."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {name: getattr(record, name) for name in FIELDS if getattr(record, name, None) not in (None, "")}
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        return self._line(moment, record, fields, trace)
+
+    def _line(self, moment: str, record: logging.LogRecord, fields: dict[str, object], trace: str) -> str:
+        raise NotImplementedError
+
+
+class TextLines(_Lines):
+    """`2026-01-31T12:00:00.000Z info tamis.web request method=POST path=/v1/files status=200 ms=3.1`."""
+
+    def _line(self, moment: str, record: logging.LogRecord, fields: dict[str, object], trace: str) -> str:
+        pairs = "".join(f" {name}={_plain(value)}" for name, value in fields.items())
+        message = _one_line(record.getMessage())
+        line = f"{moment} {record.levelname.lower()} {record.name} {message}{pairs}"
+        return f"{line}\n{trace}" if trace else line
+
+
+class JsonLines(_Lines):
+    """One JSON object a line."""
+
+    def _line(self, moment: str, record: logging.LogRecord, fields: dict[str, object], trace: str) -> str:
+        event = {"time": moment, "level": record.levelname.lower(), "logger": record.name}
+        return json.dumps(
+            event | {"message": record.getMessage()} | fields | ({"traceback": trace} if trace else {}), default=str
+        )
+
+
+def set_up_logs(form: Literal["text", "json"], level: str) -> None:
+    """Send what this process logs to stderr, one line an event."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for name in ("httpx", "httpcore", "alembic"):  # their lines hold addresses, and are many
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _plain(value: object) -> str:
+    text = _one_line(str(value))
+    return json.dumps(text) if not text or " " in text or '"' in text or "=" in text else text
+
+
+def _one_line(text: str) -> str:
+    """Return the text with what would start a new line, or steer a terminal, escaped."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,126 @@
+"""What routes share: how they find the workspace, read JSON strictly, and answer it.
+
+Cold routes are plain functions: the framework runs them in its thread pool, where the synchronous workspace belongs.
+Hot ones are coroutines on `RawRoute`, which spends nothing between the socket and them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import orjson
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.responses import StreamingResponse
+
+from tamis.web.paths import HEAD_ASKED
+
+if TYPE_CHECKING:
+    from tamis.workspace.workspace import Workspace
+
+Model = TypeVar("Model", bound=BaseModel)
+Handler = Callable[[Request], Awaitable[Response]]
+
+JSON = "application/json"
+BINARY = "application/octet-stream"
+BODIES: dict[str, type[BaseModel]] = {}
+"""Models of the bodies that raw routes read themselves."""
+
+
+class StrictRequest(Request):
+    """A request whose JSON is what the standard says: no NaN, no half characters, no bottomless nesting."""
+
+    async def json(self) -> Any:  # noqa: ANN401  whatever the client sent
+        """Return the body, parsed."""
+        return orjson.loads(await self.body())
+
+
+class JsonRoute(APIRoute):
+    """Reads the body before the framework does, which would call every trouble with it a bad request."""
+
+    def get_route_handler(self) -> Any:  # noqa: ANN401  the framework's own signature
+        """Return what handles a request."""
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            checked = StrictRequest(request.scope, request.receive)
+            if request.method not in ("GET", "DELETE"):
+                await checked.body()
+            return await handle(checked)
+
+        return strict
+
+
+class RawRoute(APIRoute):
+    """Gives the request to the endpoint as it is; its documentation comes by `openapi_extra`."""
+
+    def get_route_handler(self) -> Any:  # noqa: ANN401  the framework's own signature
+        """Return the endpoint itself."""
+        return self.endpoint
+
+
+def workspace_of(request: Request) -> Workspace:
+    """Return the workspace that the application serves."""
+    found: Workspace = request.app.state.workspace
+    return found
+
+
+def caller_of(request: Request) -> str | None:
+    """Return the id of the caller's key, or None on a server without keys."""
+    return request.scope.get("key_id")
+
+
+def parsed(model: type[Model], content: bytes) -> Model:
+    """Return a JSON body as a model.
+
+    Raises:
+        RequestValidationError: it is not what the model says; nothing of what was sent is in the error.
+    """
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None
+
+
+def answer(content: BaseModel) -> Response:
+    """Return a wire model as the answer: always status 200, which is all that mistralai takes for success."""
+    return Response(content.model_dump_json(), media_type=JSON)
+
+
+def answer_json(content: object) -> Response:
+    """Return plain data as the answer."""
+    return Response(orjson.dumps(content), media_type=JSON)
+
+
+def answer_file(request: Request, pieces: Iterator[bytes], name: str, size: int) -> Response:
+    """Return a file's content, piece by piece; the first is read at once, so that a lost one is an error."""
+    first = next(pieces, b"")
+    headers = {"content-disposition": f"attachment; filename*=utf-8''{quote(name)}", "content-length": str(size)}
+    if request.scope.get(HEAD_ASKED):
+        return Response(b"", headers=headers, media_type=BINARY)
+    return StreamingResponse(_all_of(first, pieces), headers=headers, media_type=BINARY)
+
+
+def body_docs(model: type[BaseModel], media_type: str = JSON, **examples: object) -> dict[str, Any]:
+    """Return the OpenAPI description of a body that a raw route reads itself.
+
+    Args:
+        model: of the body; `documents` adds its schema to the document, by way of `BODIES`.
+        media_type: of the body.
+        examples: by name.
+    """
+    content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
+    if examples:
+        content["examples"] = {name: {"value": value} for name, value in examples.items()}
+    BODIES[model.__name__] = model
+    return {"requestBody": {"required": True, "content": {media_type: content}}}
+
+
+def _all_of(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    return chain((first,), rest)

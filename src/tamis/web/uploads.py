@@ -1,0 +1,210 @@
+"""Uploads: a multipart body parsed as it comes, its file part written on, so that memory stays flat at any size.
+
+The framework's own parser spools the whole part to disk before anybody can refuse it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from tamis.errors import InvalidRequest, LimitExceeded
+from tamis.web.routing import caller_of, workspace_of
+
+if TYPE_CHECKING:
+    from tamis.store.records import FileRecord
+    from tamis.workspace.files import Upload
+
+FIELDS = frozenset({"purpose", "visibility", "expiry"})
+"""Plain parts that mean something; unknown ones are skipped, since SDKs add some with every version."""
+
+FILE = "file"
+DEFAULT_PURPOSE = "fine-tune"
+DEFAULT_NAME = "upload.jsonl"
+
+MOST_PARTS = 64
+MOST_FIELD_BYTES = 1024
+MOST_NAME_CHARS = 200
+PIECE = 2**20
+"""Bytes that are gathered before they are written: a trip to another thread for each packet would cost more."""
+
+_PLAIN_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
+
+
+class Form:
+    """What a multipart body holds, fed piece by piece; file bytes wait in `pending` until they are taken."""
+
+    def __init__(self, boundary: bytes) -> None:
+        """Expect parts between `boundary`."""
+        self.fields: dict[str, str] = {}
+        self.filename: str | None = None
+        self.pending = bytearray()
+        self.ended = False
+        self._parts = 0
+        self._into = ""  # what the present part is: a field, FILE, or nothing
+        self._value = bytearray()
+        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._headers: dict[str, str] = {}
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._end_headers,
+                "on_part_data": self._data,
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
+
+    def feed(self, piece: bytes) -> None:
+        """Parse the next piece.
+
+        Raises:
+            InvalidRequest: it is no multipart body, or one of a kind that no client sends by accident.
+        """
+        try:
+            self._parser.write(piece)
+        except FormParserError as error:
+            raise InvalidRequest(f"The body is not valid multipart/form-data: {error}.", loc=["body"]) from None
+
+    def take(self) -> bytes:
+        """Return the bytes of the file that wait, and forget them."""
+        taken = bytes(self.pending)
+        self.pending.clear()
+        return taken
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            message = f"The form has more than {MOST_PARTS} parts. One `file` and its fields are all that is needed."
+            raise LimitExceeded(message, limit=MOST_PARTS, loc=["body"])
+        self._headers = {}
+        self._into = ""
+        self._value.clear()
+
+    def _end_header(self) -> None:
+        name, value = (bytes(part).decode("utf-8", "replace") for part in self._header)
+        self._headers[name.strip().lower()] = value
+        self._header = (bytearray(), bytearray())
+
+    def _end_headers(self) -> None:
+        kind, options = parse_options_header(self._headers.get("content-disposition"))
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if kind.lower() != b"form-data" or not name:
+            raise InvalidRequest("A part of the form has no Content-Disposition that names it.", loc=["body"])
+        if name in FIELDS:
+            self._into = name
+        elif name == FILE:
+            self._begin_file(options.get(b"filename", b""))
+
+    def _begin_file(self, filename: bytes) -> None:
+        if self.filename is not None:
+            raise InvalidRequest("The form has two parts `file`. Send one request a file.", loc=["body", FILE])
+        encoding = self._headers.get("content-transfer-encoding", "").strip().lower()
+        if encoding not in _PLAIN_ENCODINGS or self._headers.get("content-type", "").lower().startswith("multipart/"):
+            raise InvalidRequest("The part `file` must hold the file's own bytes, as they are.", loc=["body", FILE])
+        self.filename = plain_name(filename.decode("utf-8", "replace"))
+        self._into = FILE
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._into == FILE:
+            self.pending += data[start:end]
+        elif self._into:
+            self._value += data[start:end]
+            if len(self._value) > MOST_FIELD_BYTES:
+                message = f"The part `{self._into}` is longer than {MOST_FIELD_BYTES} bytes."
+                raise LimitExceeded(message, limit=MOST_FIELD_BYTES, loc=["body", self._into])
+
+    def _end_part(self) -> None:
+        if self._into in FIELDS:
+            self.fields[self._into] = self._value.decode("utf-8", "replace").strip()
+        self._into = ""
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+async def receive_file(request: Request) -> FileRecord:
+    """Store the file that the request uploads and return its record; what does not arrive whole leaves nothing.
+
+    Raises:
+        InvalidRequest: the body is no form with one part `file`.
+        LimitExceeded: the file, or a field, is too large.
+    """
+    form = Form(boundary_of(request.headers.get("content-type", "")))
+    upload: Upload | None = None
+    try:
+        async for piece in request.stream():
+            form.feed(piece)
+            if upload is None and form.filename is not None:
+                upload = await anyio.to_thread.run_sync(partial(_begin, request, form))
+            if upload is not None and len(form.pending) >= PIECE:
+                await anyio.to_thread.run_sync(upload.write, form.take())
+        if not form.ended:
+            raise InvalidRequest("The body ends in the middle: its last boundary is missing.", loc=["body"])
+        if upload is None:
+            raise InvalidRequest("The form has no part `file`.", loc=["body", FILE])
+        return await anyio.to_thread.run_sync(_finish, upload, form)
+    except BaseException:
+        if upload is not None:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(upload.abort)
+        raise
+
+
+def boundary_of(content_type: str) -> bytes:
+    """Return what parts a form's parts.
+
+    Raises:
+        InvalidRequest: it is no form, or has no usable boundary.
+    """
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if kind.lower() != b"multipart/form-data" or not 1 <= len(boundary) <= 70:  # RFC 2046
+        why = "A file is uploaded as multipart/form-data with a boundary of 1 to 70 characters"
+        raise InvalidRequest(f"{why}, and with the file in the part `file`.", loc=["header", "content-type"])
+    return boundary
+
+
+def plain_name(given: str) -> str:
+    """Return a file's own name without folders, control characters and more length than anybody needs."""
+    name = re.split(r"[/\\]", given)[-1]
+    name = "".join(character for character in name if character.isprintable()).strip()
+    if len(name) > MOST_NAME_CHARS:
+        stem, dot, ending = name.rpartition(".")
+        keep = MOST_NAME_CHARS - len(dot + ending)
+        name = stem[:keep] + dot + ending if dot and keep > 0 else name[:MOST_NAME_CHARS]
+    return name if name.strip(". ") else DEFAULT_NAME
+
+
+def _begin(request: Request, form: Form) -> Upload:
+    return workspace_of(request).files.begin(
+        form.filename or DEFAULT_NAME,
+        form.fields.get("purpose") or DEFAULT_PURPOSE,
+        created_by=caller_of(request),
+        expiry_hours=_hours(form.fields.get("expiry", "")),
+        visibility=form.fields.get("visibility") or "workspace",
+    )
+
+
+def _finish(upload: Upload, form: Form) -> FileRecord:
+    upload.write(form.take())
+    return upload.commit()
+
+
+def _hours(given: str) -> int | None:
+    if given in ("", "null", "None"):
+        return None
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= 24 * 365 * 10:
+        raise InvalidRequest("`expiry` is a number of hours, 1 to 87600.", loc=["body", "expiry"])
+    return int(given)
