@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tamis.errors import InvalidSetting
+from tamis.errors import DamagedArtifact, InvalidSetting
 from tamis.ml.predictor import LabelScores, checked, is_one
 from tamis.schema import Message, plain_text
 
@@ -91,6 +93,33 @@ def test_chats_as_messages_and_as_objects_are_the_same(tiny_model):
     )
 
 
+def test_content_in_parts_is_read_as_in_training(tiny_model):
+    parts = [{"type": "text", "text": "where is"}, {"type": "text", "text": "my parcel"}, "please"]
+    chat = [{"role": "assistant", "content": None}, {"role": "user", "content": parts}]
+    assert checked([chat]) == [(Message("assistant", ""), Message("user", "where is\nmy parcel\nplease"))]
+    np.testing.assert_array_equal(
+        tiny_model.scores([chat])["intent"], tiny_model.scores([checked([chat])[0]])["intent"]
+    )
+
+
+def test_scores_that_are_no_numbers_are_refused(tiny_model):
+    logits = {"intent": np.zeros((3, 4), dtype=np.float32), "topics": np.zeros((3, 4), dtype=np.float32)}
+    logits["topics"][1, 2] = np.nan
+    with pytest.raises(DamagedArtifact, match=r"target 'topics' \(input 1\)"):
+        tiny_model.predictor.scores_of(logits)
+    logits["topics"][1, 2] = -np.inf
+    with pytest.raises(DamagedArtifact):
+        tiny_model.predictor.scores_of(logits)
+
+
+def test_threads_get_what_one_gets(tiny_model):
+    inputs = [f"where is my {word} number {n}" for n in range(40) for word in ("parcel", "card")]
+    alone = [tiny_model.classify(text).to_json() for text in inputs]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(3):
+            assert [found.to_json() for found in threads.map(tiny_model.classify, inputs)] == alone
+
+
 @pytest.mark.parametrize(
     "text",
     ["", " ", "\x00", "\ud800", "a\udfffb", "👋" * 1000, "مرحبا", "x" * 100_000, "parcel " * 15_000, "\n\n\t", "İ ﬁ ²"],
@@ -123,7 +152,14 @@ def test_anything_that_can_be_iterated(tiny_model):
         (["a", b"b"], r"Input 1 is of type bytes"),
         (["a", ["b"]], r"Input 1 is a chat, and its message 0 is of type str"),
         ([[{"role": "user"}]], r"Input 0 is a chat, and its message 0 is without a role and a content"),
-        ([[{"role": "user", "content": None}]], r"message 0 is without"),
+        ([[{"role": "user", "content": 3}]], r"the content of its message 0 is a number, not a string"),
+        (
+            [CHAT, [*CHAT, {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}]],
+            r"Input 1 is a chat, and the content of its message 1 has a part of type 'image_url' that is not text: give",
+        ),
+        ([[{"role": "user", "content": [None]}]], r"the content of its message 0 has a part that is not text"),
+        ([[{"role": "user", "content": {"text": "a"}}]], r"the content of its message 0 is an object"),
+        ([[Message("user", 3)]], r"the content of its message 0 is a number"),
         ([[*CHAT, {"role": 1, "content": "x"}]], r"message 1 is without"),
         ([{"text": "a"}], r"Input 0 is of type dict"),
         ("a", r"The inputs are of type str, not a list"),

@@ -28,6 +28,7 @@ BIAS_FOLDS = 3
 MOST_STEPS, MOST_HALVINGS = 50, 12
 MOST_BIAS = 10.0
 SCALE_WITHIN, GAIN_WITHIN = 1e-4, 1e-7  # where a fit stops: the last move of the log scale, what is left to gain
+MOST_EXPONENT = 700.0  # exp of more overflows
 LOWEST, TINY = np.float32(-1e6), 1e-9
 SCALE_SPREAD, BIAS_SPREAD = 0.25, 0.5  # how far one label's Platt parameters are expected to stray from the shared ones
 
@@ -93,7 +94,7 @@ def probabilities_single(logits: Floats, calibration: SingleCalibration) -> NDAr
     """(n, n_labels) calibrated probabilities; each row sums to 1. `logits`: (n, n_labels)."""
     found = np.empty(logits.shape, dtype=np.float32)
     for rows in _blocks(logits):
-        found[rows] = np.exp(_log_softmax(logits[rows].astype(np.float64) * calibration.scale + calibration.bias))
+        found[rows] = _shares(_calibrated(logits[rows], calibration))
     return found
 
 
@@ -101,7 +102,7 @@ def probabilities_multi(logits: Floats, calibration: MultiCalibration) -> NDArra
     """(n, n_labels) calibrated probabilities, independent of one another. `logits`: (n, n_labels)."""
     found = np.empty(logits.shape, dtype=np.float32)
     for rows in _blocks(logits):
-        found[rows] = _sigmoid(logits[rows].astype(np.float64) * calibration.scale + calibration.bias)
+        found[rows] = _sigmoid(_calibrated(logits[rows], calibration))
     return found
 
 
@@ -139,10 +140,24 @@ def _log_softmax(logits: Doubles) -> Doubles:
     return shifted
 
 
-def _sigmoid(logits: Doubles) -> Doubles:
-    with np.errstate(over="ignore"):
-        found: Doubles = 1 / (1 + np.exp(-logits))
+def _calibrated(logits: Floats, calibration: SingleCalibration | MultiCalibration) -> Doubles:
+    found: Doubles = np.multiply(logits, calibration.scale, dtype=np.float64)
+    found += calibration.bias
     return found
+
+
+def _shares(logits: Doubles) -> Doubles:
+    """(n, n_labels) the softmax, in place of `logits`."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
+
+
+def _sigmoid(logits: Doubles) -> Doubles:
+    odds_against: Doubles = np.exp(np.minimum(-logits, MOST_EXPONENT))
+    odds_against += 1
+    return np.reciprocal(odds_against, out=odds_against)
 
 
 def fit_single(logits: Floats, codes: Ints, *, seed: int = 0) -> SingleCalibration:

@@ -6,7 +6,9 @@ know where logits come from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -161,8 +163,13 @@ def _plain(numbers: NDArray[np.floating]) -> tuple[float, ...]:
 
 def calibrated(kind: Kind, calibration: Calibration, logits: Floats) -> Floats:
     """(n, n_labels) float32 scores: softmax or sigmoid of `scale * logits + bias`."""
-    scale: Any = np.asarray(calibration.scale)  # one number or one a label: either way it broadcasts
-    bias = np.asarray(calibration.bias)
+    return activation(kind, calibration)(logits)
+
+
+def activation(kind: Kind, calibration: Calibration) -> Callable[[Floats], Floats]:
+    """Return `calibrated` for one target, with what can be made ready once."""
+    scale: Any = np.array(calibration.scale)  # one number or one a label: either way it broadcasts
+    bias = np.array(calibration.bias)
     if kind is Kind.MULTI_LABEL:
-        return probabilities_multi(logits, MultiCalibration(scale, bias))
-    return probabilities_single(logits, SingleCalibration(scale, bias))
+        return partial(probabilities_multi, calibration=MultiCalibration(scale, bias))
+    return partial(probabilities_single, calibration=SingleCalibration(scale, bias))

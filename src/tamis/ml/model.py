@@ -24,7 +24,7 @@ from tamis.evaluation.report import EvaluationReport, start
 from tamis.ml.artifact import open_artifact, write_artifact
 from tamis.ml.decisions import raw_reliability
 from tamis.ml.given import Data, given_to_measure
-from tamis.ml.golden import check_golden
+from tamis.ml.golden import check_golden, golden_inputs
 from tamis.ml.manifest import Calibration, Manifest
 from tamis.ml.predictor import Chat, Inputs, Predictor, is_one
 from tamis.ml.registry import resolve
@@ -209,14 +209,15 @@ def load(model: str | Path, *, home: str | Path | None = None) -> Model:
 
     Raises:
         UnknownModel: there is none.
-        DamagedArtifact: its files are missing, damaged or do not fit each other.
+        DamagedArtifact: its files are missing, damaged or do not fit each other, or it gives scores that are no numbers.
         UnsupportedArtifact: a newer Tamis wrote it.
         GoldenRowsDrift: its scores are not those that were stored with it.
     """
     folder = Path(os.path.expanduser(model)) if home is None else resolve(Path(home), model)
     artifact = open_artifact(folder)
     loaded = Model(restore(artifact), artifact.manifest, folder=folder)
-    if artifact.manifest.golden:
-        inputs = [row.input for row in artifact.manifest.golden]
-        check_golden(artifact.manifest, loaded.predictor.checked_scores(inputs))
+    inputs = [row.input for row in artifact.manifest.golden] or golden_inputs(loaded.targets)
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+        scores = loaded.predictor.checked_scores(inputs)
+    check_golden(artifact.manifest, scores)
     return loaded

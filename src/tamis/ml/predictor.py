@@ -6,17 +6,19 @@ Texts or chats, one or a million. It does not know files, artifacts or training.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import cast
+from itertools import pairwise, repeat
 
 import numpy as np
 
+from tamis.data.formats.chats import content_text
+from tamis.data.rows import BadRow
 from tamis.data.truth import Bools
-from tamis.errors import InvalidSetting
+from tamis.errors import DamagedArtifact, InvalidSetting
 from tamis.evaluation.thresholds import abstains, decide
-from tamis.ml.decisions import Floats, calibrated
+from tamis.ml.decisions import Floats, activation
 from tamis.ml.manifest import Manifest, TargetManifest
 from tamis.ml.static.model import StaticModel
-from tamis.ml.static.single import logits_of_one, suits
+from tamis.ml.static.single import OneByOne
 from tamis.schema import Answer, Input, Message, Prediction, Target
 
 Chat = Sequence[Message | Mapping[str, object]]
@@ -34,7 +36,7 @@ class Predictor:
     def __init__(self, model: StaticModel, manifest: Manifest) -> None:
         """Take the model and the decision rules of its manifest."""
         self.targets: tuple[Target, ...] = tuple(entry.target for entry in manifest.targets)
-        self._model = model
+        self._model, self._alone = model, OneByOne(model)
         self._rules = tuple(_Rule(entry) for entry in manifest.targets)
 
     def scores(self, inputs: Inputs) -> dict[str, Floats]:
@@ -51,11 +53,15 @@ class Predictor:
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """(inputs, labels) for each target, before calibration; the inputs are known to be right."""
-        alone = len(inputs) == 1 and suits(self._model, inputs[0])
-        return logits_of_one(self._model, inputs[0]) if alone else self._model.logits(inputs)
+        alone = len(inputs) == 1 and self._alone.suits(inputs[0])
+        return self._alone.logits(inputs[0]) if alone else self._model.logits(inputs)
 
     def scores_of(self, logits: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Return the calibrated scores that logits come to."""
+        """Return the calibrated scores that logits come to.
+
+        Raises:
+            DamagedArtifact: a logit is not a finite number.
+        """
         return {rule.name: rule.scores(logits[rule.name]) for rule in self._rules}
 
     def labels(self, inputs: Inputs) -> dict[str, list[tuple[str, ...]]]:
@@ -122,16 +128,23 @@ class _Rule:
     def __init__(self, entry: TargetManifest) -> None:
         self.name, self.labels = entry.name, entry.labels
         self.thresholds = None if entry.thresholds is None else np.array(entry.thresholds, dtype=np.float32)
-        self._entry = entry
+        self._activation = activation(entry.kind, entry.calibration)
+        self._cut = None if entry.abstain is None else entry.abstain.threshold
         self._places = {label: place for place, label in enumerate(entry.labels)}
 
     def scores(self, logits: Floats) -> Floats:
-        return calibrated(self._entry.kind, self._entry.calibration, logits)
+        if not np.isfinite(logits).all():
+            row = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
+            raise DamagedArtifact(
+                f"The model gives no number for target {self.name!r} (input {row}): its weights are too large to "
+                "compute with. Train it again, or get a fresh copy of it.",
+                target=self.name,
+                index=row,
+            )
+        return self._activation(logits)
 
     def abstained(self, scores: Floats) -> Bools | None:
-        if self._entry.abstain is None:
-            return None
-        return abstains(scores.max(axis=1), self._entry.abstain.threshold)
+        return None if self._cut is None else abstains(scores.max(axis=1), self._cut)
 
     def given(self, scores: Floats, abstained: Bools | None) -> list[tuple[str, ...]]:
         given: list[tuple[str, ...]]
@@ -140,20 +153,21 @@ class _Rule:
         else:
             given = self._several(decide(scores, self.thresholds))
         if abstained is not None:
-            for row in np.flatnonzero(abstained).tolist():
+            for row in abstained.nonzero()[0].tolist():
                 given[row] = ()
         return given
 
     def _several(self, given: Bools) -> list[tuple[str, ...]]:
-        codes = np.nonzero(given)[1]
-        ends = np.cumsum(given.sum(axis=1)).tolist()
+        rows, codes = given.nonzero()
+        ends = np.searchsorted(rows, np.arange(1, len(given) + 1)).tolist()
         names = [self.labels[code] for code in codes.tolist()]
-        return [tuple(names[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+        return [tuple(names[start:end]) for start, end in pairwise([0, *ends])]
 
     def answers(self, scores: Floats) -> list[Answer]:
-        abstained = self.abstained(scores)
-        silent = abstained.tolist() if abstained is not None else [False] * len(scores)
-        rows = zip(self.given(scores, abstained), scores, silent, scores.max(axis=1).tolist(), strict=True)
+        sure = scores.max(axis=1)
+        abstained = None if self._cut is None else abstains(sure, self._cut)
+        silent = repeat(False, len(scores)) if abstained is None else abstained.tolist()
+        rows = zip(self.given(scores, abstained), scores, silent, sure.tolist(), strict=True)
         return [Answer(given, LabelScores(self._places, row), no, sure) for given, row, no, sure in rows]
 
 
@@ -191,19 +205,24 @@ def _checked(given: object, index: int) -> Input:
 
 
 def _message(given: object, index: int, place: int) -> Message:
-    if isinstance(given, Mapping):
-        read = cast("Mapping[str, object]", given)
-        role, content = read.get("role"), read.get("content")
-    else:
-        role, content = getattr(given, "role", None), getattr(given, "content", None)
-    if isinstance(role, str) and isinstance(content, str):
-        return given if isinstance(given, Message) else Message(role, content)
-    what = _named(given) if not isinstance(given, Mapping | Message) else "without a role and a content that are texts"
-    raise InvalidSetting(
-        f'Input {index} is a chat, and its message {place} is {what}: give {{"role": "user", "content": "…"}}.',
-        setting="inputs",
-        index=index,
-    )
+    if isinstance(given, Message) and isinstance(given.role, str) and isinstance(given.content, str):
+        return given
+    what = f"Input {index} is a chat, and "
+    if not isinstance(given, Mapping | Message):
+        raise _bad_chat(f"{what}its message {place} is {_named(given)}", index)
+    read = given if isinstance(given, Mapping) else {"role": given.role, "content": given.content}
+    role = read.get("role")
+    if not isinstance(role, str) or "content" not in read:
+        raise _bad_chat(f"{what}its message {place} is without a role and a content", index)
+    try:
+        return Message(role, content_text(read["content"], f"{what}the content of its message {place}"))
+    except BadRow as refused:
+        raise _bad_chat(refused.cause, index) from None
+
+
+def _bad_chat(cause: str, index: int) -> InvalidSetting:
+    cure = 'give {"role": "user", "content": "…"}, or as content a list of {"type": "text", "text": "…"}.'
+    return InvalidSetting(f"{cause}: {cure}", setting="inputs", index=index)
 
 
 def _named(given: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tamis.data.formats.values import Value, check_characters, kind_of
 from tamis.data.rows import BadRow, Notes
 from tamis.schema import Message
@@ -34,7 +36,7 @@ def _message(given: Value, place: int, line: int, notes: Notes) -> Message:
         raise BadRow("bad_message", f"Message {place} has no role")
     if role not in ROLES:
         raise BadRow("unknown_role", f"Message {place} has the unknown role {role[:40]!r}")
-    content = _content(given.get("content"), place)
+    content = content_text(given.get("content"), f"The content of message {place}")
     if not content.isprintable():
         check_characters(content, f"message {place}")
     if not content:
@@ -45,22 +47,28 @@ def _message(given: Value, place: int, line: int, notes: Notes) -> Message:
     return Message(role, content)
 
 
-def _content(content: Value, place: int) -> str:
-    """A string, or a list of text parts; null is what tool calls leave."""
+def content_text(content: object, what: str) -> str:
+    """Return what a message says: a string, or a list of text parts a line each; null is what tool calls leave.
+
+    `what` names the content in messages: "The content of message 2".
+
+    Raises:
+        BadRow: it is neither, or a part is no text (an image, say).
+    """
     if isinstance(content, str):
         return content
     if content is None:
         return ""
-    if not isinstance(content, list):
-        raise BadRow("bad_message", f"The content of message {place} is {kind_of(content)}, not a string")
-    return "\n".join(_part(part, place) for part in content)
+    if not isinstance(content, list | tuple):
+        raise BadRow("bad_message", f"{what} is {kind_of(content)}, not a string")
+    return "\n".join(_part(part, what) for part in content)
 
 
-def _part(part: Value, place: int) -> str:
+def _part(part: object, what: str) -> str:
     if isinstance(part, str):
         return part
-    text = part.get("text") if isinstance(part, dict) else None
+    text = part.get("text") if isinstance(part, Mapping) else None
     if not isinstance(text, str):
-        named = f" of type {part.get('type')!r}"[:60] if isinstance(part, dict) else ""
-        raise BadRow("bad_message", f"The content of message {place} has a part{named} that is not text")
+        named = f" of type {part.get('type')!r}"[:60] if isinstance(part, Mapping) else ""
+        raise BadRow("bad_message", f"{what} has a part{named} that is not text")
     return text

@@ -57,7 +57,7 @@ def grams_of_runs(runs: Runs) -> RunGrams:
 
 
 def _character_grams(codes: Codes, of_run: Ints, left: Ints, salt: Hashes) -> Grams:
-    where, hashes = [], []
+    where, mixed, salts = [], [], []
     base = np.uint64(0x9E3779B97F4A7C15)
     rolling = codes.astype(np.uint64)
     wide = rolling
@@ -66,8 +66,11 @@ def _character_grams(codes: Codes, of_run: Ints, left: Ints, salt: Hashes) -> Gr
         if length in CHARACTERS:
             fits = np.flatnonzero(left[: len(rolling)] >= length)
             where.append(of_run[fits])
-            hashes.append(scramble((rolling[fits] + np.uint64(length)) ^ salt[fits]))
-    return Grams(np.concatenate(where), np.concatenate(hashes))
+            mixed.append(rolling[fits] + np.uint64(length))
+            salts.append(salt[fits])
+    salted: Hashes = np.concatenate(mixed)
+    salted ^= np.concatenate(salts)
+    return Grams(np.concatenate(where), scramble(salted))
 
 
 def word_pairs(runs: Runs, words: Grams) -> Grams:
@@ -81,5 +84,9 @@ def word_pairs(runs: Runs, words: Grams) -> Grams:
     segment = np.repeat(runs.segment, counts)
     group = np.repeat(runs.group, counts)
     inside = np.flatnonzero(segment[:-1] == segment[1:])
-    pairs = scramble(sequence[inside] * np.uint64(_PAIR) + sequence[inside + 1])
-    return Grams(group[inside], pairs)
+    return Grams(group[inside], pair_hashes(sequence[inside], sequence[inside + 1]))
+
+
+def pair_hashes(first: Hashes, second: Hashes) -> Hashes:
+    """Return (words,) the hash of each pair of words, from the words' hashes."""
+    return scramble(first * np.uint64(_PAIR) + second)

@@ -160,7 +160,7 @@ class Runs:
 
 def split_runs(inputs: Sequence[Input], n_fields: int) -> Runs:
     """Cut the inputs into runs; with one field, a chat's turns are all of that field."""
-    texts, rows, fields = _segments(inputs, n_fields)
+    texts, rows, fields = segments(inputs, n_fields)
     blocks = [_split_block(texts[block], fields[block], block.start) for block in _blocks(texts)]
     _, strings, run_fields, run, segment = blocks[0] if len(blocks) == 1 else _join(blocks)
     return Runs(len(inputs), n_fields, strings, run_fields, run, rows[segment], segment)
@@ -204,7 +204,7 @@ def _join(blocks: list[_Block]) -> _Block:
     return hashes, [all_strings[i] for i in first.tolist()], fields, run.astype(np.int64), segment
 
 
-def _segments(inputs: Sequence[Input], n_fields: int) -> tuple[list[str], Ints, Ints]:
+def segments(inputs: Sequence[Input], n_fields: int) -> tuple[list[str], Ints, Ints]:
     """Return the texts to read, and the row and the field of each."""
     if all(isinstance(given, str) for given in inputs):
         rows = np.arange(len(inputs), dtype=np.int64)
