@@ -1,0 +1,279 @@
+"""The endpoints that answer with a model: what they take and what they answer, for HTTP and batch jobs alike.
+
+Classifications and moderations of texts and of chats, as the hosted services' SDKs send and read them. It knows no
+HTTP: a body is bytes or a JSON object, an answer is a JSON object. Every refusal names the place in the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from tamis.errors import InvalidRequest, LimitExceeded
+from tamis.schema import Input, Kind, Message, Target
+
+CLASSIFICATIONS = "/v1/classifications"
+CHAT_CLASSIFICATIONS = "/v1/chat/classifications"
+MODERATIONS = "/v1/moderations"
+CHAT_MODERATIONS = "/v1/chat/moderations"
+ENDPOINTS = (CLASSIFICATIONS, CHAT_CLASSIFICATIONS, MODERATIONS, CHAT_MODERATIONS)
+
+DIGITS = 8
+"""Decimal places of scores in answers."""
+
+Floats = NDArray[np.float32]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InputLimits:
+    """How much one request may hold."""
+
+    inputs: int = 2048
+    input_chars: int = 200_000
+    request_chars: int = 4_000_000
+    messages: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a request asks: a model's name, where it gives one, and the inputs."""
+
+    model: str | None
+    inputs: list[Input]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: str | None = None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+def _joined(content: object) -> object:
+    """A message's content as a string: null is what tool calls leave, text parts are joined by line breaks."""
+    if content is None:
+        return ""
+    if isinstance(content, list):
+        return "\n".join(part if isinstance(part, str) else _Part.model_validate(part).text for part in content)
+    return content
+
+
+class ChatMessage(BaseModel):
+    """One message of a chat."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role: Annotated[str, Field(min_length=1, max_length=64)]
+    content: Annotated[str, BeforeValidator(_joined)] = ""
+
+
+class Chat(BaseModel):
+    """A chat."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+
+
+class TextBody(_Body):
+    """Body of the endpoints for texts."""
+
+    input: str | list[str]
+
+
+class ChatBody(_Body):
+    """Body of the chat classification endpoint."""
+
+    input: Chat | list[Chat]
+
+
+class MessagesBody(_Body):
+    """Body of the chat moderation endpoint: a chat is a list of messages."""
+
+    input: list[ChatMessage] | list[list[ChatMessage]]
+
+
+def _texts(body: _Body) -> list[Input]:
+    given = cast("TextBody", body).input
+    return [given] if isinstance(given, str) else cast("list[Input]", given)
+
+
+def _chats(body: _Body) -> list[Input]:
+    given = cast("ChatBody", body).input
+    return [_chat(chat.messages) for chat in (given if isinstance(given, list) else [given])]
+
+
+def _conversations(body: _Body) -> list[Input]:
+    given = cast("MessagesBody", body).input
+    several = not given or isinstance(given[0], list)
+    return [_chat(cast("list[ChatMessage]", chat)) for chat in (given if several else [given])]
+
+
+def _chat(messages: Sequence[ChatMessage]) -> Input:
+    return tuple(Message(message.role, message.content) for message in messages)
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    body: type[_Body]
+    inputs: Callable[[_Body], list[Input]]
+    moderates: bool
+
+
+_KINDS: dict[str, _Endpoint] = {
+    CLASSIFICATIONS: _Endpoint(TextBody, _texts, moderates=False),
+    CHAT_CLASSIFICATIONS: _Endpoint(ChatBody, _chats, moderates=False),
+    MODERATIONS: _Endpoint(TextBody, _texts, moderates=True),
+    CHAT_MODERATIONS: _Endpoint(MessagesBody, _conversations, moderates=True),
+}
+
+
+def read_question(endpoint: str, body: bytes | Mapping[str, object], limits: InputLimits) -> Question:
+    """Read a request's body.
+
+    Raises:
+        InvalidRequest: it is not what the endpoint takes; the context's `details` has an entry for each fault.
+        LimitExceeded: it holds more than a limit allows.
+    """
+    kind = _KINDS[endpoint]
+    try:
+        read = kind.body.model_validate_json(body) if isinstance(body, bytes) else kind.body.model_validate(body)
+    except ValidationError as error:
+        raise _invalid(error) from None
+    inputs = kind.inputs(read)
+    _check(inputs, limits)
+    return Question(read.model, inputs)
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    details = [{"type": each["type"], "loc": _place(each["loc"]), "msg": each["msg"]} for each in found[:10]]
+    details.sort(key=lambda detail: -len(cast("list[object]", detail["loc"])))  # of alternatives, what came furthest
+    loc = cast("list[str | int]", details[0]["loc"])
+    return InvalidRequest(f"{'.'.join(map(str, loc))}: {details[0]['msg']}.", details=details, loc=loc)
+
+
+def _place(loc: tuple[str | int, ...]) -> list[str | int]:
+    """Where in the body, without pydantic's names of the alternatives of `input`."""
+    known = [part for at, part in enumerate(loc) if at != 1 or isinstance(part, int)]
+    return ["body", *known]
+
+
+def _check(inputs: Sequence[Input], limits: InputLimits) -> None:
+    if not inputs:
+        raise InvalidRequest("body.input: the list is empty: give at least one input.", loc=["body", "input"])
+    if len(inputs) > limits.inputs:
+        raise _beyond("max_inputs", limits.inputs, len(inputs), "inputs", ["body", "input"])
+    total = 0
+    for index, given in enumerate(inputs):
+        if isinstance(given, str):
+            size = len(given)
+        else:
+            size = sum(len(message.content) for message in given)
+            if len(given) > limits.messages:
+                raise _beyond("max_messages", limits.messages, len(given), "messages", ["body", "input", index])
+        if size > limits.input_chars:
+            raise _beyond("max_input_chars", limits.input_chars, size, "characters", ["body", "input", index])
+        total += size
+    if total > limits.request_chars:
+        raise _beyond("max_request_chars", limits.request_chars, total, "characters in all", ["body", "input"])
+
+
+def _beyond(setting: str, limit: int, value: int, what: str, loc: list[str | int]) -> LimitExceeded:
+    place = ".".join(map(str, loc))
+    return LimitExceeded(
+        f"{place}: {value:,} {what}, and {limit:,} are allowed ({setting}): send less at a time.",
+        setting=setting,
+        limit=limit,
+        value=value,
+        loc=loc,
+    )
+
+
+class Answering:
+    """Turns the scores of one model into answers; made once a model, since it prepares what all answers share."""
+
+    def __init__(self, targets: Sequence[Target], thresholds: Mapping[str, Floats | None]) -> None:
+        """Take the targets, and from which score each label of a multi-label one is given."""
+        self._targets = tuple(targets)
+        several = sum(target.kind is Kind.MULTI_LABEL for target in targets) > 1
+        self._categories = [
+            _Categories.of(target, cast("Floats", thresholds[target.name]), several)
+            for target in targets
+            if target.kind is Kind.MULTI_LABEL
+        ]
+
+    def answer(self, endpoint: str, model: str, scores: Mapping[str, Floats]) -> Json:
+        """Return the body of the answer; `model` is the name that was asked for, `scores` (n, labels) by target.
+
+        Raises:
+            InvalidRequest: the endpoint moderates, and no target of the model is multi-label.
+        """
+        moderates = _KINDS[endpoint].moderates
+        if moderates and not self._categories:
+            raise InvalidRequest(
+                f"body.model: {model} cannot moderate, since none of its targets is multi-label. Train one with lists "
+                f"of labels, or use {CLASSIFICATIONS}.",
+                loc=["body", "model"],
+            )
+        results = self._moderations(scores) if moderates else self._classifications(scores)
+        name = f"mod-{uuid4().hex}" if moderates else uuid4().hex
+        return {"id": name, "model": model, "results": results}
+
+    def _classifications(self, scores: Mapping[str, Floats]) -> list[Json]:
+        columns = []
+        for target in self._targets:
+            labels = target.labels
+            columns.append([{"scores": dict(zip(labels, row, strict=True))} for row in _rows(scores[target.name])])
+        names = [target.name for target in self._targets]
+        if len(names) == 1:
+            return [{names[0]: answer} for answer in columns[0]]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def _moderations(self, scores: Mapping[str, Floats]) -> list[Json]:
+        n = len(next(iter(scores.values())))
+        results: list[Json] = [{"flagged": False, "categories": {}, "category_scores": {}} for _ in range(n)]
+        for target in self._categories:
+            given = (scores[target.name] >= target.thresholds) & ~target.nothing
+            rows = zip(results, given.tolist(), _rows(scores[target.name]), strict=True)
+            for result, flags, row in rows:
+                result["flagged"] = result["flagged"] or any(flags)
+                result["categories"].update(zip(target.names, flags, strict=True))
+                result["category_scores"].update(zip(target.names, row, strict=True))
+        for result in results:
+            result["category_applied_input_types"] = {name: ["text"] for name in result["categories"]}
+        return results
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Categories:
+    """A multi-label target as moderation sees it: `names` of its categories, and which labels mean nothing applies."""
+
+    name: str
+    names: tuple[str, ...]
+    thresholds: Floats
+    nothing: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, target: Target, thresholds: Floats, several: bool) -> _Categories:
+        names = tuple(f"{target.name}/{label}" if several else label for label in target.labels)
+        nothing = np.array([label in target.none_labels for label in target.labels], dtype=bool)
+        return cls(target.name, names, thresholds, nothing)
+
+
+def _rows(scores: Floats) -> list[list[float]]:
+    rounded: list[list[float]] = np.round(scores.astype(np.float64), DIGITS).tolist()
+    return rounded
