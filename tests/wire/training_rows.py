@@ -19,22 +19,6 @@ FIRST_WORDS = [
     *("please", "kindly", "now", "today", "quickly", "again", "maybe", "just", "really", "still"),
     *("also", "then", "here", "there", "once"),
 ]
-    "please",
-    "kindly",
-    "now",
-    "today",
-    "quickly",
-    "again",
-    "maybe",
-    "just",
-    "really",
-    "still",
-    "also",
-    "then",
-    "here",
-    "there",
-    "once",
-]
 
 
 @dataclass(frozen=True, slots=True)
