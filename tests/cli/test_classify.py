@@ -51,6 +51,15 @@ def test_stdin_is_read_where_nothing_is_given(run, model: Path):
         run("classify", model, stdin="")
 
 
+def test_the_name_of_a_file_is_a_text_and_that_is_told(run, model: Path, mixed: Path):
+    result = run("classify", model, str(mixed), "where is it")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(str(mixed))
+    assert f"{mixed} is a file here" in result.stderr
+    assert "--input" in result.stderr
+    assert "is a file here" not in run("classify", model, "no such file", "x" * 100_000, "a\0b").stderr
+
+
 def test_rows_come_out_in_order_and_bad_ones_are_among_them(run, model: Path, mixed: Path, tmp_path: Path):
     result = run("classify", model, "--input", mixed, "--output", tmp_path / "out.jsonl")
     assert result.exit_code == 1

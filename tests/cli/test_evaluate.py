@@ -21,6 +21,15 @@ def test_the_table(run, model: Path, rows: Path):
     assert "urgent" in result.stdout
 
 
+def test_the_rows_that_the_model_learnt_from_are_told(run, model: Path, rows: Path, tmp_path: Path):
+    assert "rows that the model learnt from" in run("evaluate", model, rows).stdout
+    lines = rows.read_text().splitlines(keepends=True)
+    (tmp_path / "shuffled.jsonl").write_text("".join(reversed(lines)))
+    (tmp_path / "fewer.jsonl").write_text("".join(lines[1:]))
+    assert "rows that the model learnt from" in run("evaluate", model, tmp_path / "shuffled.jsonl").stdout
+    assert "rows that the model learnt from" not in run("evaluate", model, tmp_path / "fewer.jsonl").stdout
+
+
 def test_json_has_what_was_promised(run, model: Path, rows: Path):
     found = json.loads(run("evaluate", model, rows, "--json").stdout)
     assert found["n"] == 60

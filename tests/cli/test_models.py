@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from tamis.ml import artifact
 from tamis.ml.registry import register
 
 
@@ -18,13 +22,62 @@ def test_each_version_is_listed_with_its_targets_and_figures(run, home: Path, mo
     register(home, "shop", model)
     lines = run("models").stdout.splitlines()
     assert [line.split()[0] for line in lines if "@" in line] == ["shop@2", "shop@1"]
-    assert "topic" in lines[1]
-    assert "accuracy 100.0% on held-out rows" in lines[1]
+    shown = next(line.split() for line in lines if "topic" in line)
+    assert shown == ["topic", "2", "labels", "accuracy", "100.0%", "on", "held-out", "rows"]
     found = json.loads(run("models", "--json").stdout)["models"]
     assert [entry["model"] for entry in found] == ["shop@2", "shop@1"]
     assert found[0]["folder"] == str(home / "models" / "shop" / "2")
     assert found[0]["targets"]["all"].keys() == {"kind", "labels", "micro_f1", "measured_on"}
     assert found[0]["size_mb"] > 1
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"held_out": {"topic": {"accuracy": 1e300}, "all": {"micro_f1": -3}}},
+        {"held_out": {"topic": {"accuracy": True}, "all": {"micro_f1": "\x1b[31m"}}},
+        {"held_out": {"topic": {"accuracy": 10**400}, "all": [1]}, "test": 7},
+        {"test": {"topic": {"accuracy": {"a": []}}, "all": {"micro_f1": None}}, "held_out": []},
+        {},
+    ],
+)
+def test_figures_that_are_none_are_not_shown(run, home: Path, model: Path, metrics, monkeypatch):
+    register(home, "odd", model)
+    opened = artifact.open_artifact
+
+    def with_metrics(*args, **kwargs):
+        found = opened(*args, **kwargs)
+        return replace(found, manifest=found.manifest.model_copy(update={"metrics": metrics}))
+
+    monkeypatch.setattr(artifact, "open_artifact", with_metrics)
+    shown = run("models").stdout
+    assert shown.count("not measured") == 2
+    assert "\x1b" not in shown
+    assert json.loads(run("models", "--json").stdout)["models"][0]["targets"]["topic"] == {
+        "kind": "single_label",
+        "labels": 2,
+    }
+
+
+def test_what_is_sane_is_shown_beside_what_is_not(run, home: Path, model: Path, monkeypatch):
+    register(home, "odd", model)
+    opened = artifact.open_artifact
+
+    def with_metrics(*args, **kwargs):
+        found = opened(*args, **kwargs)
+        metrics = {"test": {"topic": {"accuracy": 7}}, "held_out": {"topic": {"accuracy": 0.5}}}
+        return replace(found, manifest=found.manifest.model_copy(update={"metrics": metrics}))
+
+    monkeypatch.setattr(artifact, "open_artifact", with_metrics)
+    assert "accuracy 50.0% on held-out rows" in run("models").stdout
+
+
+def test_names_are_whole_in_eighty_columns(run, home: Path, model: Path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    register(home, "a-name-of-some-length-2026", model)
+    shown = run("models").stdout
+    assert "a-name-of-some-length-2026@1" in shown
+    assert "…" not in shown
 
 
 def test_a_damaged_one_does_not_hide_the_others(run, home: Path, model: Path):

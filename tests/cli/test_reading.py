@@ -13,7 +13,7 @@ def test_everything_given_is_passed_on():
     given = read_options(
         text_column="body",
         label_columns=["a", "b"],
-        label_separator="|",
+        label_separator=["|"],
         binary_columns=False,
         delimiter="tab",
         encoding="cp1252",
@@ -34,6 +34,28 @@ def test_everything_given_is_passed_on():
         split="test",
         config="en",
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (["topics=|"], {"topics": "|"}),
+        (["topics=|", "2=, "], {"topics": "|", "2": ", "}),
+        (["a=b=;"], {"a=b": ";"}),
+        (["="], "="),
+        (["=>"], "=>"),
+        (["a="], "a="),
+        ([], None),
+    ],
+)
+def test_a_separator_may_be_that_of_one_column(given, read):
+    assert read_options(label_separator=given) == ReadOptions(label_separator=read)
+
+
+@pytest.mark.parametrize("given", [["|", ";"], ["topics=|", ";"], ["topics=|", "topics=;"], [""]])
+def test_separators_that_contradict_each_other_are_refused(given):
+    with pytest.raises(InvalidSetting, match="separator"):
+        read_options(label_separator=given)
 
 
 def test_wrong_settings_are_refused():

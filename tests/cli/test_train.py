@@ -54,6 +54,25 @@ def test_writes_the_model_beside_and_says_what_there_is_to_know(run, bad: Path, 
     assert [json.loads(line)["line"] for line in (here / "bad.jsonl").read_text().splitlines()] == [61, 62]
 
 
+def test_long_names_of_targets_fit_beside_the_figures(run, here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    labels = ("a long name of a target", "b")
+    rows = [{"text": f"word{n % 2} {n}", "labels": dict.fromkeys(labels, "xy"[n % 2])} for n in range(40)]
+    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = run("train", here / "rows.jsonl", "--epochs", 1).stdout
+    assert "a long name of a target" in told
+    assert "…" not in told
+
+
+def test_few_validation_rows_are_told_as_the_reason_why_nothing_was_measured(
+    run, rows: Path, tmp_path: Path, here: Path
+):
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(f"{line}\n" for line in rows.read_text().splitlines()[:6]))
+    told = " ".join(run("train", rows, "--validation", few, "--epochs", 1).stdout.split())
+    assert "The validation data has too few rows (6): nothing was measured or calibrated." in told
+
+
 def test_json_is_one_object(run, rows: Path, here: Path):
     result = run("train", rows, "--epochs", 1, "--json", "--out", here / "deep" / "er")
     found = json.loads(result.stdout)

@@ -229,3 +229,18 @@ def test_five_thousand_labels_in_chunks():
     report = evaluation.finish(resamples=20)
     assert len(report.per_label) == 5000
     assert len(report.confusions) <= 60
+
+
+def test_a_report_in_a_shell_is_a_line(single_case, multi_case):
+    single = evaluate_target(*single_case(), resamples=50)
+    multi = evaluate_target(*multi_case(), resamples=0)
+    report = EvaluationReport(n=7, targets={"intent": single, "topics": multi})
+    low, high = single.accuracy_ci
+    told = f"intent: accuracy {100 * single.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f})"
+    assert repr(report).startswith(f"<EvaluationReport of 7 rows; {told}, topics: micro-F1 ")
+    assert str(report) == repr(report)
+    assert f"accuracy={single.accuracy}" in repr(single)
+    assert len(repr(report)) < 200
+    assert len(repr(single)) < 600
+    many = EvaluationReport(n=7, targets={f"t{n}": multi for n in range(12)})
+    assert repr(many).endswith(", and 2 targets more>")

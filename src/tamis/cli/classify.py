@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 512
 SHOWN = 3
+LONGEST_PATH = 1_000
 
 Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, stdin is read.")]
 InputFile = Annotated[
@@ -159,12 +161,26 @@ class _Run:
         return predictor.predictions(predictor.checked_scores([row.input for row in examples])) if examples else []
 
 
+def _say_files(texts: Sequence[str]) -> None:
+    """Say so where a text is the name of a file: it is classified as it stands, which is seldom what was meant."""
+    for text in texts[:SHOWN]:
+        if len(text) <= LONGEST_PATH and "\0" not in text and os.path.isfile(text):
+            name = plain(text)
+            err.print(
+                f"note  {name} is a file here; its name was classified, not what is in it: that takes --input {name}",
+                style="dim",
+                markup=False,
+                soft_wrap=True,
+            )
+
+
 @contextmanager
 def _opened(
     texts: Sequence[str] | None, input_file: str | None, options: ReadOptions
 ) -> Iterator[Iterable[Example | Rejected]]:
     """Yield the inputs: texts of the command line, rows of a file, or what comes in on stdin."""
     if texts:
+        _say_files(texts)
         yield (Example(text, {}, line) for line, text in enumerate(texts, 1))
     elif input_file in (None, "-"):
         with _spooled() as path:

@@ -106,6 +106,7 @@ def tell(
 ) -> None:
     """Print what was measured, for people or as JSON."""
     from tamis.cli.evaluate_view import show
+    from tamis.cli.layout import marked
     from tamis.cli.reading_view import say_left_out
 
     say_left_out(part.tallies, {"evaluation": part.notes}, rejects)
@@ -113,6 +114,8 @@ def tell(
         read = {"files": [tally.to_json() for tally in part.tallies], "notes": [note.to_json() for note in part.notes]}
         print_json({"model": model.name} | measured.to_json() | read)
         return
+    if part.data.content_hash() == model.manifest.data.sha256:
+        to.print(marked("warning", "These are the rows that the model learnt from: other rows will come out worse."))
     show(measured, to)
 
 

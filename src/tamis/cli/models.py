@@ -22,6 +22,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 FIGURES = {"accuracy": "accuracy", "micro_f1": "micro-F1"}
 """What a target is judged by: single-label, multi-label."""
 
+NAME = 24
+MOST_TARGETS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -61,13 +64,16 @@ def _entry(version: Version) -> _Entry:
 
 
 def _figure(manifest: Manifest, target: str) -> tuple[str, float | None, str]:
-    """What a target is judged by: on the test data where there was some, else on held-out rows."""
+    """What a target is judged by: on the test data where there was some, else on held-out rows.
+
+    The manifest's metrics are for people, so nothing has checked them: what is no share is passed over.
+    """
     for source, rows in (("test", "test data"), ("held_out", "held-out rows")):
         found = manifest.metrics.get(source)
         figures = found.get(target) if isinstance(found, dict) else None
         for name in FIGURES:
             value = figures.get(name) if isinstance(figures, dict) else None
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
                 return name, float(value), rows
     return "", None, ""
 
@@ -86,24 +92,32 @@ def _as_json(entry: _Entry) -> dict[str, object]:
 
 
 def _show(entries: list[_Entry], home: Path) -> None:
-    from tamis.cli.layout import cut, figures_table, plain
-    from tamis.evaluation.verdict import percent
+    from tamis.cli.layout import plain
 
-    table = figures_table("model", "made on", "MB", "target", "labels", "", text=2)
-    for at in (3, 5):
-        table.columns[at].justify = "left"
     for entry in entries:
-        if entry.manifest is None:
-            continue
-        head = (str(entry.version), f"{entry.manifest.created:%Y-%m-%d %H:%M}", f"{entry.size_mb:.1f}")
-        for at, target in enumerate(entry.manifest.targets):
-            name, value, rows = _figure(entry.manifest, target.name)
-            figure = f"{FIGURES[name]} {percent(value)} on {rows}" if name else "not measured"
-            told = (Text(cut(target.name, 20)), f"{len(target.labels):,}", Text(figure, style="dim"))
-            table.add_row(*(head if at == 0 else ("", "", "")), *told)
-    if table.row_count:
-        out.print(table)
+        if entry.manifest is not None:
+            _show_one(entry, entry.manifest)
     for entry in entries:
         if entry.trouble:
             out.print(Text(f"✗ {entry.version}: {plain(str(entry.trouble))}", style="red"), soft_wrap=True)
     out.print(Text(f"In {plain(str(home))}", style="dim"), soft_wrap=True)
+
+
+def _show_one(entry: _Entry, manifest: Manifest) -> None:
+    """A line for the version, and one for each target."""
+    from tamis.cli.layout import cut, figures_table
+    from tamis.evaluation.verdict import percent
+
+    told = f"  {manifest.created:%Y-%m-%d %H:%M}, {entry.size_mb:,.1f} MB"
+    out.print(Text.assemble((str(entry.version), "bold"), (told, "dim")), soft_wrap=True)
+    table = figures_table("", "", "", text=1)
+    table.show_header = False
+    for target in manifest.targets[:MOST_TARGETS]:
+        name, value, rows = _figure(manifest, target.name)
+        figure = f"{FIGURES[name]} {percent(value)} on {rows}" if name else "not measured"
+        count = f"{len(target.labels):,} label{'' if len(target.labels) == 1 else 's'}"
+        table.add_row(Text("  " + cut(target.name, NAME)), count, Text(figure, style="dim"))
+    if len(manifest.targets) > MOST_TARGETS:
+        table.add_row(Text(f"  and {len(manifest.targets) - MOST_TARGETS:,} more", style="dim"))
+    table.columns[-1].justify = "left"
+    out.print(table)

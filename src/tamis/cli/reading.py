@@ -27,8 +27,12 @@ LabelColumns = Annotated[
     ),
 ]
 LabelSeparator = Annotated[
-    str | None,
-    typer.Option(metavar="TEXT", help="What stands between the labels of one cell, like '|'.", rich_help_panel=_PANEL),
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        help="What stands between the labels of one cell, like '|'; of one column only: COLUMN=TEXT, repeatable.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 BinaryColumns = Annotated[
     bool | None,
@@ -71,11 +75,34 @@ MaxBadShare = Annotated[
 ]
 
 
+def _separators(given: list[str]) -> str | dict[str, str] | None:
+    """One for all columns, or those of some columns: `COLUMN=TEXT`, where nothing before or after the = is empty."""
+    from tamis.errors import InvalidSetting
+
+    if len(given) == 1 and not _of_column(given[0]):
+        return given[0]
+    separators: dict[str, str] = {}
+    for each in given:
+        named = _of_column(each)
+        if named is None or named[0] in separators:
+            raise InvalidSetting(
+                f"--label-separator {each!r} stands beside others: give each column's once, as COLUMN=TEXT.",
+                setting="label_separator",
+            )
+        separators[named[0]] = named[1]
+    return separators or None
+
+
+def _of_column(given: str) -> tuple[str, str] | None:
+    column, _, separator = given.rpartition("=")
+    return (column, separator) if column and separator else None
+
+
 def read_options(
     *,
     text_column: str | None = None,
     label_columns: list[str] | None = None,
-    label_separator: str | None = None,
+    label_separator: list[str] | None = None,
     binary_columns: bool | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
@@ -96,7 +123,7 @@ def read_options(
     return ReadOptions(
         text_column=text_column,
         label_columns=tuple(label_columns or ()),
-        label_separator=label_separator,
+        label_separator=_separators(label_separator or []),
         binary_columns=binary_columns,
         delimiter=delimiter,
         encoding=encoding,

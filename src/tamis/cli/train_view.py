@@ -20,6 +20,7 @@ from tamis.schema import Target
 
 CURVE = 40
 NAME = 24
+SHORT_NAME = 11  # characters that fit into 80 columns where the figures' names stand on one line
 MOST_TARGETS = 20
 MOST_LABELS = 12
 
@@ -32,7 +33,7 @@ def show(model: Model, run: TrainingRun, console: Console) -> None:
     if run.held_out:
         parts += [title("On held-out rows", _which(run)), figures(run.held_out)]
     else:
-        parts.append(marked("warning", "There were too few rows to hold any out: nothing was measured or calibrated."))
+        parts.append(marked("warning", _why_not_measured(model)))
     if run.test:
         parts += [title("On the test data", f"{run.test.n:,} rows"), figures(run.test)]
         parts += _unseen(run.test)
@@ -54,7 +55,9 @@ def say_where(model: Model, registered: str | None, console: Console) -> None:
 
 def figures(report: EvaluationReport) -> RenderableType:
     """Two lines a target: its figures with intervals, beside a constant answer, and its calibration."""
-    table = figures_table("target", "", "value", "95% interval", "constant answer", "calibration error", text=2)
+    between = " " if all(len(name) <= SHORT_NAME for name in report.targets) else "\n"
+    headers = (f"constant{between}answer", f"calibration{between}error")
+    table = figures_table("target", "", "value", "95% interval", *headers, text=2)
     for name, target in report.targets.items():
         word, value, interval, baseline = main_figure(target)
         before = f"{percent(target.ece_before)} → " if target.ece_before is not None else ""
@@ -111,6 +114,13 @@ def training_lines(model: Model, run: TrainingRun) -> Iterator[RenderableType]:
         yield Padding(Text.assemble("held-out loss  ", curve, told), (0, 0, 0, 2))
     for remark in run.remarks:
         yield marked("info", remark)
+
+
+def _why_not_measured(model: Model) -> str:
+    given = model.manifest.data.validation_rows
+    few = f"The validation data has too few rows ({given:,})" if given else "There were too few rows to hold any out"
+    remedy = " Without a validation file, rows of the training data would be held out in turn." if given else ""
+    return f"{few}: nothing was measured or calibrated.{remedy}"
 
 
 def _which(run: TrainingRun) -> str:

@@ -6,8 +6,9 @@ Figures are rounded to six digits; what cannot be said (no rows, no positives) i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import isfinite
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -139,6 +140,12 @@ class TargetFigures(Record):
     confusions: tuple[Confusion, ...]
     mistakes: tuple[Mistake, ...]
     ranked_rows: int
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """The figures alone: curves, tables and mistakes are there to be asked for, not to fill a screen."""
+        for name, value in super().__repr_args__():
+            if isinstance(value, int | float | Kind):
+                yield name, value
 
 
 class SingleReport(TargetFigures):

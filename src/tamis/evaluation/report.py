@@ -51,6 +51,7 @@ from tamis.evaluation.metrics import (
 )
 from tamis.evaluation.sums import TERMS, RowSums, marks, terms
 from tamis.evaluation.thresholds import CUTS, Curves, decide, threshold_curves
+from tamis.evaluation.verdict import main_figure, percent, span
 from tamis.schema import Target
 
 RANKED = 8_000_000  # scores kept for average precision
@@ -60,6 +61,7 @@ MOST_MISTAKES = 50
 MOST_CONFUSIONS = 5000
 MOST_CURVES = 60
 CONFUSIONS_IN_JSON = 50
+TARGETS_IN_REPR = 10
 
 TargetReport = SingleReport | MultiReport
 
@@ -70,6 +72,17 @@ class EvaluationReport(Record):
     n: int
     targets: dict[str, TargetReport]
     seconds: float | None = None
+
+    def __repr__(self) -> str:
+        """The rows, and the figure that each target is judged by; `to_json` has all."""
+        told = []
+        for name, target in list(self.targets.items())[:TARGETS_IN_REPR]:
+            word, value, interval, _ = main_figure(target)
+            told.append(f"{name}: {word} {percent(value)} ({span(interval)})")
+        more = f", and {len(self.targets) - len(told)} targets more" if len(self.targets) > len(told) else ""
+        return f"<EvaluationReport of {self.n:,} rows; {', '.join(told)}{more}>"
+
+    __str__ = __repr__
 
     def to_json(self) -> dict[str, Any]:
         """Plain types without NaN; curves are left out, and confusions beyond the most frequent ones."""

@@ -230,6 +230,12 @@ def test_targets_can_be_chosen(tmp_path):
         read(tmp_path, line, options=ReadOptions(label_columns=("u", "w")))
 
 
+def test_a_separator_may_be_that_of_one_target(tmp_path):
+    line = '{"text": "a", "labels": {"t": "x|y", "u": "x|y"}}'
+    _, (row,) = read(tmp_path, line, options=ReadOptions(label_separator={"u": "|"}))
+    assert (dict(row.labels), row.listed) == ({"t": ("x|y",), "u": ("x", "y")}, {"u"})
+
+
 def test_a_key_that_no_row_has_is_an_error(tmp_path):
     with pytest.raises(MissingColumn, match="'body'"):
         read(tmp_path, GOOD, options=ReadOptions(text_column="body"))

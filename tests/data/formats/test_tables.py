@@ -147,9 +147,9 @@ def test_columns_by_name_or_position(text, chosen, tmp_path):
 
 
 def test_columns_that_are_not_there_are_an_error_that_lists_them(tmp_path):
-    with pytest.raises(MissingColumn, match=r"no column 'z' \(--label-column\).*'a', 'b'"):
+    with pytest.raises(MissingColumn, match=r"no column 'z'.*'a', 'b'.*--label-column \(in Python label_columns\)"):
         read(tmp_path, "a,b\none two,x\n", label_columns=("z",))
-    with pytest.raises(MissingColumn, match="no column 7"):
+    with pytest.raises(MissingColumn, match=r"no column 7.*--text-column \(in Python text_column\)"):
         read(tmp_path, "a,b\none two,x\n", text_column=7, header=True)
     with pytest.raises(InvalidSetting, match="both text and label"):
         read(tmp_path, "a,b\none two,x\n", text_column="a", label_columns=("0",), header=True)
@@ -157,7 +157,9 @@ def test_columns_that_are_not_there_are_an_error_that_lists_them(tmp_path):
 
 def test_no_column_of_labels_is_an_error(tmp_path):
     lines = ["ident,wording,stamp", *[f"{n},some words {n},2024-{n}" for n in range(30)]]
-    with pytest.raises(MissingColumn, match="no column looks like the labels"):
+    with pytest.raises(
+        MissingColumn, match=r"no column looks like the labels.*--label-column \(in Python label_columns\)"
+    ):
         read(tmp_path, "\n".join(lines))
 
 
@@ -223,6 +225,43 @@ def test_cells_that_look_like_several_labels_are_warned_of(tmp_path):
     assert not read(tmp_path, content, label_separator="|")[0].detected.warnings
 
 
+MIXED = "text,team,topics\n" + "".join(f"row {n},{'ab'[n % 2]},{['x|y', 'x', '', 'y'][n % 4]}\n" for n in range(12))
+
+
+def test_a_separator_of_one_column_leaves_the_others_alone(tmp_path):
+    columns = ("team", "topics")
+    source, rows = read(tmp_path, MIXED, label_columns=columns, label_separator={"topics": "|"})
+    assert labels(rows)[:3] == [
+        {"team": ("a",), "topics": ("x", "y")},
+        {"team": ("b",), "topics": ("x",)},
+        {"team": ("a",)},
+    ]
+    assert [row.listed for row in rows[:3]] == [{"topics"}, {"topics"}, frozenset()]
+    assert source.detected.style == "separated"
+    assert not source.detected.warnings
+
+
+def test_an_empty_cell_means_none_only_where_several_labels_can_stand(tmp_path):
+    content = MIXED.replace("row 2,a,", "row 2,,")
+    columns = ("team", "topics")
+    own = read(tmp_path, content, label_columns=columns, label_separator={"2": "|"}, empty_means_none=True)[1]
+    assert labels(own)[2] == {"topics": ()}
+    both = read(tmp_path, content, label_columns=columns, label_separator="|", empty_means_none=True)[1]
+    assert labels(both)[2] == {"team": (), "topics": ()}
+
+
+def test_a_separator_of_a_column_that_is_not_read_is_refused(tmp_path):
+    with pytest.raises(InvalidSetting, match=r"'topics'.*not read as labels"):
+        read(tmp_path, MIXED, label_columns=("team",), label_separator={"topics": "|"})
+    with pytest.raises(MissingColumn, match=r"no column 'tags'.*--label-separator \(in Python label_separator\)"):
+        read(tmp_path, MIXED, label_columns=("team",), label_separator={"tags": "|"})
+
+
+def test_the_hint_names_the_column_where_there_are_others(tmp_path):
+    source, _ = read(tmp_path, MIXED, label_columns=("team", "topics"))
+    assert "--label-separator 'topics=|' (in Python label_separator={'topics': '|'})" in source.detected.warnings[0]
+
+
 def test_rows_of_empty_cells_are_noted(tmp_path):
     source, rows = read(tmp_path, "text,label\none,a\n,\ntwo,b\n")
     assert len(rows) == 2
@@ -274,14 +313,20 @@ def test_doubled_names_of_columns_are_told_apart(tmp_path):
 
 
 def test_options_that_cannot_be_meant_are_refused():
-    for options in ({"delimiter": "ab"}, {"delimiter": '"'}, {"encoding": "klingon"}, {"label_separator": ""}):
+    for options in (
+        {"delimiter": "ab"},
+        {"delimiter": '"'},
+        {"encoding": "klingon"},
+        {"label_separator": ""},
+        {"label_separator": {}},
+    ):
         with pytest.raises(InvalidSetting):
             ReadOptions(**options)
     assert ReadOptions(delimiter="tab").delimiter == "\t"
 
 
 def test_the_published_headerless_file_of_intents():
-    path = Path("/work/shared/data/atis_subset/atis_subset.csv")
+    path = Path(__file__).parents[4] / "shared" / "data" / "atis_subset" / "atis_subset.csv"
     if not path.exists():
         pytest.skip("needs the shared data sets")
     source = open_source(path)

@@ -187,7 +187,7 @@ def _mixed(target: TargetReport, report: CheckReport) -> Iterator[Finding]:
             "lists_of_one",
             f"Target {target.name!r} is written as lists, and every row has exactly one label.",
             "It is taken as multi-label: each label gets a probability of its own. Write plain labels if only one "
-            "can apply.",
+            "can apply (in tables --label-separator COLUMN=TEXT for the others alone).",
         )
 
 
@@ -264,7 +264,8 @@ def _unknown(target: TargetReport, report: CheckReport) -> Iterator[Finding]:
                 "unknown_target",
                 f"{_rows_of(unknown)} of {rows:,} ({unknown / rows:.1%}) in the {split} data "
                 f"{'says' if unknown == 1 else 'say'} nothing about {target.name!r}.",
-                "Unknown is not “no”: left out of learning and measuring for this target. [] says none.",
+                "Unknown is not “no”: left out of learning and measuring for this target."
+                + (" [] says none; in tables, an empty cell with --empty-means-none." if target.is_multi else ""),
                 count=unknown,
             )
 

@@ -26,6 +26,11 @@ LABEL_NAMES = (
 FLAGS_TARGET = "labels"
 """The target that 0/1 columns make together."""
 
+TEXT = "--text-column (in Python text_column)"
+LABEL = "--label-column (in Python label_columns)"
+SEPARATOR = "--label-separator (in Python label_separator)"
+"""What a user says which column with: on the command line and in Python."""
+
 _FLAGS = frozenset({"0", "1", "0.0", "1.0", "", 0, 1})
 _SEPARATORS = "|;,"
 _FEW_ROWS = 10
@@ -33,13 +38,23 @@ _FEW_ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class LabelColumn:
-    """A column that holds a target's labels; `classes` names the numbers that stand in it, if it has such."""
+    """A column that holds a target's labels.
+
+    `classes` names the numbers that stand in it, if it has such; `separator` is what parts its labels, if it has one of
+    its own.
+    """
 
     place: int
     column: str
     target: str
     listed: bool = False
     classes: tuple[str, ...] = ()
+    separator: str | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether its cells are known to hold any number of labels."""
+        return self.listed or self.separator is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,11 @@ class Columns:
             flags=tuple((places[name], name) for _, name in self.flags),
         )
 
+    @property
+    def several(self) -> bool:
+        """Whether some label column is known to hold any number of labels."""
+        return any(column.several for column in self.labels)
+
     def style(self, options: ReadOptions) -> str:
         """How the labels are written: plain, list, separated or flags."""
         if self.flags:
@@ -108,7 +128,7 @@ def assign(table: Table, options: ReadOptions) -> Columns:
         MissingColumn: a column that was named is not there, or no column looks like text or labels.
         InvalidSetting: the text column is a label column too.
     """
-    chosen = list(dict.fromkeys(place_of(table, name, "--label-column") for name in options.label_columns))
+    chosen = list(dict.fromkeys(place_of(table, name, LABEL) for name in options.label_columns))
     text, guessed_text = _text_place(table, options, chosen)
     if text in chosen:
         raise InvalidSetting(f"Column {table.names[text]!r} cannot be both text and label.", setting="text_column")
@@ -118,8 +138,11 @@ def assign(table: Table, options: ReadOptions) -> Columns:
     if flags:
         return Columns(table.names, text, flags=tuple((place, table.names[place]) for place in flags))
     places, guessed_label = (chosen, False) if chosen else _label_place(table, text)
-    labels = tuple(_label_column(table, place, len(places), options) for place in places)
-    warnings = tuple(warning for column in labels for warning in _separator_hint(table, column, options))
+    separators = _separators(table, places, options)
+    labels = tuple(
+        replace(_label_column(table, place, len(places), options), separator=separators.get(place)) for place in places
+    )
+    warnings = tuple(warning for column in labels for warning in _separator_hint(table, column, options, len(places)))
     return Columns(table.names, text, labels, (), guessed_text or guessed_label, warnings)
 
 
@@ -137,8 +160,8 @@ def place_of(table: Table, given: str | int, option: str) -> int:
     except (ValueError, IndexError):
         there = ", ".join(repr(name) for name in table.names[:20])
         raise MissingColumn(
-            f"{table.file} has no column {given!r} ({option}). Its {len(table.names)} columns are {there}; name one, "
-            "or give its position from 0.",
+            f"{table.file} has no column {given!r}. Its {len(table.names)} columns are {there}; name one with "
+            f"{option}, or give its position from 0.",
             file=table.file,
             column=given,
         ) from None
@@ -164,13 +187,13 @@ def _by_name(table: Table, wanted: Sequence[str], taken: Sequence[int]) -> int |
 
 def _text_place(table: Table, options: ReadOptions, taken: Sequence[int]) -> tuple[int, bool]:
     if options.text_column is not None:
-        return place_of(table, options.text_column, "--text-column"), False
+        return place_of(table, options.text_column, TEXT), False
     named = _by_name(table, TEXT_NAMES, taken)
     if named is not None:
         return named, False
     lengths = {place: _mean_length(table.column(place)) for place in range(len(table.names)) if place not in taken}
     if not lengths or max(lengths.values()) == 0:
-        raise _no_column(table, "the text", "--text-column")
+        raise _no_column(table, "the text", TEXT)
     return max(lengths, key=lambda place: lengths[place]), True
 
 
@@ -197,7 +220,7 @@ def _label_place(table: Table, text: int) -> tuple[list[int], bool]:
         return others, not table.named
     likely = [place for place in others if variety[place] <= 0.5]
     if not likely:
-        raise _no_column(table, "the labels", "--label-column")
+        raise _no_column(table, "the labels", LABEL)
     return [min(likely, key=lambda place: (variety[place], -place))], True
 
 
@@ -224,7 +247,7 @@ def _flags(table: Table, options: ReadOptions, chosen: list[int], text: int) -> 
     if chosen and places != chosen:
         return []
     if options.binary_columns and not places:
-        raise _no_column(table, "0/1 labels", "--label-column")
+        raise _no_column(table, "0/1 labels", LABEL)
     return places if len(places) > 1 or options.binary_columns else []
 
 
@@ -243,17 +266,34 @@ def _label_column(table: Table, place: int, of: int, options: ReadOptions) -> La
     return LabelColumn(place, name, target, listed, {**(table.classes or {}), **options.class_names}.get(name, ()))
 
 
-def _separator_hint(table: Table, column: LabelColumn, options: ReadOptions) -> list[str]:
+def _separators(table: Table, places: Sequence[int], options: ReadOptions) -> dict[int, str]:
+    """What parts the labels of the columns that have a separator of their own, by place."""
+    if options.label_separator is None or isinstance(options.label_separator, str):
+        return {}
+    given = {place_of(table, name, SEPARATOR): text for name, text in options.label_separator.items()}
+    for place in given:
+        if place not in places:
+            raise InvalidSetting(
+                f"Column {table.names[place]!r} of {table.file} has a label separator and is not read as labels: name "
+                f"it with {LABEL} too.",
+                setting="label_separator",
+            )
+    return given
+
+
+def _separator_hint(table: Table, column: LabelColumn, options: ReadOptions, of: int) -> list[str]:
     """Say so if cells look like several labels and no separator was named."""
     cells = [cell for cell in table.column(column.place) if isinstance(cell, str)]
-    if options.label_separator or column.listed or not cells:
+    if isinstance(options.label_separator, str) or column.several or not cells:
         return []
     for separator in _SEPARATORS:
         pieces = {piece.strip() for cell in cells for piece in cell.split(separator)}
         if sum(separator in cell for cell in cells) * 5 >= len(cells) and len(pieces) < len(set(cells)):
+            given = f"{column.column}={separator}" if of > 1 else separator
+            said = repr({column.column: separator} if of > 1 else separator)
             return [
                 f"cells of column {column.column!r} look like several labels joined by {separator!r}, and are read as "
-                f"one label each: give --label-separator {separator!r} to split them"
+                f"one label each: give --label-separator '{given}' (in Python label_separator={said}) to split them"
             ]
     return []
 
@@ -261,6 +301,6 @@ def _separator_hint(table: Table, column: LabelColumn, options: ReadOptions) -> 
 def _no_column(table: Table, what: str, option: str) -> MissingColumn:
     there = ", ".join(repr(name) for name in table.names[:20]) or "none"
     return MissingColumn(
-        f"{table.file}: no column looks like {what} (columns: {there}). Name it with {option} NAME_OR_POSITION.",
+        f"{table.file}: no column looks like {what} (columns: {there}). Name it, or give its position, with {option}.",
         file=table.file,
     )

@@ -22,14 +22,16 @@ class ReadOptions:
         text_column: name or position (0 is the first, -1 the last) of the column or key that holds the text.
         label_columns: names or positions of those that hold labels, a target each. In rows that have a `labels`
             object they choose some of its targets.
-        label_separator: character(s) between the labels of one cell: makes the targets multi-label.
+        label_separator: character(s) between the labels of one cell: makes the targets multi-label. By column, like
+            {"topics": "|"}, where only some columns hold several labels; the others stay as they are.
         binary_columns: whether the label columns are flags (1 or 0) of one multi-label target called "labels";
             None detects it.
         delimiter: between cells: one character, or comma, tab, semicolon, pipe.
         encoding: any name Python knows, like "utf-8" or "cp1252".
         header: whether a table's first row names the columns; None detects it.
         empty_means_none: an empty cell says "none of the labels" (and so makes the target multi-label) instead of
-            unknown. For tables; JSON says it with [].
+            unknown. For tables; JSON says it with []. Where some label columns are known to hold several labels, it is
+            said of these alone.
         max_line_bytes: the longest line or quoted table row, in bytes of UTF-8.
         max_label_chars: the longest name of a label or target.
         max_nesting: the deepest that lists and objects may stand in each other in a JSON row.
@@ -41,7 +43,7 @@ class ReadOptions:
 
     text_column: str | int | None = None
     label_columns: tuple[str, ...] = ()
-    label_separator: str | None = None
+    label_separator: str | Mapping[str, str] | None = None
     binary_columns: bool | None = None
     delimiter: str | None = None
     encoding: str | None = None
@@ -63,8 +65,8 @@ class ReadOptions:
         """
         if self.delimiter is not None:
             object.__setattr__(self, "delimiter", _one_character(self.delimiter))
-        if self.label_separator is not None and not self.label_separator:
-            raise InvalidSetting("label_separator is empty: give the character(s) between labels, like '|'.")
+        if self.label_separator is not None:
+            _check_separator(self.label_separator)
         if self.encoding is not None:
             _known_encoding(self.encoding)
         for name in ("max_line_bytes", "max_label_chars", "max_nesting"):
@@ -80,6 +82,15 @@ def _one_character(given: str) -> str:
             setting="delimiter",
         )
     return character
+
+
+def _check_separator(given: str | Mapping[str, str]) -> None:
+    separators = [given] if isinstance(given, str) else list(given.values())
+    if not separators or not all(isinstance(separator, str) and separator for separator in separators):
+        raise InvalidSetting(
+            "label_separator is empty: give the character(s) between labels, like '|', or those of each column.",
+            setting="label_separator",
+        )
 
 
 def _known_encoding(name: str) -> None:

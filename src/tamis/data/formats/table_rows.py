@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from tamis.data.formats.columns import FLAGS_TARGET, Columns, LabelColumn
 from tamis.data.formats.objects import read_input
 from tamis.data.formats.options import ReadOptions
-from tamis.data.formats.values import LabelReader, Value, check_text
+from tamis.data.formats.values import LabelReader, Value, check_text, pieces
 from tamis.data.rows import BadRow, Notes
 from tamis.schema import Example, Input
 
@@ -70,10 +70,12 @@ class TableRows:
             return self._empty(column, found, line)
         if column.listed and isinstance(value, str):
             value = _list_in(value, column)
+        elif column.separator is not None and isinstance(value, str):
+            value = pieces(value, column.separator)
         return [column.target] if self._labels.add(found, column.target, value, line) else []
 
     def _empty(self, column: LabelColumn, found: Labels, line: int) -> list[str]:
-        if not self._options.empty_means_none:
+        if not self._options.empty_means_none or (self._columns.several and not column.several):
             self._notes.add("unknown_label", line, column.target)
             return []
         found[column.target] = ()

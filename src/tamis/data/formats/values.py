@@ -52,6 +52,11 @@ def check_characters(text: str, what: str) -> None:
         raise BadRow("lone_surrogate", f"Half a surrogate pair ({name}) in {what}, at character {found.start() + 1}")
 
 
+def pieces(cell: str, separator: str) -> list[Value]:
+    """Return what stands between the separators, without the empty."""
+    return [piece for piece in cell.split(separator) if piece.strip()]
+
+
 def kind_of(value: Value) -> str:
     """Return what a value is, in words."""
     names = {str: "a string", bool: "true or false", int: "a number", float: "a number", list: "a list"}
@@ -63,7 +68,9 @@ class LabelReader:
 
     def __init__(self, options: ReadOptions, notes: Notes) -> None:
         """Start with nothing remembered."""
-        self._separator = options.label_separator
+        given = options.label_separator
+        self._separator = given if isinstance(given, str) else None
+        self._own_separators = {} if given is None or isinstance(given, str) else dict(given)
         self._longest = options.max_label_chars
         self._notes = notes
         self.good: dict[str, tuple[str]] = {}
@@ -80,10 +87,11 @@ class LabelReader:
         if target in found:  # "a" and " a"
             raise BadRow("duplicate_key", f"Two values for the target {target!r}")
         if isinstance(value, str):
-            if self._separator is None:
+            separator = self._own_separators.get(target) if self._own_separators else self._separator
+            if separator is None:
                 found[target] = self.good.get(value) or (self.label(value, target, line),)
                 return False
-            value = [piece for piece in value.split(self._separator) if piece.strip()]
+            value = pieces(value, separator)
         if isinstance(value, list):
             found[target] = self._several(value, target, line)
             return True
