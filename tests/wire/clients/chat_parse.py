@@ -24,7 +24,8 @@ class Food(BaseModel):
 def main() -> None:
     """Ask once and print what came out."""
     url, key, model, text = sys.argv[1:]
-    answer = connect(url, key).chat.parse(
+    client = connect(url, key)
+    answer = client.chat.parse(
         model=model,
         messages=[{"role": "user", "content": f"Classify the following food product.\n\nProduct Name: {text}"}],
         response_format=Food,

@@ -39,7 +39,10 @@ def decode(value: Any) -> Any:
 async def encode(answer: Any) -> Any:
     """Return what can be written of an answer: models dumped, streams and downloads read to their end."""
     if hasattr(answer, "model_dump"):
-        return json.loads(json.dumps(answer.model_dump()))
+        dumped = json.loads(json.dumps(answer.model_dump()))
+        if hasattr(answer, "size_bytes"):  # model_dump() of 1.x loses it
+            dumped["size_bytes"] = answer.size_bytes
+        return dumped
     if hasattr(answer, "status_code"):  # the HTTP response that a download is
         content = await answer.aread() if hasattr(answer.stream, "__aiter__") else answer.read()
         return {"text": content.decode(), "content_type": answer.headers["content-type"]}
