@@ -1,0 +1,101 @@
+"""Files: the rows that say which objects are files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Unpack
+
+from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from tamis.errors import InUse
+from tamis.store.database import Database
+from tamis.store.records import FileFilters, FileRecord
+from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of
+from tamis.store.tables import file_uses, files
+
+Listing = tuple[list[FileRecord], int]
+Found = list[FileRecord]
+LONGEST_SEARCH = 4096  # characters; databases refuse longer patterns, and no name has them
+_KEYS_AT_ONCE = 1000
+
+
+class Files:
+    """The files."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep them in this database."""
+        self._database = database
+
+    def add(self, record: FileRecord) -> None:
+        """Add a file: from now on it is there."""
+        with self._database.writing() as connection:
+            connection.execute(insert(files).values({**row_of(record), "folded_name": record.name.casefold()}))
+
+    def find(self, id: str) -> FileRecord | None:
+        """Return the file of an id."""
+        with self._database.reading() as connection:
+            return first_row(connection, select(files).where(files.c.id == id), FileRecord)
+
+    def same(self, name: str, sha256: str) -> FileRecord | None:
+        """Return the oldest file of this name and content."""
+        query = select(files).where(files.c.sha256 == sha256, files.c.name == name).order_by(files.c.seq)
+        with self._database.reading() as connection:
+            return first_row(connection, query, FileRecord)
+
+    def list(self, page: int = 0, page_size: int | None = 100, **filters: Unpack[FileFilters]) -> Listing:
+        """Return a page of files, newest first, and how many there are on all pages."""
+        conditions = _conditions(filters)
+        if len(filters.get("search") or "") > LONGEST_SEARCH:
+            return [], 0
+        with self._database.reading() as connection:
+            rows = connection.execute(page_of(newest_first(files, conditions), page, page_size)).mappings()
+            return [record_of(FileRecord, row) for row in rows], count(connection, files, conditions)
+
+    def delete(self, id: str) -> bool:
+        """Delete a file's row; return whether there was one. Its object is the caller's to delete, afterwards.
+
+        Raises:
+            InUse: a job or batch that is not finished needs it.
+        """
+        try:
+            with self._database.writing() as connection:
+                return bool(connection.execute(delete(files).where(files.c.id == id)).rowcount)
+        except IntegrityError:
+            users = ", ".join(self.uses(id)) or "a job"
+            raise InUse(f"The file {id} is needed by {users}, not finished yet.", file_id=id) from None
+
+    def uses(self, id: str) -> tuple[str, ...]:
+        """Return the ids of the jobs and batches that need a file and are not finished."""
+        query = select(file_uses.c.user_id).where(file_uses.c.file_id == id).order_by(file_uses.c.user_id)
+        with self._database.reading() as connection:
+            return tuple(connection.execute(query).scalars())
+
+    def expired(self, now: int) -> Found:
+        """Return the files whose time is over."""
+        query = select(files).where(files.c.expires_at <= now).order_by(files.c.seq)
+        with self._database.reading() as connection:
+            return [record_of(FileRecord, row) for row in connection.execute(query).mappings()]
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of all files' objects."""
+        last = 0
+        while True:
+            query = select(files.c.seq, files.c.key).where(files.c.seq > last).order_by(files.c.seq)
+            with self._database.reading() as connection:
+                found = connection.execute(query.limit(_KEYS_AT_ONCE)).all()
+            if not found:
+                return
+            last = found[-1].seq
+            yield from (row.key for row in found)
+
+
+def _conditions(filters: FileFilters) -> list[ColumnElement[bool]]:
+    conditions = one_of(files.c.sample_type, filters.get("sample_types"))
+    conditions += one_of(files.c.source, filters.get("sources"))
+    conditions += one_of(files.c.mimetype, filters.get("mimetypes"))
+    conditions += one_of(files.c.purpose, filters.get("purpose"))
+    conditions += one_of(files.c.created_by, filters.get("created_by"))
+    if search := filters.get("search"):
+        conditions.append(files.c.folded_name.contains(search.casefold(), autoescape=True))
+    return conditions
