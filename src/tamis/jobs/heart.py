@@ -56,7 +56,7 @@ class Heart:
             try:
                 answer = self._beat()
                 missed = 0.0
-            except Exception:  # noqa: BLE001  (the database may be away for a while; the lease is what counts)
+            except Exception:  # the database may be away for a while: the lease is what counts
                 missed += BEAT_S
                 log.warning("The lease could not be renewed.", exc_info=missed <= BEAT_S)
                 if missed > LEASE_S:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import hmac
 import os
 import time
 from pathlib import Path
@@ -35,7 +36,12 @@ class Sealer:
         text = _from_file(secret) if isinstance(secret, Path) else secret
         if len(text.strip()) < SHORTEST_KEY:
             raise StorageFailed(f"{where} holds no key: {SHORTEST_KEY} characters are the least.")
-        self._fernet = Fernet(_fernet_key(text.strip()))
+        self._key = _fernet_key(text.strip())
+        self._fernet = Fernet(self._key)
+
+    def derived(self, purpose: str) -> bytes:
+        """Return 32 bytes for a purpose of its own, such as signing; the same wherever the key is the same."""
+        return hmac.digest(self._key, purpose.encode(), "sha256")
 
     def seal(self, plain: bytes) -> bytes:
         """Return the bytes, sealed."""

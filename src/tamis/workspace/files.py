@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from time import time
 from uuid import uuid4
 
-from tamis.errors import Forbidden, InUse, InvalidRequest, LimitExceeded, UnknownFile
-from tamis.store.objects import Writer
+from tamis.errors import Forbidden, InvalidRequest, LimitExceeded, UnknownFile
 from tamis.store.opening import Store
 from tamis.store.records import FileFilters, FileRecord
+from tamis.store.writers import Writer
 
 FINE_TUNE = "fine-tune"
 BATCH = "batch"
@@ -106,7 +106,8 @@ class Upload:
         if same is not None and same.purpose == record.purpose:
             self._store.objects.delete(record.key)
             return same
-        return files.add(record)
+        files.add(record)
+        return record
 
     def abort(self) -> None:
         """Forget what came so far."""
@@ -116,10 +117,10 @@ class Upload:
 class Files:
     """The files of a workspace."""
 
-    def __init__(self, store: Store, max_bytes: int, secret: bytes) -> None:
-        """Take the store, the largest size of a file, and what links are signed with."""
+    def __init__(self, store: Store, max_bytes: int) -> None:
+        """Take the store, and the largest size of a file."""
         self._store, self._max_bytes = store, max_bytes
-        self._secret = hmac.digest(secret, b"signed links to files", "sha256")
+        self._secret = store.sealer.derived("signed links to files")
 
     def begin(self, new: NewFile) -> Upload:
         """Begin an upload.
@@ -161,9 +162,6 @@ class Files:
             InUse: a job that is not finished needs it.
         """
         found = self.get(file_id)
-        users = self._store.jobs.using_file(file_id) + self._store.batches.using_file(file_id)
-        if users:
-            raise InUse(f"The file {file_id} is used by {users[0]}: wait for its end, or cancel it.", file=file_id)
         if self._store.files.delete(file_id):
             self._store.objects.delete(found.key)
 

@@ -1,0 +1,252 @@
+"""Models: found by any of their names, listed, described, archived, deleted.
+
+A model has one id, and answers to `name` (its newest version), `name@version`, `ft:classifier:...`, `<id>-ft` and its
+aliases. Models that `tamis train --name` put into the home are taken in when they are first looked for. It does not
+know how a model computes.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import Any
+from uuid import UUID, uuid4
+
+from tamis.errors import InvalidRequest, InvalidSetting, ModelError, UnknownModel
+from tamis.ml import registry
+from tamis.ml.artifact import open_artifact
+from tamis.ml.base_models import CARDS, BaseModelCard
+from tamis.ml.manifest import Manifest
+from tamis.settings import HOSTED_BASES, Settings
+from tamis.store.opening import Store
+from tamis.store.records import ModelColumns, ModelRecord
+
+FOLDER = "folder:"
+OBJECTS = "objects:"
+COHERE_END = "-ft"
+FT_START = "ft:"
+MOST_TITLE, MOST_DESCRIPTION = 200, 10_000
+Listed = list[ModelRecord]
+_VERSIONED = re.compile(rf"({registry.NAME.pattern})@([1-9][0-9]{{0,8}})")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model under one of its names."""
+
+    name: str
+    card: BaseModelCard | None
+
+
+class Models:
+    """The models of a workspace."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Take the store, and the home where `tamis train --name` keeps models."""
+        self._store, self._settings = store, settings
+
+    def find(self, reference: str) -> ModelRecord:
+        """Return the model that a name stands for.
+
+        Raises:
+            UnknownModel: none.
+        """
+        found = self._look_up(reference)
+        if found is None and self._adopt():
+            found = self._look_up(reference)
+        if found is None:
+            raise UnknownModel(f"There is no model {reference[:200]}: list the models.", model=reference)
+        return found
+
+    def list(self) -> Listed:
+        """Return all models, the newest first."""
+        self._adopt()
+        return self._store.models.list()[0]
+
+    def bases(self) -> tuple[Base, ...]:
+        """Return the base models under all names by which a job may ask for them."""
+        names = dict.fromkeys([*CARDS, *HOSTED_BASES, *self._settings.base_aliases])
+        return tuple(Base(name, CARDS.get(self._settings.resolve_base(name))) for name in names)
+
+    def aliases(self, model_id: str) -> tuple[str, ...]:
+        """Return the aliases of a model."""
+        return tuple(self._store.models.aliases(model_id))
+
+    def update(self, reference: str, title: str | None, description: str | None) -> ModelRecord:
+        """Change what is told of a model; None leaves it as it is.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidRequest: one of them is too long.
+        """
+        for name, text, most in (("name", title, MOST_TITLE), ("description", description, MOST_DESCRIPTION)):
+            if text is not None and len(text) > most:
+                raise InvalidRequest(f"body.{name}: give at most {most} characters.", loc=["body", name])
+        columns: ModelColumns = {}
+        if title is not None:
+            columns["title"] = title
+        if description is not None:
+            columns["description"] = description
+        return self._change(reference, columns)
+
+    def archive(self, reference: str) -> ModelRecord:
+        """Put a model away: it answers no more, until it is taken out again.
+
+        Raises:
+            UnknownModel: there is no such model.
+        """
+        return self._change(reference, {"archived": True})
+
+    def unarchive(self, reference: str) -> ModelRecord:
+        """Take a model out again.
+
+        Raises:
+            UnknownModel: there is no such model.
+        """
+        return self._change(reference, {"archived": False})
+
+    def delete(self, reference: str) -> ModelRecord:
+        """Delete a model for good.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InUse: an alias points at it.
+        """
+        model = self.find(reference)
+        if self._store.models.delete(model.id):
+            if model.place.startswith(OBJECTS):
+                self._store.objects.delete_all(model.place.removeprefix(OBJECTS) + "/")
+            else:
+                self._remove_folder(Path(model.place.removeprefix(FOLDER)))
+        return model
+
+    def set_alias(self, name: str, reference: str) -> ModelRecord:
+        """Point an alias, new or not, at a model.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidSetting: the name is none that an alias can have, or that of a model.
+        """
+        registry.require_name(name)
+        if self._store.models.by_name(name) is not None:
+            raise InvalidSetting(f"{name} is the name of a model: choose another alias.", setting="alias")
+        model = self.find(reference)
+        self._store.models.set_alias(name, model.id)
+        return model
+
+    def drop_alias(self, name: str) -> None:
+        """Delete an alias.
+
+        Raises:
+            UnknownModel: there is no such alias.
+        """
+        if not self._store.models.drop_alias(name):
+            raise UnknownModel(f"There is no alias {name[:200]}.", model=name)
+
+    def folder(self, model: ModelRecord, cache: Path) -> Path:
+        """Return the folder of a model's artifact; from a bucket it is copied to `cache` first.
+
+        Raises:
+            UnknownModel: its files are gone.
+            StorageFailed: they cannot be fetched.
+        """
+        if model.place.startswith(FOLDER):
+            return Path(model.place.removeprefix(FOLDER))
+        prefix = model.place.removeprefix(OBJECTS)
+        here = self._store.objects.local_path(f"{prefix}/manifest.json")
+        if here is not None:
+            return here.parent
+        place = cache / model.id
+        if not (place / "manifest.json").exists():
+            partial = cache / f".{uuid4().hex}.partial"
+            try:
+                self._store.objects.get_folder(prefix, partial)
+                if not place.exists():
+                    partial.rename(place)
+            except OSError:
+                if not place.exists():  # another process may have brought it at the same time
+                    raise
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return place
+
+    def generation(self) -> int:
+        """Return a number that grows with every change of models and aliases."""
+        return self._store.models.generation()
+
+    def _change(self, reference: str, columns: ModelColumns) -> ModelRecord:
+        changed = self._store.models.change(self.find(reference).id, **columns)
+        if changed is None:
+            raise UnknownModel(f"There is no model {reference[:200]}.", model=reference)
+        return changed
+
+    def _look_up(self, reference: str) -> ModelRecord | None:
+        models = self._store.models
+        if reference.startswith(FT_START):
+            return models.by_ft(reference)
+        if _is_id(plain := reference.removesuffix(COHERE_END)):
+            return models.find(plain)
+        if versioned := _VERSIONED.fullmatch(reference):
+            return models.by_name(versioned[1], int(versioned[2]))
+        pointed_at = models.alias(reference)
+        return models.find(pointed_at) if pointed_at else models.by_name(reference)
+
+    def _adopt(self) -> bool:
+        """Take in models of the home's registry that are not known yet, and let go of those that are gone."""
+        known = {model.place: model for model in self._store.models.list()[0] if model.place.startswith(FOLDER)}
+        there = {f"{FOLDER}{version.folder}": version for version in registry.versions(self._settings.home)}
+        for place, model in known.items():
+            if place not in there and not self._store.models.aliases(model.id):
+                self._store.models.delete(model.id)
+        new = [version for place, version in there.items() if place not in known]
+        adopted = False
+        for version in sorted(new, key=lambda version: (version.name, version.number)):
+            try:
+                manifest = open_artifact(version.folder, check_hashes=False).manifest
+            except ModelError:
+                continue  # `tamis models` tells of it
+            self._store.models.add(_record(version, manifest))
+            adopted = True
+        return adopted
+
+    def _remove_folder(self, folder: Path) -> None:
+        """Remove a version of the home's registry, and nothing else."""
+        if folder.is_relative_to(self._settings.home / registry.FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _record(version: registry.Version, manifest: Manifest) -> ModelRecord:
+    return ModelRecord(
+        id=str(uuid4()),
+        name=version.name,
+        root=manifest.base_model.id,
+        base=manifest.base_model.id,
+        place=f"{FOLDER}{version.folder}",
+        bytes=sum(path.stat().st_size for path in version.folder.iterdir()),
+        targets=targets_of(manifest),
+        metrics=dict(manifest.metrics),
+        created_at=int(manifest.created.timestamp() if manifest.created else time()),
+    )
+
+
+def targets_of(manifest: Manifest) -> tuple[dict[str, Any], ...]:
+    """Return what is kept of a model's targets beside its manifest."""
+    return tuple(
+        {
+            "name": target.name,
+            "kind": target.kind.value,
+            "labels": list(target.labels),
+            "none_labels": list(target.none_labels),
+        }
+        for target in manifest.targets
+    )
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,54 @@
+"""The workspace itself: one store with everything that is done with it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from tamis.errors import InvalidSetting
+from tamis.settings import Settings
+from tamis.store.opening import Store, open_store
+from tamis.workspace.batches import Batches
+from tamis.workspace.files import Files
+from tamis.workspace.jobs import Jobs
+from tamis.workspace.keys import Keys
+from tamis.workspace.models import Models
+
+
+class Workspace:
+    """Files, jobs, models, batch jobs and keys over one store."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Take the store and the operator's choices."""
+        self.store, self.settings = store, settings
+        self.files = Files(store, settings.max_upload_bytes)
+        self.jobs = Jobs(store, self.files, settings)
+        self.models = Models(store, settings)
+        self.batches = Batches(store, self.files, self.models, settings)
+        self.keys = Keys(store)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        """The workspace."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+
+def open_workspace(settings: Settings) -> Workspace:
+    """Open the home's workspace; the home is made where it is missing.
+
+    Raises:
+        StorageFailed: the database or the storage cannot be used.
+        InvalidSetting: the home cannot be made.
+    """
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSetting(f"The home {settings.home} cannot be made: {error.strerror}. Set TAMIS_HOME.") from error
+    return Workspace(open_store(settings.database, settings.storage, settings.secret), settings)
