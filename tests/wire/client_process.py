@@ -17,6 +17,7 @@ from wire.sdk_environments import Sdk, interpreter
 
 PROGRAMS = Path(__file__).parent / "clients"
 SECONDS_A_CALL = 60
+SECONDS_A_PROGRAM = 120
 Json = dict[str, Any]
 
 
@@ -37,19 +38,25 @@ class CallFailed(Exception):
         self.detail: Any = seen["detail"]
 
 
-def run_program(sdk: Sdk, program: str, *arguments: str | Path, seconds: float = 120) -> Json:
+def run_program(sdk: Sdk, program: str, *arguments: str | Path) -> Json:
     """Run a program of clients/ to its end and return the object that it printed last."""
+    return json.loads(run_python(sdk, PROGRAMS / program, *arguments).splitlines()[-1])
+
+
+def run_python(sdk: Sdk, *arguments: str | Path, folder: Path | None = None) -> str:
+    """Run an SDK's Python in a folder and return what it printed."""
     done = subprocess.run(
-        [interpreter(sdk), PROGRAMS / program, *arguments],
+        [interpreter(sdk), *arguments],
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=SECONDS_A_PROGRAM,
+        cwd=folder,
         env=surroundings(),
         check=False,
     )
     if done.returncode:
-        raise ClientFailed(f"{program} with {sdk} ended with {done.returncode}:\n{done.stderr[-6000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+        raise ClientFailed(f"{arguments[0]} with {sdk} ended with {done.returncode}:\n{done.stderr[-6000:]}")
+    return done.stdout
 
 
 def surroundings() -> dict[str, str]:

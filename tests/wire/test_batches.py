@@ -275,7 +275,7 @@ class TestWrongUses:
     def test_an_unknown_model(self, batches: Batches) -> None:
         file = batches.upload(classifications())
         asked = {"input_files": [file], "endpoint": "/v1/classifications", "model": "no-such-model"}
-        self.refused(batches, 400, "no-such-model", **asked)
+        self.refused(batches, 404, "no-such-model", **asked)
 
     def test_an_endpoint_that_is_not_served(self, batches: Batches, topic_model: str) -> None:
         file = batches.upload(classifications())

@@ -160,8 +160,8 @@ class TestErrors:
             client.call("classifiers.classify", model=topic_model, inputs=["x"] * 5000)
         assert caught.value.type == "HTTPValidationError"
         (detail,) = caught.value.detail
-        assert "2048" in detail["msg"]
-        assert "2048" in caught.value.message
+        assert "2048" in detail["msg"].replace(",", "")
+        assert "2048" in caught.value.message.replace(",", "")
 
     def test_a_text_that_is_too_long(self, client: Client, topic_model: str) -> None:
         with pytest.raises(CallFailed) as caught:

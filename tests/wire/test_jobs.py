@@ -211,6 +211,10 @@ class TestWrongUses:
         unknown = str(uuid.uuid4())
         assert unknown in refusal(404, lambda: jobs.create(unknown))
 
+    def test_an_unknown_file_beside_a_known_one(self, jobs: Jobs, file: str) -> None:
+        unknown = str(uuid.uuid4())
+        assert unknown in refusal(404, lambda: jobs.create(file, unknown))
+
     def test_an_unknown_validation_file(self, jobs: Jobs, file: str) -> None:
         unknown = str(uuid.uuid4())
         assert unknown in refusal(404, lambda: jobs.create(file, validation_files=[unknown]))
