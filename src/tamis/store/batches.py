@@ -49,7 +49,7 @@ class Batches(Leased[BatchRecord]):
             rows = connection.execute(page_of(ordered, page, page_size)).mappings()
             return [record_of(BatchRecord, row) for row in rows], count(connection, batches, conditions)
 
-    def change(
+    def change(  # size: a swap has a guard, a change and an event
         self,
         id: str,
         *,

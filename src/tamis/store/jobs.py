@@ -66,7 +66,7 @@ class Jobs(Leased[JobRecord]):
             rows = connection.execute(page_of(newest_first(jobs, conditions), page, page_size)).mappings()
             return [record_of(JobRecord, row) for row in rows], count(connection, jobs, conditions)
 
-    def change(
+    def change(  # size: a swap has a guard, a change and an event
         self,
         id: str,
         *,

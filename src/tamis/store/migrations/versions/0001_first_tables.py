@@ -17,6 +17,7 @@ def upgrade() -> None:
     """Create them."""
     _files()
     _jobs()
+    _rows_of_jobs()
     _models()
     _batches()
     _keys_and_secrets()
@@ -115,6 +116,9 @@ def _jobs() -> None:
     op.create_index(
         "uq_jobs_live_fingerprint", "jobs", ["fingerprint"], unique=True, sqlite_where=live, postgresql_where=live
     )
+
+
+def _rows_of_jobs() -> None:
     op.create_table(
         "job_events",
         _seq(),
