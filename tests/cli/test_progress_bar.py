@@ -12,7 +12,7 @@ from tamis.cli.progress_bar import progress_bar
 from tamis.ml.progress import Progress
 
 RUN = [Progress("reading", 0.0), *(Progress("fitting", n / 100) for n in range(1, 90)), Progress("done", 1.0)]
-CHECKPOINT = Progress("fitting", 0.5, {"epoch": 2.5, "validation_loss": 0.1234})
+CHECKPOINT = Progress("fitting", 0.5, {"epoch": 2.5, "valid_loss": 0.1234})
 
 
 def told(monkeypatch: pytest.MonkeyPatch, steps: list[Progress], *, terminal: bool, **how: bool) -> str:

@@ -89,8 +89,8 @@ class TestLength:
     def test_epochs_are_an_upper_bound(self, n_rows, epochs):
         run = planned(n_rows, 9 * n_rows, epochs=epochs)
         assert run.updates >= 1
-        assert run.updates <= max(1, epochs * run.updates_per_epoch + 0.5)
-        assert run.capped or run.updates >= epochs * run.updates_per_epoch - 0.5
+        assert run.updates <= max(1, epochs * run.updates_per_epoch * (1 + 1e-9))
+        assert run.capped or run.updates > epochs * run.updates_per_epoch - 1
         assert run.allowed_epochs == epochs
 
     @given(st.integers(1, 2_000_000))
@@ -117,7 +117,13 @@ class TestEvaluations:
         run = planned(n_rows, 9 * n_rows, epochs=epochs)
         assert run.updates // run.evaluate_every >= min(EVALUATIONS, run.updates)
         assert run.evaluate_every <= run.updates_per_epoch
-        assert 5 <= run.patience < EVALUATIONS
+        evaluated = [update for update in range(1, min(run.updates, 20_000) + 1) if run.evaluates_at(update)]
+        assert len(evaluated) >= min(EVALUATIONS, run.updates)
+        assert max(np.diff(evaluated), default=1) <= run.evaluate_every
+        if run.updates >= 120:
+            assert evaluated[EVALUATIONS - 1] <= max(EVALUATIONS, run.patience + run.evaluate_every), (
+                "a run that stops early has them all"
+            )
 
     def test_steps_told_grow_and_end_at_those_of_the_run(self):
         run = planned(n_rows=3000, tokens=24_900, epochs=2)

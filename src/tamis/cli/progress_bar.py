@@ -45,7 +45,7 @@ def _live() -> Iterator[Listener]:
 
         def listen(told: Progress) -> None:
             nonlocal last
-            last = told.checkpoint or last
+            last = told.checkpoint or told.fold or last
             bar.update(task, completed=told.share, description=told.stage, figures=_figures(last))
 
         yield listen
@@ -58,14 +58,14 @@ def _plain_lines() -> Callable[[Progress], None]:
     def listen(told: Progress) -> None:
         nonlocal told_tenth
         if (tenth := int(told.share * 10)) > told_tenth:
-            err.print(f"{told.share:4.0%}  {told.stage}{_figures(told.checkpoint)}", soft_wrap=True)
+            err.print(f"{told.share:4.0%}  {told.stage}{_figures(told.checkpoint or told.fold)}", soft_wrap=True)
             told_tenth = tenth
 
     return listen
 
 
 def _figures(checkpoint: Mapping[str, float]) -> str:
-    epoch, loss = checkpoint.get("epoch"), checkpoint.get("validation_loss")
+    epoch, loss = checkpoint.get("epoch"), checkpoint.get("valid_loss")
     if epoch is None or loss is None:
         return ""
     return f" · pass {epoch:.1f}, loss {loss:.3f}"

@@ -106,7 +106,7 @@ def training_lines(model: Model, run: TrainingRun) -> Iterator[RenderableType]:
     seconds, rows = run.seconds.get("train", 0.0), model.manifest.data.train_rows
     rate = f"{run.examples_per_second:,.0f} a second"
     yield marked("ok", f"{model.manifest.base_model.id} learnt from {rows:,} rows in {seconds:.1f} s ({rate}).")
-    losses = [row.get("validation_loss") for row in model.manifest.checkpoints]
+    losses = [row.get("valid_loss") for row in model.manifest.checkpoints]
     known = [float(loss) for loss in losses if isinstance(loss, int | float)]
     if len(known) > 1:
         curve = Text(sparkline(known, CURVE), style="cyan")

@@ -71,6 +71,18 @@ class Dataset:
         digest.update(np.sort(row_hashes).tobytes())
         return digest.hexdigest()
 
+    def rows_hash(self) -> str:
+        """Return sha256 over targets, inputs, labels and weights in the order of the rows: all that training sees."""
+        digest = hashlib.sha256()
+        row_hashes = self.keys.copy()
+        for target in self.targets:
+            digest.update(target.model_dump_json().encode())
+            row_hashes = _mix(row_hashes, self.truth[target.name])
+        chats = np.fromiter((not isinstance(given, str) for given in self.inputs), dtype=bool, count=len(self))
+        for column in (row_hashes, chats, self.weights if self.weights is not None else np.zeros(0)):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
     def labels_of(self, name: str, row: int) -> tuple[str, ...] | None:
         """The names of the labels that a row carries for a target; None where it is unknown."""
         truth, target = self.truth[name], self.target(name)

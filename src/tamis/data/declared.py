@@ -14,6 +14,8 @@ from tamis.data.rows import BadRow
 from tamis.errors import InvalidSetting
 from tamis.schema import Example, Kind, Target
 
+MOST_WEIGHT = 1e6
+
 
 @dataclass(frozen=True, slots=True)
 class DeclaredTarget:
@@ -47,9 +49,10 @@ class DeclaredTarget:
         if len(set(self.labels)) < len(self.labels):
             twice = next(label for label in self.labels if self.labels.count(label) > 1)
             raise InvalidSetting(f"Target {self.name!r} declares the label {twice!r} twice.", setting="targets")
-        if not isfinite(self.weight) or self.weight < 0:
+        if not isfinite(self.weight) or not 0 <= self.weight <= MOST_WEIGHT:
             raise InvalidSetting(
-                f"Target {self.name!r} has the weight {self.weight}: give a number from 0.", setting="targets"
+                f"Target {self.name!r} has the weight {self.weight}: give a number from 0 to {MOST_WEIGHT:,.0f}.",
+                setting="targets",
             )
         if self.labels and not set(self.none_labels or ()) <= set(self.labels):
             raise InvalidSetting(f"Target {self.name!r} has a none label that is not one of its labels.")

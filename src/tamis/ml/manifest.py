@@ -74,6 +74,7 @@ class TargetManifest(_Part):
     calibration: Calibration = Calibration()
     thresholds: tuple[Share, ...] | None = None  # multi-label only, one a label
     abstain: Abstain | None = None
+    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0  # of its loss in training, beside the other targets'
 
     @property
     def target(self) -> Target:
@@ -102,11 +103,12 @@ class TargetManifest(_Part):
 
 
 class DataFile(_Part):
-    """A file that the model was made from: its name without folders, and what it was for."""
+    """A file that the model was made from: its name without folders, what it was for, how much its rows counted."""
 
     name: str
     split: str
     rows: Count
+    weight: Annotated[float, Field(gt=0, le=1e9)] = 1.0
 
 
 class DataManifest(_Part):

@@ -22,6 +22,9 @@ DEFAULT_WARMUP = 0.05
 EVALUATIONS = 20
 """Evaluations a run at least."""
 
+PATIENCE = 6
+"""Evaluations, at their usual distance, without improvement after which training stops."""
+
 MOST_TIMES = 3
 """More than so many times the usual number of updates are never planned: they only overfit."""
 
@@ -41,6 +44,7 @@ class Hyperparameters(BaseModel):
     learning_rate: float = Field(default=DEFAULT_RATE, gt=0, le=1)
     weight_decay: float = Field(default=DEFAULT_DECAY, ge=0, le=1)
     warmup_fraction: float = Field(default=DEFAULT_WARMUP, ge=0, le=1)
+    seq_len: int | None = Field(default=None, ge=100, le=10_000_000)
     seed: int = Field(default=0, ge=0, lt=1 << 63)
 
 
@@ -97,13 +101,21 @@ class Plan:
 
     @property
     def evaluate_every(self) -> int:
-        """Updates between evaluations: at least twenty a run and one an epoch."""
+        """Updates between evaluations, once there are twenty: at least twenty a run and one an epoch."""
         return max(1, min(self.updates // EVALUATIONS, self.updates_per_epoch))
 
     @property
     def patience(self) -> int:
-        """Evaluations without improvement after which training stops."""
-        return max(5, EVALUATIONS // 3)
+        """Updates without improvement after which training stops."""
+        return PATIENCE * self.evaluate_every
+
+    def evaluates_at(self, update: int) -> bool:
+        """Whether to evaluate after so many updates (from 1).
+
+        The first twenty evaluations come so early that a run which stops as soon as it may has them all.
+        """
+        early = max(1, -(-PATIENCE * self.evaluate_every // EVALUATIONS))
+        return update % (early if update <= EVALUATIONS * early else self.evaluate_every) == 0 or update == self.updates
 
     def factor(self, update: int) -> float:
         """Return the share of the rate at an update (from 1): a linear rise, then a linear fall to a fiftieth."""
@@ -128,7 +140,7 @@ def plan(n_rows: int, data_tokens: int, chosen: Hyperparameters, tuned: dict[str
     allowed = chosen.epochs
     if chosen.training_steps is not None:
         allowed = epochs_of_steps(chosen.training_steps, data_tokens)
-    wanted = usual if allowed is None else max(1, round(allowed * per_epoch))
+    wanted = usual if allowed is None else max(1, int(allowed * per_epoch + 1e-6))
     updates = min(wanted, MOST_TIMES * usual)
     relative = chosen.learning_rate / DEFAULT_RATE
     return Plan(

@@ -5,9 +5,11 @@ The whole of a run in order; each step's own rules live where it is done.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from tamis.data.dataset import require_learnable
+from tamis.data.declared import Declarations, DeclaredTarget
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import Loaded, Tally, load_splits
 from tamis.data.rows import Note
@@ -30,11 +33,12 @@ from tamis.ml.given import Data, given_splits
 from tamis.ml.golden import golden_inputs, golden_rows
 from tamis.ml.manifest import DataFile, DataManifest, Manifest, TargetManifest, installed_versions, now, tamis_version
 from tamis.ml.model import Model
-from tamis.ml.progress import Listener, Progress, nobody
+from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothing
+from tamis.ml.restart import RestartPoints
 from tamis.ml.schedule import Hyperparameters, hyperparameters
 from tamis.ml.static.model import Semantics, architecture_of, one_blas_thread
 from tamis.ml.static.tokens import RunTokenizer
-from tamis.ml.static.training import HeldOut, StaticTrainer, Trained
+from tamis.ml.static.training import Attended, HeldOut, StaticTrainer, Trained
 from tamis.schema import Target
 
 DEFAULT_BASE = "static-en"
@@ -105,17 +109,22 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     warmup_fraction: float | None = None,
+    seq_len: int | None = None,
     seed: int = 0,
+    targets: Sequence[Target | DeclaredTarget] | None = None,
     options: ReadOptions | None = None,
     max_bad_share: float = 0.0,
     rejects: str | Path | None = None,
     overwrite: bool = False,
     listener: Listener = nobody,
+    stop: Stop | None = None,
+    restart: RestartPoints | None = None,
 ) -> Model:
     """Train a classifier.
 
     Args:
-        train: labelled data: a file, several, a folder or hub dataset, or Python data (see `tamis.ml.given`).
+        train: labelled data: a file, several, a folder or hub dataset, or Python data (see `tamis.ml.given`). Rows of
+            `Weighted` data count more or less in the loss; only the proportions of weights matter.
         validation: data to choose on and to calibrate with; without it rows are held out of `train`.
         test: data to report on.
         base: the base model: an id, a folder or a repository.
@@ -126,14 +135,22 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         learning_rate: relative: 1e-4 is the base model's own rate.
         weight_decay: relative to 0.1.
         warmup_fraction: share of the run in which the rate rises.
+        seq_len: cut training and validation inputs to so many tokens of the base model (a text keeps its beginning, a
+            chat its end). None: nothing is cut, since the static tier has no window. The model itself cuts nothing.
         seed: the same data, settings, seed and thread count give the same model, byte for byte.
+        targets: targets that are not to be inferred, in the order that the model will have; their labels keep their
+            order. Rows of the training data with other labels are bad; other targets are left out with a note.
         options: how to read files.
         max_bad_share: share of bad rows up to which they are left out instead of refused.
         rejects: file to write bad rows to.
         overwrite: replace a model that is at `out`.
-        listener: told what goes on; see `tamis.ml.progress`.
+        listener: told what goes on; see `tamis.ml.progress`. What it raises ends the run.
+        stop: asked a few times a second whether to end the run.
+        restart: where to keep what is needed to go on after a kill: the same call with the same points continues, and
+            ends with the same model, byte for byte. They are removed when the run ends well.
 
     Raises:
+        Cancelled: `stop` said so; nothing was written.
         DataError: the data cannot be read or learnt from.
         InvalidSetting: a hyperparameter is out of range.
         UnknownBaseModel: there is no such base model here.
@@ -146,22 +163,29 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         warmup_fraction=warmup_fraction,
+        seq_len=seq_len,
         seed=seed,
     )
+    declared = None if targets is None else Declarations(targets)
     name = _name(name, out, train)
     if out is not None:
         refuse_output(Path(out), overwrite=overwrite)
     listener(Progress("reading the data", 0.0))
+    check = nothing if stop is None else StopCheck(stop)
     base_model = load_base(base)
     given = given_splits(train, validation, test, options)
-    loaded = load_splits(*given, options, max_bad_share=max_bad_share, rejects=rejects)
+    loaded = load_splits(*given, options, max_bad_share=max_bad_share, rejects=rejects, declared=declared, check=check)
     require_learnable(loaded.train)
     watch.lap("read")
-    model = _Run(loaded, base_model, chosen, name, listener, watch).model()
+    attended = Attended(listener, check, restart or RestartPoints(None))
+    model = _Run(loaded, base_model, chosen, name, attended, watch, declared).model()
+    check()
     if out is not None:
         listener(Progress("writing the model", 0.98))
         model = _stored(model, Path(out), overwrite=overwrite)
         watch.lap("write")
+    if restart is not None:
+        restart.clear()
     if model.run:
         model.run = replace(model.run, seconds=watch.laps(), peak_rss_mb=_peak_rss_mb())
     listener(Progress("done", 1.0))
@@ -195,16 +219,17 @@ class _Run:
     base: StaticBase
     chosen: Hyperparameters
     name: str
-    listener: Listener
+    attended: Attended
     watch: _Stopwatch
+    declared: Declarations | None = None
 
     def model(self) -> Model:
         trained, seconds = self._trained()
-        self.listener(Progress("calibrating", 0.94))
+        self._tell("calibrating", 0.94)
         with one_blas_thread():
             decisions = self._decisions(trained.held_out)
         self.watch.lap("calibrate")
-        self.listener(Progress("measuring", 0.96))
+        self._tell("measuring", 0.96)
         held_out = self._report(trained.held_out, decisions)
         model = Model(trained.model, self._manifest(trained, decisions))
         test = model.evaluate(self.loaded.test) if self.loaded.test is not None else None
@@ -230,24 +255,62 @@ class _Run:
         semantics = Semantics(self.base.matrix, RunTokenizer(self.base.tokenizer_json, self.base.unknown_id))
 
         def told(progress: Progress) -> None:
-            self.listener(replace(progress, share=0.02 + 0.92 * progress.share))
+            self.attended.listener(replace(progress, share=0.02 + 0.92 * progress.share))
 
-        trainer = StaticTrainer(semantics, self.chosen, self.base.card.tuned, told)
+        self._begin(told)
+        trainer = StaticTrainer(
+            semantics, self.chosen, self.base.card.tuned, replace(self.attended, listener=told), self._weights()
+        )
         trained = trainer.train(self.loaded.train, self.loaded.validation)
         return trained, self.watch.lap("train")
+
+    def _begin(self, told: Listener) -> None:
+        """Look for restart points of this very run."""
+        points = self.attended.points
+        if points.folder is None:
+            return
+        points.begin(self._fingerprint())
+        for remark in points.remarks:
+            told(Progress("looking for restart points", 0.0, remark=remark))
+        if points.resumed:
+            told(Progress("going on from a restart point", 0.0))
+
+    def _fingerprint(self) -> str:
+        """All that decides what the training does."""
+        facts = {
+            "version": tamis_version(),
+            "versions": installed_versions(1).model_dump(),
+            "hyperparameters": self.chosen.model_dump(),
+            "weights": self._weights(),
+            "train": self.loaded.train.rows_hash(),
+            "validation": None if self.loaded.validation is None else self.loaded.validation.rows_hash(),
+            "base": self.base.card.model_dump(),
+            "tokenizer": hashlib.sha256(self.base.tokenizer_json).hexdigest(),
+            "matrix": hashlib.sha256(np.ascontiguousarray(self.base.matrix).tobytes()).hexdigest(),
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _weights(self) -> dict[str, float]:
+        return self.declared.weights if self.declared else {}
+
+    def _tell(self, stage: str, share: float) -> None:
+        self.attended.check()
+        self.attended.listener(Progress(stage, share))
 
     def _decisions(self, held: HeldOut | None) -> dict[str, Decisions]:
         if held is None:
             return {name: plain_decisions(truth) for name, truth in self.loaded.train.truth.items()}
-        return {
-            target.name: fit_decisions(held.truth[target.name], held.logits[target.name], seed=self.chosen.seed)
-            for target in self.loaded.train.targets
-        }
+        made = {}
+        for target in self.loaded.train.targets:
+            self.attended.check()
+            made[target.name] = fit_decisions(held.truth[target.name], held.logits[target.name], seed=self.chosen.seed)
+        return made
 
     def _report(self, held: HeldOut | None, decisions: Mapping[str, Decisions]) -> EvaluationReport | None:
         """The report on held-out rows, of the targets for which there are enough."""
         begin, reports = perf_counter(), dict[str, TargetReport]()
         for target in self.loaded.train.targets:
+            self.attended.check()
             made = decisions[target.name]
             if made.truth is None or made.scores is None:
                 continue
@@ -261,7 +324,8 @@ class _Run:
     def _manifest(self, trained: Trained, decisions: Mapping[str, Decisions]) -> Manifest:
         data, validation = self.loaded.train, self.loaded.validation
         files = (
-            DataFile(name=_plain_name(tally.file), split=tally.split, rows=tally.rows) for tally in self.loaded.tallies
+            DataFile(name=_plain_name(tally.file), split=tally.split, rows=tally.rows, weight=tally.weight)
+            for tally in self.loaded.tallies
         )
         return Manifest(
             tamis_version=tamis_version(),
@@ -269,7 +333,9 @@ class _Run:
             name=self.name,
             base_model=self.base.card,
             architecture=_json(architecture_of(trained.model)),
-            targets=tuple(_entry(target, decisions[target.name]) for target in data.targets),
+            targets=tuple(
+                _entry(target, decisions[target.name], self._weights().get(target.name, 1.0)) for target in data.targets
+            ),
             hyperparameters=_json(self.chosen.model_dump()),
             data=DataManifest(
                 sha256=data.content_hash(),
@@ -283,7 +349,7 @@ class _Run:
         )
 
 
-def _entry(target: Target, made: Decisions) -> TargetManifest:
+def _entry(target: Target, made: Decisions, weight: float) -> TargetManifest:
     return TargetManifest(
         name=target.name,
         kind=target.kind,
@@ -292,6 +358,7 @@ def _entry(target: Target, made: Decisions) -> TargetManifest:
         calibration=made.calibration,
         thresholds=made.thresholds,
         abstain=made.abstain,
+        weight=weight,
     )
 
 

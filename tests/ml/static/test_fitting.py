@@ -12,10 +12,10 @@ from tamis.ml.static.fitting import (
     pools_of,
     prior_log_odds,
     start_semantic,
-    train_semantic,
 )
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT
 from tamis.ml.static.training import TUNED
+from tamis.ml.static.updates import Updates
 from tamis.schema import Message
 
 
@@ -43,7 +43,7 @@ def plan_of(data, rows, **chosen):
 def trained(data, rows, semantics, seed=0, after=lambda *_: False, **chosen):
     random = np.random.default_rng(seed)
     part = start_semantic(rows, sum(len(target.labels) for target in data.targets), semantics, random)
-    train_semantic(data, rows, part, plan_of(data, rows, **({"epochs": 3} | chosen)), random, after)
+    Updates(data, rows, part, plan_of(data, rows, **({"epochs": 3} | chosen)), random).run(after)
     return part
 
 
@@ -164,7 +164,8 @@ class TestSemantic:
         told = []
         trained(data, rows, semantics, after=lambda update, loss: told.append((update, loss)) or len(told) == 3)
         planned = plan_of(data, rows, epochs=3)
-        assert [update for update, _ in told] == [planned.evaluate_every * i for i in (1, 2, 3)]
+        evaluated = [update for update in range(1, planned.updates + 1) if planned.evaluates_at(update)]
+        assert [update for update, _ in told] == evaluated[:3]
         assert all(np.isfinite(loss) for _, loss in told)
         every = []
         trained(data, rows, semantics, after=lambda update, _: bool(every.append(update)))

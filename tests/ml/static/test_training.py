@@ -18,9 +18,10 @@ from tamis.ml.static.judging import loss_at_best_temperature, some_rows
 from tamis.ml.static.losses import loss_of
 from tamis.ml.static.model import Semantics, tensors_of
 from tamis.ml.static.tokens import RunTokenizer
-from tamis.ml.static.training import NOTHING_TO_VALIDATE, StaticTrainer
+from tamis.ml.static.training import NOTHING_TO_VALIDATE, Attended, StaticTrainer
 
 EVERY = slice(None)
+WHERE = ("step", "epoch", "update", "tokens", "learning_rate")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def run(semantics, data_of):
     def train(rows, validation=None, *, listener=lambda _: None, **chosen):
         data = data_of(rows)
         watched = data_of(validation, data.targets) if validation else None
-        trained = StaticTrainer(semantics, hyperparameters(**chosen), {}, listener).train(data, watched)
+        trained = StaticTrainer(semantics, hyperparameters(**chosen), {}, Attended(listener)).train(data, watched)
         found = trained.model.logits([*(given for given, _ in rows[:50]), "", "unheard of", "\ud800 👋"])
         for target in data.targets:
             assert found[target.name].shape[1] == len(target.labels)
@@ -76,7 +77,7 @@ class TestWaysToHoldOut:
         assert (found == np.arange(90) % 3).mean() > 0.85
         assert grow(trained.checkpoints)
         for row in trained.checkpoints:
-            assert {"step", "epoch", "update", "train_loss", "validation_loss", "t.accuracy", "m.micro_f1"} == set(row)
+            assert {*WHERE, "train_loss", "valid_loss", "t.accuracy", "m.micro_f1", "valid_metric"} == set(row)
         assert trained.facts["tokens"] == 5 * 200
         assert set(trained.facts["shares"]) == {"t", "m"}
 
@@ -100,7 +101,8 @@ class TestWaysToHoldOut:
     def test_too_few_rows(self, run, rows_of):
         trained = run(rows_of(module.FEW_ROWS - 1))
         assert trained.held_out is None
-        assert trained.checkpoints == ()
+        assert len(trained.checkpoints) >= EVALUATIONS
+        assert {*WHERE, "train_loss"} == set(trained.checkpoints[-1])
         assert trained.facts["shares"] == {"t": 0.5, "m": 0.5}
 
     def test_the_best_state_on_validation_data_is_kept(self, run, rows_of):
@@ -111,7 +113,7 @@ class TestWaysToHoldOut:
             (text, labels | {"t": turned[labels["t"]]} if row % 2 else labels) for row, (text, labels) in half_wrong
         ]
         trained = run(rows_of(200), watched)
-        losses = [row["validation_loss"] for row in trained.checkpoints]
+        losses = [row["valid_loss"] for row in trained.checkpoints]
         assert losses.index(min(losses)) < len(losses) - 1, "this run goes on past its best"
         for name, logits in trained.model.logits([text for text, _ in watched]).items():
             np.testing.assert_allclose(logits, trained.held_out.logits[name], atol=1e-3)

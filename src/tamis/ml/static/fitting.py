@@ -1,12 +1,11 @@
-"""One fit of a static model to some rows, watched on others: the lexical part, the semantic part, and their sum.
+"""The two parts of a static model: rows made ready for them, the fit of the lexical part, and their sum.
 
-It does not know how rows were held out, nor calibration: that is for `training` and above.
+The semantic part is trained in `updates`. It does not know how rows were held out, nor calibration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +13,14 @@ from numpy.random import Generator
 
 from tamis.data.dataset import Dataset
 from tamis.data.truth import SingleTruth, Truth
-from tamis.ml.schedule import Plan
+from tamis.ml.progress import Check, nothing
+from tamis.ml.restart import RestartPoints, Stage, State
 from tamis.ml.static.batches import fit_by_batches
 from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
 from tamis.ml.static.linear import LinearDesign, fit_linear
-from tamis.ml.static.losses import loss_of
+from tamis.ml.static.losses import Loss, label_counts, loss_of
 from tamis.ml.static.model import Centring, Semantics, StaticModel, TunedEmbeddings
-from tamis.ml.static.network import Adam, Batch, Network, backward, start_network
+from tamis.ml.static.network import Network, start_network
 from tamis.ml.static.runs import Ints, Runs, split_runs
 from tamis.ml.static.sparse import Floats, Matrix, find
 from tamis.ml.static.tokens import pool, used_tokens
@@ -30,8 +30,6 @@ STRENGTH = 30.0  # of the data against the penalty, in the lexical part
 BALANCE = 0.5  # the power of the label weights
 ITERATIONS, WARM_ITERATIONS = 18, 8
 HIDDEN = 256
-DROPOUT = 0.3
-SMOOTHING = 0.05
 
 MOST_TERM_WEIGHTS = 6_000_000
 LEAST_TERMS, MOST_TERMS = 2_000, 400_000
@@ -48,10 +46,12 @@ class Encoded:
     n_tokens: int
 
     @classmethod
-    def of(cls, inputs: Sequence[Input], semantics: Semantics, n_fields: int) -> Encoded:
-        """Encode inputs."""
+    def of(cls, inputs: Sequence[Input], semantics: Semantics, n_fields: int, check: Check = nothing) -> Encoded:
+        """Encode inputs; `check` is called between the steps."""
         runs = split_runs(inputs, n_fields)
+        check()
         tokens, n_tokens = semantics.tokens(runs)
+        check()
         return cls(runs, tokens, semantics.pooled(tokens), n_tokens)
 
     def __len__(self) -> int:
@@ -107,24 +107,38 @@ def columns_of(data: Dataset) -> dict[str, slice]:
     return columns
 
 
-def fit_lexical(data: Dataset, rows: Encoded, seed: int, before: Lexical | None = None) -> Lexical:
-    """Fit the lexical part; `before` is a fit to some of the rows, to start from."""
+def fit_lexical(
+    data: Dataset, rows: Encoded, seed: int, before: Lexical | None = None, stage: Stage | None = None
+) -> Lexical:
+    """Fit the lexical part; `before` is a fit to some of the rows, to start from.
+
+    Targets that `stage` remembers are not fitted again.
+    """
+    stage = stage or Stage("", RestartPoints(None), nothing)
     columns = columns_of(data)
     widest = max(len(target.labels) for target in data.targets)
+    stage.pulse()
     counted = count_grams(rows.runs)
+    stage.pulse()
     most_terms = int(np.clip(MOST_TERM_WEIGHTS // widest, LEAST_TERMS, MOST_TERMS))
     vocabulary = fit_vocabulary(counted, most_terms, private=len(rows) * widest <= MOST_AT_ONCE)
     centring = before.centring if before else Centring.of(rows.pooled)
+    stage.pulse()
     design = LinearDesign(vocabulary.matrix(counted), centring.apply(rows.pooled, rows.runs.n_fields))
     n_labels = sum(len(target.labels) for target in data.targets)
     weights = np.empty((design.n_columns, n_labels), dtype=np.float32)
     start = _moved(before, vocabulary) if before else None
-    for name, place in columns.items():
-        weights[:, place] = _fit_target(design, data.truth[name], seed, None if start is None else start[:, place])
+    for number, (name, place) in enumerate(columns.items()):
+        fitted = stage.recall(f"lexical {number}")
+        if fitted is None:
+            fit = _TargetFit(design, data.truth[name], data.weights, seed, stage)
+            fitted = State({"weights": fit.weights(None if start is None else start[:, place])})
+        stage.keep(f"lexical {number}", fitted)
+        weights[:, place] = fitted.arrays["weights"]
     return Lexical(vocabulary, centring, weights)
 
 
-def prior_log_odds(truth: Truth) -> Floats:
+def prior_log_odds(truth: Truth, row_weights: Floats | None = None) -> Floats:
     """Return (n_labels,) the log-odds of each label of a multi-label target; 0 for a single-label one.
 
     The intercepts start there, and are drawn there instead of to 0: an input that says nothing gets each label's share.
@@ -132,26 +146,46 @@ def prior_log_odds(truth: Truth) -> Floats:
     if isinstance(truth, SingleTruth):
         return np.zeros(truth.n_labels, dtype=np.float32)
     known = max(int(truth.known.sum()), 1)
-    share = (truth.counts() + 0.5) / (known + 1)
-    return np.log(share / (1 - share)).astype(np.float32)
+    share = (label_counts(truth, row_weights) + 0.5) / (known + 1)
+    odds: Floats = np.log(share / (1 - share)).astype(np.float32)
+    return odds
 
 
-def _fit_target(design: LinearDesign, truth: Truth, seed: int, start: Floats | None) -> Floats:
-    loss, offset = loss_of(truth, BALANCE), prior_log_odds(truth)
+@dataclass(frozen=True, slots=True, eq=False)
+class _TargetFit:
+    """The fit of one target's linear head."""
 
-    def shifted(logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
-        return loss(logits + offset, rows)
+    design: LinearDesign
+    truth: Truth
+    row_weights: Floats | None
+    seed: int
+    stage: Stage
 
-    if start is not None:
-        start = start.copy()
-        start[-1] -= offset
-    if max(len(design), design.n_columns) * truth.n_labels > MOST_AT_ONCE:
-        weights = fit_by_batches(design, shifted, truth.n_labels, seed=seed, start=start)
-    else:
-        iterations = ITERATIONS if start is None else WARM_ITERATIONS
-        weights = fit_linear(design, shifted, truth.n_labels, strength=STRENGTH, iterations=iterations, start=start)
-    weights[-1] += offset
-    return weights
+    def weights(self, start: Floats | None) -> Floats:
+        """Return (columns, labels); `start` is where to begin."""
+        design, n_labels = self.design, self.truth.n_labels
+        loss, offset = self._loss()
+        if start is not None:
+            start = start.copy()
+            start[-1] -= offset
+        if max(len(design), design.n_columns) * n_labels > MOST_AT_ONCE:
+            weights = fit_by_batches(design, loss, n_labels, seed=self.seed, start=start)
+        else:
+            iterations = ITERATIONS if start is None else WARM_ITERATIONS
+            weights = fit_linear(design, loss, n_labels, strength=STRENGTH, iterations=iterations, start=start)
+        weights[-1] += offset
+        return weights
+
+    def _loss(self) -> tuple[Loss, Floats]:
+        """Return the loss around the prior log-odds, which looks each time whether to go on, and these."""
+        loss = loss_of(self.truth, BALANCE, row_weights=self.row_weights)
+        offset = prior_log_odds(self.truth, self.row_weights)
+
+        def shifted(logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
+            self.stage.pulse()
+            return loss(logits + offset, rows)
+
+        return shifted, offset
 
 
 def _moved(before: Lexical, new: Vocabulary) -> Floats:
@@ -177,43 +211,6 @@ def start_semantic(rows: Encoded, n_labels: int, semantics: Semantics, random: G
     scale = 1 / spread if spread > 1e-8 else 1.0
     network = start_network(embeddings * np.float32(scale), rows.runs.n_pools, HIDDEN, n_labels, random)
     return Semantic(network, tokens, scale)
-
-
-After = Callable[[int, float], bool]
-"""Called after an evaluation's worth of updates with the update and the mean loss since; True stops."""
-
-
-def train_semantic(data: Dataset, rows: Encoded, part: Semantic, plan: Plan, random: Generator, after: After) -> None:
-    """Train the network of `part` in place, by mini-batches of random rows."""
-    columns = columns_of(data)
-    if not part.network.heads.any():  # untrained: what follows is not learnt again
-        for name, truth in data.truth.items():
-            part.network.head_bias[columns[name]] = prior_log_odds(truth)
-    losses = [(columns[name], loss_of(truth, BALANCE, SMOOTHING)) for name, truth in data.truth.items()]
-    place = np.searchsorted(part.tokens, rows.tokens.indices)
-    pools = Matrix((rows.tokens.data, place, rows.tokens.indptr), shape=(rows.tokens.shape[0], len(part.tokens)))
-    adam = Adam.of(part.network, plan.decay)
-    order, since = np.empty(0, dtype=np.int64), list[float]()
-    with ThreadPoolExecutor(2) as threads:
-        for update in range(1, plan.updates + 1):
-            if not len(order):
-                order = random.permutation(len(rows))
-            chosen, order = order[: plan.batch], order[plan.batch :]
-            batch = Batch(pools[pools_of(chosen, rows.runs.n_pools)], chosen, _dropout(part.network, chosen, random))
-            loss, gradients = backward(part.network, batch, losses, threads)
-            factor = plan.factor(update)
-            adam.step(part.network, gradients, plan.rate * factor, plan.embedding_rate * factor, threads)
-            since.append(loss)
-            if update % plan.evaluate_every == 0 or update == plan.updates:
-                if after(update, float(np.mean(since))):
-                    return
-                since = []
-
-
-def _dropout(network: Network, rows: Ints, random: Generator) -> Floats:
-    kept = random.random((len(rows), network.hidden.shape[1]), dtype=np.float32) >= DROPOUT
-    mask: Floats = kept * np.float32(1 / (1 - DROPOUT))
-    return mask
 
 
 def assemble(

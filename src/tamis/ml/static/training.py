@@ -7,7 +7,7 @@ Either way the logits of held-out rows come back, which calibration and threshol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy as np
 from tamis.data.dataset import Dataset
 from tamis.data.splits import different_texts, folds, split_rows
 from tamis.data.truth import Truth
-from tamis.ml.progress import Listener, Progress, nobody
+from tamis.ml.progress import Check, Listener, Progress, nobody, nothing
+from tamis.ml.restart import RestartPoints, Stage, State
 from tamis.ml.schedule import Hyperparameters, Plan, plan
 from tamis.ml.static.fitting import (
     Encoded,
@@ -25,12 +26,24 @@ from tamis.ml.static.fitting import (
     columns_of,
     fit_lexical,
     start_semantic,
-    train_semantic,
 )
-from tamis.ml.static.judging import Judge, best_share, some_rows
+from tamis.ml.static.judging import USUAL_SHARE, best_share, some_rows
 from tamis.ml.static.model import Semantics, StaticModel, one_blas_thread
-from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT
+from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT, Ints
 from tamis.ml.static.sparse import Floats
+from tamis.ml.static.updates import Updates, network_arrays, restore_network
+from tamis.ml.static.watching import (
+    Best,
+    Checkpoint,
+    Curve,
+    Outcome,
+    Watched,
+    Watcher,
+    averaged,
+    checkpoints_in,
+    repeatable,
+    with_network,
+)
 
 TUNED = {"learning_rate": 7e-3, "embedding_learning_rate": 8e-3, "weight_decay": 0.05}
 """The static tier's own rates, where a base model's card has none."""
@@ -69,29 +82,48 @@ class Trained:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False)
-class _Watched:
-    """One watched fit: the parts as they were at the best evaluation, and the logits of the watched rows then."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Attended:
+    """Who attends a run: is told, may stop it, keeps its restart points."""
 
-    lexical: Lexical
-    semantic: Semantic
-    lexical_logits: Floats
-    semantic_logits: Floats
-    plan: Plan
-    best_update: int = 0
-    stopped_at: int = 0
-    checkpoints: list[dict[str, float]] = field(default_factory=list)
+    listener: Listener = nobody
+    check: Check = nothing
+    points: RestartPoints = field(default_factory=lambda: RestartPoints(None))
+
+    def stage(self, name: str) -> Stage:
+        """Return a part of the run."""
+        return Stage(name, self.points, self.check)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Some rows, made ready."""
+
+    data: Dataset
+    rows: Encoded
+
+    def select(self, which: Ints) -> _Part:
+        return _Part(self.data.select(which), self.rows.select(which))
 
 
 class StaticTrainer:
     """One training run."""
 
     def __init__(
-        self, semantics: Semantics, chosen: Hyperparameters, tuned: Mapping[str, float], listener: Listener = nobody
+        self,
+        semantics: Semantics,
+        chosen: Hyperparameters,
+        tuned: Mapping[str, float],
+        attended: Attended | None = None,
+        target_weights: Mapping[str, float] | None = None,
     ) -> None:
-        """Remember what to train with; `tuned` are the base model's own rates."""
-        self._semantics, self._chosen, self._listener = semantics, chosen, listener
-        self._tuned = {**TUNED, **tuned}
+        """Remember what to train with; `tuned` are the base model's own rates.
+
+        `target_weights` are those of the targets' losses in the network, relative to each other (default: all alike).
+        """
+        self._semantics, self._chosen = semantics, chosen
+        self._attended = attended or Attended()
+        self._tuned, self._weights = {**TUNED, **tuned}, target_weights
         self._remarks: list[str] = []
 
     def train(self, data: Dataset, validation: Dataset | None = None) -> Trained:
@@ -110,163 +142,195 @@ class StaticTrainer:
             self._remarks.append(NOTHING_TO_VALIDATE)
             validation = None
         self._tell("reading texts", 0.0)
-        rows = Encoded.of(data.inputs, self._semantics, n_fields)
-        columns = columns_of(data)
+        given = self._encoded(data, n_fields)
         n_labels = sum(len(target.labels) for target in data.targets)
         if validation is not None:
-            watched = Encoded.of(validation.inputs, self._semantics, n_fields)
-            lexical, semantic, held = self._with_validation(data, rows, validation, watched)
+            fitted = self._with_validation(given, self._encoded(validation, n_fields))
         elif len(data) < FEW_ROWS:
-            lexical, semantic, held = *self._fit_blind(data, rows, None), None
+            fitted = self._fit_blind(given)
         elif len(data) >= MANY_ROWS or len(data) * n_labels > MANY_SCORES:
-            lexical, semantic, held = self._hold_out_once(data, rows)
+            fitted = self._hold_out_once(given)
         else:
-            lexical, semantic, held = self._cross_validate(data, rows)
-        shares, held_out, checkpoints = self._combine(data, held)
-        model = assemble(lexical, semantic, shares, self._semantics, columns, n_fields)
-        facts = {"shares": shares, "tokens": rows.n_tokens, **({"held_out": held.rows} if held else {})}
-        return Trained(model, held_out, checkpoints, tuple(self._remarks), facts)
+            fitted = self._cross_validate(given)
+        shares, held_out = self._combine(data, fitted.held)
+        model = assemble(fitted.lexical, fitted.semantic, shares, self._semantics, columns_of(data), n_fields)
+        facts = {"shares": shares, "tokens": given.rows.n_tokens}
+        facts |= {"held_out": held_out.rows} if held_out else {}
+        return Trained(model, held_out, tuple(repeatable(fitted.checkpoints)), tuple(self._remarks), facts)
 
-    def _with_validation(
-        self, data: Dataset, rows: Encoded, validation: Dataset, watched: Encoded
-    ) -> tuple[Lexical, Semantic, _Held]:
-        fit = self._watch(data, rows, validation, watched, (0.05, 0.95))
-        self._remark_on(fit)
-        held = _Held("the validation data", validation, fit.lexical_logits, fit.semantic_logits, fit.checkpoints)
-        return fit.lexical, fit.semantic, held
+    def _encoded(self, data: Dataset, n_fields: int) -> _Part:
+        return _Part(data, Encoded.of(data.inputs, self._semantics, n_fields, self._attended.check))
 
-    def _hold_out_once(self, data: Dataset, rows: Encoded) -> tuple[Lexical, Semantic, _Held | None]:
+    def _with_validation(self, given: _Part, watched: _Part) -> _Fitted:
+        fit = self._watch(given, watched, _Watch("validation", (0.05, 0.95)))
+        self._remark_on(fit.outcome)
+        held = _Held("the validation data", watched.data, fit.lexical_logits, fit.semantic_logits)
+        return _Fitted(fit.lexical, fit.semantic, fit.outcome.checkpoints, held)
+
+    def _hold_out_once(self, given: _Part) -> _Fitted:
+        data, rows = given.data, given.rows
         share = min(HELD_OUT, MOST_HELD_OUT / len(data))
         split = split_rows(data, {"train": 1 - share, "held": share}, self._chosen.seed)
         if not len(split["held"]):  # a text, repeated
-            return *self._fit_blind(data, rows, None), None
-        train, held = data.select(split["train"]), data.select(split["held"])
-        fit = self._watch(train, rows.select(split["train"]), held, rows.select(split["held"]), (0.05, 0.7), rows)
-        self._remark_on(fit)
+            return self._fit_blind(given)
+        train, held = given.select(split["train"]), given.select(split["held"])
+        fit = self._watch(train, held, _Watch("held out", (0.05, 0.7), vocabulary_of=rows))
+        self._remark_on(fit.outcome)
         self._tell("using all rows", 0.75)
-        lexical = fit_lexical(data, rows, self._chosen.seed, fit.lexical)
-        per_epoch = max(1, -(-len(data) // fit.plan.batch))
-        more = replace(
-            fit.plan,
-            n_rows=len(data),
-            updates=min(MORE_EPOCHS * per_epoch, fit.best_update),
-            rate=fit.plan.rate * MORE_RATE,
-            embedding_rate=fit.plan.embedding_rate * MORE_RATE,
-            warmup=0.0,
-        )
+        stage = self._attended.stage("all")
+        lexical = fit_lexical(data, rows, self._chosen.seed, fit.lexical, stage)
+        semantic = replace(fit.semantic, network=fit.semantic.network.copy())
         random = np.random.default_rng([self._chosen.seed, 2])
-        train_semantic(data, rows, fit.semantic, more, random, lambda *_: False)
-        name = f"{len(held):,} of the training rows, held out"
-        return lexical, fit.semantic, _Held(name, held, fit.lexical_logits, fit.semantic_logits, fit.checkpoints)
+        more = _second(fit.outcome, train, given)
+        self._unwatched(Updates(data, rows, semantic, more, random, self._weights), semantic, more.updates, stage)
+        name = f"{len(held.data):,} of the training rows, held out"
+        kept = _Held(name, held.data, fit.lexical_logits, fit.semantic_logits)
+        return _Fitted(lexical, semantic, fit.outcome.checkpoints, kept)
 
-    def _cross_validate(self, data: Dataset, rows: Encoded) -> tuple[Lexical, Semantic, _Held | None]:
+    def _cross_validate(self, given: _Part) -> _Fitted:
+        data = given.data
         count = min(5 if len(data) < 2000 else 4, different_texts(data))
         if count < 2:
-            return *self._fit_blind(data, rows, None), None
+            return self._fit_blind(given)
         fold = folds(data, count, self._chosen.seed)
         logits = np.empty((2, len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
-        fits = []
+        outcomes = []
         for number in range(count):
             inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
             between = (0.05 + 0.75 * number / count, 0.05 + 0.75 * (number + 1) / count)
-            fit = self._watch(
-                data.select(inside), rows.select(inside), data.select(outside), rows.select(outside), between
-            )
-            logits[:, outside] = fit.lexical_logits, fit.semantic_logits
-            fits.append(fit)
-        self._remark_on(fits[0])
+            outcome, logits[:, outside] = self._fold(given, inside, outside, _Watch(f"fold {number}", between, True))
+            outcomes.append(outcome)
+        self._remark_on(outcomes[0])
+        curve = averaged([outcome.checkpoints for outcome in outcomes])
+        for row in curve:
+            self._attended.listener(Progress("cross-validated", 0.8, row))
         self._tell("using all rows", 0.8)
-        best = float(np.median([fit.best_update / fit.plan.updates for fit in fits]))
-        lexical, semantic = self._fit_blind(data, rows, best)
-        checkpoints = list(_averaged([fit.checkpoints for fit in fits]))
-        return lexical, semantic, _Held(f"{count}-fold cross-validation", data, logits[0], logits[1], checkpoints)
+        best = float(np.median([outcome.best_update / outcome.plan.updates for outcome in outcomes]))
+        fitted = self._fit_blind(given, best)
+        held = _Held(f"{count}-fold cross-validation", data, logits[0], logits[1])
+        return replace(fitted, checkpoints=curve, held=held)
 
-    def _fit_blind(self, data: Dataset, rows: Encoded, share: float | None) -> tuple[Lexical, Semantic]:
+    def _fold(self, given: _Part, inside: Ints, outside: Ints, how: _Watch) -> tuple[Outcome, Floats]:
+        """Return how the fit of a fold went, and the (2, rows, labels) logits of its two parts for the rows outside."""
+        stage, train = self._attended.stage(how.name), given.select(inside)
+        done = stage.recall("done")
+        if done is None:
+            fit = self._watch(train, given.select(outside), how)
+            done = State({"logits": np.stack([fit.lexical_logits, fit.semantic_logits])}, fit.outcome.facts())
+            outcome = fit.outcome
+        else:
+            outcome = Outcome.of(self._plan(train), done.facts)
+        stage.forget()
+        stage.keep("done", done)
+        return outcome, done.arrays["logits"]
+
+    def _fit_blind(self, given: _Part, share: float | None = None) -> _Fitted:
         """Fit with nobody watching, for the share of the plan that was best in cross-validation."""
-        lexical = fit_lexical(data, rows, self._chosen.seed)
+        stage = self._attended.stage("all")
+        lexical = fit_lexical(given.data, given.rows, self._chosen.seed, stage=stage)
         random = np.random.default_rng([self._chosen.seed, 1])
-        n_labels = sum(len(target.labels) for target in data.targets)
-        semantic = start_semantic(rows, n_labels, self._semantics, random)
-        planned = plan(len(data), rows.n_tokens, self._chosen, self._tuned)
+        semantic = start_semantic(given.rows, lexical.weights.shape[1], self._semantics, random)
+        planned = self._plan(given)
+        updates = Updates(given.data, given.rows, semantic, planned, random, self._weights)
         end = planned.updates if share is None else max(1, round(share * planned.updates))
+        curve = self._unwatched(updates, semantic, end, stage, tell=share is None)
+        return _Fitted(lexical, semantic, curve.rows if share is None else [])
 
-        def after(update: int, _: float) -> bool:
-            self._tell("using all rows", 0.8 + 0.15 * update / planned.updates)
-            return update >= end
-
-        train_semantic(data, rows, semantic, planned, random, after)
-        return lexical, semantic
-
-    def _watch(
-        self,
-        data: Dataset,
-        rows: Encoded,
-        watched: Dataset,
-        watched_rows: Encoded,
-        between: tuple[float, float],
-        vocabulary_of: Encoded | None = None,
-    ) -> _Watched:
-        """Fit to `rows`, keep the state that is best on `watched`; `vocabulary_of` may bring further tokens."""
-        begin, end = between
-        self._tell("fitting words and n-grams", begin)
-        lexical = fit_lexical(data, rows, self._chosen.seed)
-        lexical_logits = lexical.logits(watched_rows)
-        random = np.random.default_rng([self._chosen.seed, 0])
-        semantic = start_semantic(vocabulary_of or rows, lexical_logits.shape[1], self._semantics, random)
-        planned = plan(len(data), rows.n_tokens, self._chosen, self._tuned)
-        fit = _Watched(lexical, semantic, lexical_logits, np.zeros_like(lexical_logits), planned)
-        judge = Judge(watched, columns_of(data))
-        best, best_network, waited = np.inf, semantic.network.copy(), 0
+    def _unwatched(self, updates: Updates, semantic: Semantic, end: int, stage: Stage, *, tell: bool = False) -> Curve:
+        """Train the network of `semantic` up to an update; `tell` makes checkpoints of its loss."""
+        last, ended = stage.recall("last"), stage.recall("ended")
+        curve = Curve(updates.plan, self._chosen.learning_rate, checkpoints_in(ended or last))
 
         def after(update: int, loss: float) -> bool:
-            nonlocal best, best_network, waited
-            logits = semantic.logits(watched_rows, self._semantics)
-            validation_loss, metrics = judge(lexical_logits, logits)
-            fit.stopped_at = update
-            waited += 1
-            if validation_loss < best:
-                best, waited, best_network, fit.best_update = validation_loss, 0, semantic.network.copy(), update
-                fit.semantic_logits = logits
-            row = {"step": planned.steps_at(update), "epoch": planned.epochs_at(update), "update": float(update)}
-            row |= {"train_loss": loss, "validation_loss": validation_loss, **metrics}
-            fit.checkpoints.append(row)
-            share = begin + (end - begin) * (0.3 + 0.7 * update / planned.updates)
-            self._listener(Progress("fitting meanings", share, row))
-            return waited >= planned.patience
+            row = curve.add(update, loss, {})
+            self._attended.listener(Progress("using all rows", 0.8 + 0.15 * update / end, row if tell else {}))
+            return False
 
-        train_semantic(data, rows, semantic, planned, random, after)
-        fit.semantic = replace(semantic, network=best_network)
-        return fit
+        if ended is not None:
+            restore_network(semantic.network, ended)
+        else:
+            if last is not None:
+                updates.restore(last)
+            updates.run(after, lambda: stage.pulse(lambda: {"last": updates.state(curve.facts())}), end)
+            ended = State(network_arrays(semantic.network), curve.facts())
+        stage.keep("ended", ended)
+        return curve
 
-    def _combine(
-        self, data: Dataset, held: _Held | None
-    ) -> tuple[dict[str, float], HeldOut | None, tuple[dict[str, float], ...]]:
+    def _watch(self, given: _Part, held: _Part, how: _Watch) -> Watched:
+        """Fit to some rows, keep the state that is best on others."""
+        stage = self._attended.stage(how.name)
+        self._tell("fitting words and n-grams", how.begin)
+        lexical = fit_lexical(given.data, given.rows, self._chosen.seed, stage=stage)
+        lexical_logits = lexical.logits(held.rows)
+        random = np.random.default_rng([self._chosen.seed, 0])
+        vocabulary_of = how.vocabulary_of or given.rows
+        semantic = start_semantic(vocabulary_of, lexical_logits.shape[1], self._semantics, random)
+        updates = Updates(given.data, given.rows, semantic, self._plan(given), random, self._weights)
+        watcher = Watcher(lexical_logits, held.data, held.rows, self._semantics, self._weights)
+        ended = stage.recall("ended")
+        if ended is None:
+            best, curve = self._watched_updates(updates, semantic, watcher, how)
+            outcome = Outcome(updates.plan, best.update, updates.update, curve.rows)
+            ended = State(best.state.arrays, outcome.facts())
+        else:
+            outcome = Outcome.of(updates.plan, ended.facts)
+        stage.keep("ended", ended)
+        semantic = with_network(semantic, ended)
+        return Watched(lexical, semantic, lexical_logits, semantic.logits(held.rows, self._semantics), outcome)
+
+    def _watched_updates(
+        self, updates: Updates, semantic: Semantic, watcher: Watcher, how: _Watch
+    ) -> tuple[Best, Curve]:
+        """Train until the held-out rows say stop, or from where an earlier attempt was."""
+        stage, best = self._attended.stage(how.name), Best(semantic, updates.plan)
+        last, before = stage.recall("last"), stage.recall("best")
+        if last is not None and before is not None:
+            updates.restore(last)
+            best.restore(before)
+        curve = Curve(updates.plan, self._chosen.learning_rate, checkpoints_in(last))
+
+        def after(update: int, loss: float) -> bool:
+            row = curve.add(update, loss, watcher(semantic))
+            stop = best.look(update, row["valid_loss"], len(curve.rows))
+            share = how.begin + (how.end - how.begin) * (0.3 + 0.7 * update / updates.plan.updates)
+            checkpoint, fold = ({}, row) if how.fold else (row, {})
+            self._attended.listener(Progress("fitting meanings", share, checkpoint, fold=fold))
+            return stop
+
+        updates.run(after, lambda: stage.pulse(lambda: {"last": updates.state(curve.facts()), "best": best.state}))
+        return best, curve
+
+    def _plan(self, given: _Part) -> Plan:
+        return plan(len(given.data), given.rows.n_tokens, self._chosen, self._tuned)
+
+    def _combine(self, data: Dataset, held: _Held | None) -> tuple[dict[str, float], HeldOut | None]:
         """Choose each target's share of the semantic part, and add the parts up."""
         if held is None:
-            return {target.name: 0.5 for target in data.targets}, None, ()
+            return {target.name: USUAL_SHARE for target in data.targets}, None
         shares, logits = {}, {}
         for name, place in columns_of(data).items():
+            self._attended.check()
             lexical, semantic = held.lexical[:, place], held.semantic[:, place]
             shares[name] = best_share(lexical, semantic, held.data.truth[name])
             logits[name] = lexical + np.float32(shares[name]) * semantic
-        held_out = HeldOut(held.rows, len(held.data), logits, held.data.truth)
-        return shares, held_out, tuple(held.checkpoints)
+        return shares, HeldOut(held.rows, len(held.data), logits, held.data.truth)
 
-    def _remark_on(self, fit: _Watched) -> None:
-        planned = fit.plan
+    def _remark_on(self, outcome: Outcome) -> None:
+        planned = outcome.plan
         if planned.capped:
             self._remarks.append(
                 f"{planned.allowed_epochs:,.0f} passes over the data were allowed; "
                 f"{planned.epochs_at(planned.updates):,.0f} were planned, since more only overfit."
             )
-        if fit.stopped_at < planned.updates:
+        if outcome.stopped_at < planned.updates:
             self._remarks.append(
-                f"Stopped early after {planned.epochs_at(fit.stopped_at):.1f} passes over the data: the loss on "
-                f"held-out rows was lowest after {planned.epochs_at(fit.best_update):.1f}."
+                f"Stopped early after {planned.epochs_at(outcome.stopped_at):.1f} passes over the data: the loss on "
+                f"held-out rows was lowest after {planned.epochs_at(outcome.best_update):.1f}."
             )
 
     def _tell(self, stage: str, share: float) -> None:
-        self._listener(Progress(stage, share))
+        self._attended.check()
+        self._attended.listener(Progress(stage, share))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -275,14 +339,53 @@ class _Held:
     data: Dataset
     lexical: Floats
     semantic: Floats
-    checkpoints: list[dict[str, float]]
 
 
-def _averaged(runs: list[list[dict[str, float]]]) -> Iterator[dict[str, float]]:
-    """Yield the mean of the folds' checkpoints, as long as every fold has one.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """The two parts, the curve of the run, and the held-out rows with the logits of both parts."""
 
-    A fold whose held-out rows say nothing of a target has no figure for it.
+    lexical: Lexical
+    semantic: Semantic
+    checkpoints: list[Checkpoint]
+    held: _Held | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Watch:
+    """How to watch a fit: its name among the restart points, its place in the run's progress, whether it is a fold.
+
+    `vocabulary_of` may bring further tokens than those of the rows that are fitted.
     """
-    for rows in zip(*runs, strict=False):
-        names = dict.fromkeys(name for row in rows for name in row)
-        yield {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
+
+    name: str
+    between: tuple[float, float]
+    fold: bool = False
+    vocabulary_of: Encoded | None = None
+
+    @property
+    def begin(self) -> float:
+        return self.between[0]
+
+    @property
+    def end(self) -> float:
+        return self.between[1]
+
+
+def _second(first: Outcome, train: _Part, given: _Part) -> Plan:
+    """Return the plan for going on with all rows: what the first pass left of what is allowed, at a lower rate."""
+    planned = first.plan
+    per_epoch = max(1, -(-len(given.data) // planned.batch))
+    updates = min(MORE_EPOCHS * per_epoch, first.best_update)
+    if planned.allowed_epochs is not None:
+        left = (planned.allowed_epochs - planned.epochs_at(first.stopped_at)) * train.rows.n_tokens
+        updates = min(updates, max(0, int(left / max(given.rows.n_tokens, 1) * per_epoch)))
+    return replace(
+        planned,
+        n_rows=len(given.data),
+        data_tokens=given.rows.n_tokens,
+        updates=updates,
+        rate=planned.rate * MORE_RATE,
+        embedding_rate=planned.embedding_rate * MORE_RATE,
+        warmup=0.0,
+    )

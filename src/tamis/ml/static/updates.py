@@ -1,0 +1,142 @@
+"""The mini-batches that train a network, one after the other: they can be stopped after any, and gone on with.
+
+It does not know which state is best, nor when to stop: that is for `watching`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, cast
+
+import numpy as np
+from numpy.random import Generator
+from pydantic import JsonValue
+
+from tamis.data.dataset import Dataset
+from tamis.ml.progress import Check, nothing
+from tamis.ml.restart import State
+from tamis.ml.schedule import Plan
+from tamis.ml.static.fitting import BALANCE, Encoded, Semantic, columns_of, pools_of, prior_log_odds
+from tamis.ml.static.losses import Loss, ScaledLoss, loss_of
+from tamis.ml.static.network import Adam, Batch, Network, backward
+from tamis.ml.static.runs import Ints
+from tamis.ml.static.sparse import Floats, Matrix
+from tamis.ml.tensors import Tensor
+
+DROPOUT = 0.3
+SMOOTHING = 0.05
+
+After = Callable[[int, float], bool]
+"""Called after an evaluation's worth of updates with the update and the mean loss since; True stops."""
+
+PARAMETERS = ("embeddings", "hidden", "hidden_bias", "heads", "head_bias")
+
+
+class Updates:
+    """The training of the network of one semantic part, in place, by mini-batches of random rows."""
+
+    def __init__(
+        self,
+        data: Dataset,
+        rows: Encoded,
+        part: Semantic,
+        plan: Plan,
+        random: Generator,
+        target_weights: Mapping[str, float] | None = None,
+    ) -> None:
+        """Start from `part`; of the targets' weights only the proportions count."""
+        self.update = 0
+        self._rows, self.plan, self._random, self._network = rows, plan, random, part.network
+        weights = relative(target_weights, data)
+        columns = columns_of(data)
+        if not part.network.heads.any():  # untrained: what follows is not learnt again
+            for name, truth in data.truth.items():
+                if weights[name]:
+                    part.network.head_bias[columns[name]] = prior_log_odds(truth, data.weights)
+        self._losses = [
+            (columns[name], _scaled(loss_of(truth, BALANCE, SMOOTHING, data.weights), weights[name]))
+            for name, truth in data.truth.items()
+        ]
+        place = np.searchsorted(part.tokens, rows.tokens.indices)
+        shape = (rows.tokens.shape[0], len(part.tokens))
+        self._pools = Matrix((rows.tokens.data, place, rows.tokens.indptr), shape=shape)
+        self._adam = Adam.of(part.network, plan.decay)
+        self._order, self._since = np.empty(0, dtype=np.int64), list[float]()
+
+    def run(self, after: After, pulse: Check = nothing, end: int | None = None) -> None:
+        """Go on to the end of the plan or before, or until `after` says stop; `pulse` is called between two updates."""
+        end = self.plan.updates if end is None else end
+        with ThreadPoolExecutor(2) as threads:
+            while self.update < end:
+                self._step(threads)
+                if self.plan.evaluates_at(self.update) or self.update == end:
+                    loss, self._since = float(np.mean(self._since)), []
+                    if after(self.update, loss):
+                        return
+                pulse()
+
+    def _step(self, threads: Executor) -> None:
+        self.update += 1
+        network, plan = self._network, self.plan
+        if not len(self._order):
+            self._order = self._random.permutation(len(self._rows))
+        chosen, self._order = self._order[: plan.batch], self._order[plan.batch :]
+        pools = self._pools[pools_of(chosen, self._rows.runs.n_pools)]
+        batch = Batch(pools, chosen, _dropout(network, chosen, self._random))
+        loss, gradients = backward(network, batch, self._losses, threads)
+        factor = plan.factor(self.update)
+        self._adam.step(network, gradients, plan.rate * factor, plan.embedding_rate * factor, threads)
+        self._since.append(loss)
+
+    def state(self, more: Mapping[str, JsonValue]) -> State:
+        """Return where it stands: network, moments, random numbers, rows left of this pass; and `more` facts.
+
+        Its arrays are those in use, not copies.
+        """
+        arrays: dict[str, Tensor] = {**network_arrays(self._network), "order": self._order}
+        for name, mean, square in zip(PARAMETERS, self._adam.means, self._adam.squares, strict=True):
+            arrays[f"mean.{name}"], arrays[f"square.{name}"] = mean, square
+        random = cast("JsonValue", self._random.bit_generator.state)
+        facts: dict[str, JsonValue] = {"update": self.update, "adam": self._adam.steps, "random": random}
+        return State(arrays, {**facts, "since": list(self._since), **more})
+
+    def restore(self, state: State) -> None:
+        """Go on from a state that `state` gave."""
+        self.update, self._adam.steps = int(cast("int", state.facts["update"])), int(cast("int", state.facts["adam"]))
+        self._random.bit_generator.state = cast("dict[str, Any]", state.facts["random"])
+        self._since = [float(loss) for loss in cast("list[float]", state.facts["since"])]
+        self._order = state.arrays["order"].copy()
+        restore_network(self._network, state)
+        for i, name in enumerate(PARAMETERS):
+            self._adam.means[i][...] = state.arrays[f"mean.{name}"]
+            self._adam.squares[i][...] = state.arrays[f"square.{name}"]
+
+
+def network_arrays(network: Network) -> dict[str, Floats]:
+    """Return the parameters by name; not copies."""
+    return dict(zip(PARAMETERS, network.parameters, strict=True))
+
+
+def restore_network(network: Network, state: State) -> None:
+    """Set the parameters to those that `network_arrays` gave."""
+    for name, parameter in network_arrays(network).items():
+        parameter[...] = state.arrays[name]
+
+
+def relative(weights: Mapping[str, float] | None, data: Dataset) -> dict[str, float]:
+    """Return each target's weight over the mean of all targets; exactly 1 where all are the same."""
+    given = {target.name: (weights or {}).get(target.name, 1.0) for target in data.targets}
+    mean = sum(given.values()) / max(len(given), 1)
+    same = len(set(given.values())) <= 1
+    return {name: 1.0 if same else weight / mean for name, weight in given.items()}
+
+
+def _scaled(loss: Loss, weight: float) -> Loss:
+    return loss if weight == 1 else ScaledLoss(loss, weight)
+
+
+def _dropout(network: Network, rows: Ints, random: Generator) -> Floats:
+    kept = random.random((len(rows), network.hidden.shape[1]), dtype=np.float32) >= DROPOUT
+    mask: Floats = kept * np.float32(1 / (1 - DROPOUT))
+    return mask
