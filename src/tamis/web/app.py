@@ -14,8 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 import tamis
 from tamis.settings import Settings
 from tamis.web import documents, problems
-from tamis.web.api import mistral, ops
+from tamis.web.api import mistral, models, ops
 from tamis.web.auth import Auth
+from tamis.web.inference import input_limits
 from tamis.web.limits import Limits
 from tamis.web.paths import Paths
 from tamis.web.telemetry import Figures, Telemetry
@@ -40,8 +41,9 @@ def create_app(workspace: Workspace, settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.workspace, app.state.settings, app.state.figures = workspace, settings, figures
+    app.state.input_limits = input_limits(settings)
     problems.install(app)
-    for router in (*mistral.routers(), ops.router):
+    for router in (*mistral.routers(), models.router, ops.router):
         app.include_router(router, responses=problems.RESPONSES)
     app.include_router(documents.router)
     return app

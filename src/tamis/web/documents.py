@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tamis.web.routing import BODIES, RawRoute, answer_json
@@ -97,6 +98,8 @@ async def file(request: Request) -> Response:
 
 def _add_bodies(document: dict[str, Any]) -> None:
     """Put the schemas of bodies that raw routes read themselves among the components."""
-    models = [(BODIES[name], "validation") for name in sorted(BODIES)]
+    models: list[tuple[type[BaseModel], Literal["validation"]]] = [
+        (BODIES[name], "validation") for name in sorted(BODIES)
+    ]
     _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
     document.setdefault("components", {}).setdefault("schemas", {}).update(schemas.get("$defs", {}))

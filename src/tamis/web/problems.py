@@ -6,7 +6,7 @@ docs/reference/errors.md says the same for people. It does not know what the err
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from tamis.errors import TamisError, UnknownModel
+from tamis.errors import TamisError, UnknownModel, UpstreamFailed
 
 STATUS: Mapping[str, int] = {
     "error": 500,
@@ -123,22 +123,22 @@ def status_of(error: TamisError) -> int:
     """Return the status of an answer that tells of the error; a code without one counts as its parent's."""
     if error.code == "limit_exceeded" and str(error.context.get("setting", "")).endswith("_bytes"):
         return TOO_LARGE
-    return next((STATUS[kind.code] for kind in type(error).__mro__ if getattr(kind, "code", None) in STATUS), 500)
+    codes = (getattr(kind, "code", "") for kind in type(error).__mro__)
+    return next((STATUS[code] for code in codes if code in STATUS), 500)
 
 
 def problem(error: TamisError, request_id: str = "") -> Response:
     """Return the answer that tells of an error raised on purpose."""
     status = status_of(error)
-    detail = None
-    if loc := error.context.get("loc"):
-        places = [loc] if isinstance(loc, str) else list(loc) if isinstance(loc, Iterable) else [str(loc)]
-        detail = [{"type": error.code, "loc": places, "msg": error.message}]
+    detail = error.context.get("details")
+    if detail is None and isinstance(loc := error.context.get("loc"), list):
+        detail = [{"type": error.code, "loc": loc, "msg": error.message}]
     headers = {}
     if status == STATUS["overloaded"]:
         headers["retry-after"] = str(error.context.get("retry_after", 1))
     if status == STATUS["unauthorized"]:
         headers["www-authenticate"] = "Bearer"
-    return _answer(status, body(status, error.message, error.code, request_id, detail), headers)
+    return _answer(status, body(status, error.message, error.code, request_id, _listed(detail)), headers)
 
 
 def unknown_model(model: str, request_id: str = "") -> Response:
@@ -163,6 +163,14 @@ def invalid(problems: Sequence[Mapping[str, Any]], request_id: str = "") -> Resp
     more = len(problems) - 1
     message += f" (and {more} more)" if more else ""
     return _answer(422, body(422, message, "invalid_request", request_id, detail))
+
+
+def upstream_problem(status: int, said: str, request_id: str, headers: Mapping[str, str]) -> Response:
+    """Return what the LLM endpoint refused, with its status; that *our* key is none to it is not the caller's fault."""
+    told = 502 if status < 400 or status in (401, 403) else status
+    content = body(told, f"The LLM endpoint answered {status}: {said}", UpstreamFailed.code, request_id)
+    kept = {name: headers[name] for name in ("retry-after",) if name in headers}
+    return _answer(told, content, kept)
 
 
 def unexpected(request_id: str = "") -> Response:
@@ -243,6 +251,10 @@ def _methods(request: Request) -> list[str]:
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
             found |= {method, "HEAD"} if method == "GET" else {method}
     return sorted(found)
+
+
+def _listed(detail: object) -> list[dict[str, Any]] | None:
+    return detail if isinstance(detail, list) else None
 
 
 def _answer(status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 from tamis.web.paths import HEAD_ASKED
@@ -23,7 +22,6 @@ from tamis.web.paths import HEAD_ASKED
 if TYPE_CHECKING:
     from tamis.workspace.workspace import Workspace
 
-Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
 
 JSON = "application/json"
@@ -73,19 +71,6 @@ def workspace_of(request: Request) -> Workspace:
 def caller_of(request: Request) -> str | None:
     """Return the id of the caller's key, or None on a server without keys."""
     return request.scope.get("key_id")
-
-
-def parsed(model: type[Model], content: bytes) -> Model:
-    """Return a JSON body as a model.
-
-    Raises:
-        RequestValidationError: it is not what the model says; nothing of what was sent is in the error.
-    """
-    try:
-        return model.model_validate_json(content)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None
 
 
 def answer(content: BaseModel) -> Response:

@@ -5,8 +5,6 @@ The framework's own parser spools the whole part to disk before anybody can refu
 
 from __future__ import annotations
 
-import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,21 +15,19 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tamis.errors import InvalidRequest, LimitExceeded
 from tamis.web.routing import caller_of, workspace_of
+from tamis.workspace.files import NewFile, Upload
 
 if TYPE_CHECKING:
     from tamis.store.records import FileRecord
-    from tamis.workspace.files import Upload
 
 FIELDS = frozenset({"purpose", "visibility", "expiry"})
 """Plain parts that mean something; unknown ones are skipped, since SDKs add some with every version."""
 
 FILE = "file"
-DEFAULT_PURPOSE = "fine-tune"
 DEFAULT_NAME = "upload.jsonl"
 
 MOST_PARTS = 64
 MOST_FIELD_BYTES = 1024
-MOST_NAME_CHARS = 200
 PIECE = 2**20
 """Bytes that are gathered before they are written: a trip to another thread for each packet would cost more."""
 
@@ -113,7 +109,7 @@ class Form:
         encoding = self._headers.get("content-transfer-encoding", "").strip().lower()
         if encoding not in _PLAIN_ENCODINGS or self._headers.get("content-type", "").lower().startswith("multipart/"):
             raise InvalidRequest("The part `file` must hold the file's own bytes, as they are.", loc=["body", FILE])
-        self.filename = plain_name(filename.decode("utf-8", "replace"))
+        self.filename = filename.decode("utf-8", "replace")
         self._into = FILE
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -147,7 +143,7 @@ async def receive_file(request: Request) -> FileRecord:
         async for piece in request.stream():
             form.feed(piece)
             if upload is None and form.filename is not None:
-                upload = await anyio.to_thread.run_sync(partial(_begin, request, form))
+                upload = await anyio.to_thread.run_sync(_begin, request, form)
             if upload is not None and len(form.pending) >= PIECE:
                 await anyio.to_thread.run_sync(upload.write, form.take())
         if not form.ended:
@@ -176,25 +172,16 @@ def boundary_of(content_type: str) -> bytes:
     return boundary
 
 
-def plain_name(given: str) -> str:
-    """Return a file's own name without folders, control characters and more length than anybody needs."""
-    name = re.split(r"[/\\]", given)[-1]
-    name = "".join(character for character in name if character.isprintable()).strip()
-    if len(name) > MOST_NAME_CHARS:
-        stem, dot, ending = name.rpartition(".")
-        keep = MOST_NAME_CHARS - len(dot + ending)
-        name = stem[:keep] + dot + ending if dot and keep > 0 else name[:MOST_NAME_CHARS]
-    return name if name.strip(". ") else DEFAULT_NAME
-
-
 def _begin(request: Request, form: Form) -> Upload:
-    return workspace_of(request).files.begin(
-        form.filename or DEFAULT_NAME,
-        form.fields.get("purpose") or DEFAULT_PURPOSE,
+    fields = form.fields
+    new = NewFile(
+        name=form.filename or DEFAULT_NAME,
+        purpose=fields.get("purpose") or None,
+        visibility=fields.get("visibility") or None,
+        expiry_hours=_hours(fields.get("expiry", "")),
         created_by=caller_of(request),
-        expiry_hours=_hours(form.fields.get("expiry", "")),
-        visibility=form.fields.get("visibility") or "workspace",
     )
+    return workspace_of(request).files.begin(new)
 
 
 def _finish(upload: Upload, form: Form) -> FileRecord:

@@ -42,12 +42,12 @@ def metrics(request: Request) -> Response:
     """Return requests, their times, queues and models in memory, in Prometheus' text format."""
     registry = CollectorRegistry()
     try:
-        MultiProcessCollector(registry)  # several processes serve: their figures are added up
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # several processes serve: their figures are added up
         requests = generate_latest(registry)
     except ValueError:
         requests = generate_latest(request.app.state.figures.registry)
     state = CollectorRegistry()
-    state.register(_State(request))  # type: ignore[arg-type]  # a collector is anything that collects
+    state.register(_State(request))
     return Response(requests + generate_latest(state), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,0 +1,57 @@
+"""Classification of texts and chats: the scores of every label, for every target."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from tamis.endpoints import CHAT_CLASSIFICATIONS, CLASSIFICATIONS, ChatBody, TextBody
+from tamis.web.inference import infer
+from tamis.web.routing import RawRoute, body_docs
+
+router = APIRouter(tags=["Classification"], route_class=RawRoute)
+
+_MODEL = "ft:classifier:ministral-3b-latest:8e27a1b3:20250416:db22a1b3"
+
+
+class TargetScores(BaseModel):
+    """The scores of a target's labels."""
+
+    scores: dict[str, float] = Field(examples=[{"delivery": 0.93, "payment": 0.07}])
+
+
+class Classification(BaseModel):
+    """One result an input, in their order."""
+
+    id: str = Field(examples=["a46a4a5b2b1e4d3c9f6e7d8c9b0a1f2e"])
+    model: str = Field(examples=[_MODEL])
+    results: list[dict[str, TargetScores]]
+
+
+@router.post(
+    CLASSIFICATIONS,
+    summary="Classify texts",
+    response_model=Classification,
+    openapi_extra=body_docs(
+        TextBody,
+        one={"model": _MODEL, "input": "Where is my parcel?"},
+        several={"model": "shop@2", "input": ["Where is my parcel?", "Cancel my order"]},
+    ),
+)
+async def classify(request: Request) -> Response:
+    """Return the scores of one text, or of many."""
+    return await infer(request, CLASSIFICATIONS)
+
+
+@router.post(
+    CHAT_CLASSIFICATIONS,
+    summary="Classify chats",
+    response_model=Classification,
+    openapi_extra=body_docs(
+        ChatBody,
+        one={"model": _MODEL, "input": {"messages": [{"role": "user", "content": "Where is my parcel?"}]}},
+    ),
+)
+async def classify_chat(request: Request) -> Response:
+    """Return the scores of one chat, or of many; roles and turns matter to the model."""
+    return await infer(request, CHAT_CLASSIFICATIONS)

@@ -1,0 +1,49 @@
+"""From a request to a model's answer, with nothing in between: the hot path."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import Request, Response
+
+from tamis.endpoints import CHAT_MODERATIONS, MODERATIONS, InputLimits, read_question
+from tamis.errors import InvalidRequest, UnknownModel
+from tamis.settings import Settings
+from tamis.web.problems import id_of, unknown_model
+from tamis.web.routing import JSON
+
+
+async def infer(request: Request, endpoint: str) -> Response:
+    """Answer a classification or moderation.
+
+    Raises:
+        InvalidRequest: the body is not what the endpoint takes, or no model is named.
+        LimitExceeded: it holds more than a limit allows.
+    """
+    state = request.app.state
+    question = read_question(endpoint, await request.body(), state.input_limits)
+    model = question.model or _default_model(endpoint, state.settings)
+    try:
+        content = await state.workspace.classifier.answer(endpoint, model, question.inputs)
+    except UnknownModel:
+        return unknown_model(model, id_of(request))
+    return Response(orjson.dumps(content), media_type=JSON)
+
+
+def _default_model(endpoint: str, settings: Settings) -> str:
+    """Return the model of a request that names none: OpenAI's SDK need not name one to moderate."""
+    if endpoint in (MODERATIONS, CHAT_MODERATIONS):
+        if settings.moderation_model:
+            return settings.moderation_model
+        message = "body.model: name a model; the setting TAMIS_MODERATION_MODEL, which would stand in, is empty."
+        raise InvalidRequest(message, loc=["body", "model"])
+    raise InvalidRequest("body.model: name a model; `GET /v1/models` lists them.", loc=["body", "model"])
+
+
+def input_limits(settings: Settings) -> InputLimits:
+    """Return how much one request may hold."""
+    return InputLimits(
+        inputs=settings.max_inputs,
+        input_chars=settings.max_input_chars,
+        request_chars=settings.max_request_chars,
+        messages=settings.max_messages,
+    )
