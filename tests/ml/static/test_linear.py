@@ -67,14 +67,27 @@ class TestDesign:
         np.testing.assert_allclose(again, dense[rows][:, columns], atol=1e-7)
         assert not np.delete(dense[rows], columns, axis=1).any()
 
+    def test_its_pieces_are_all_columns_once(self, design, dense):
+        pieces = design.pieces()
+        assert [i for piece in pieces for i in range(design.n_columns)[piece.columns]] == list(range(design.n_columns))
+        weights = np.random.default_rng(2).standard_normal((design.n_columns, 3)).astype(np.float32)
+        parts = sum(piece.design.dot(weights[piece.columns]) for piece in pieces)
+        np.testing.assert_allclose(parts, dense @ weights, atol=1e-5)
+
     def test_squares(self, design, dense):
-        squares = design.column_squares()
+        squares = design.squared().transposed_dot(np.ones((len(TEXTS), 1), dtype=np.float32))[:, 0]
         np.testing.assert_allclose(squares[design.n_terms :], (dense[:, design.n_terms :] ** 2).sum(axis=0), rtol=1e-5)
-        assert np.all(squares >= 0)
+        np.testing.assert_allclose(squares[: design.n_terms], design.lexical.column_squares(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("truth", TRUTHS.values(), ids=TRUTHS)
 class TestFitting:
+    def test_progress_is_told(self, design, truth):
+        heard = []
+        loss = loss_of(truth, 0.5)
+        fit_linear(design, loss, truth.n_labels, strength=STRENGTH, iterations=8, told=heard.append)
+        assert heard == [step / 8 for step in range(1, 9)]
+
     def test_it_comes_to_scipys_minimum(self, design, dense, truth):
         best = minimum(dense, truth)
         found = fit_linear(design, loss_of(truth, 0.5), truth.n_labels, strength=STRENGTH, iterations=400)

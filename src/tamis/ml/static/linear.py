@@ -6,18 +6,40 @@ they came, let n-grams nobody has labelled be judged by their neighbours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tamis.ml.static.lbfgs import Descent
+from tamis.ml.static.lbfgs import Descent, Piece
 from tamis.ml.static.lexical import LexicalMatrix
 from tamis.ml.static.losses import Loss
 from tamis.ml.static.runs import Ints
-from tamis.ml.static.sparse import Floats
+from tamis.ml.static.sparse import Floats, Matrix
 
 CURVATURE = 0.05
 """A guess of the second derivative of a row's loss by a logit, to start from."""
+
+RENEW_AFTER = 5
+"""Steps until that guess gives way to what the slopes say."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Dense:
+    """Columns (inputs, dimensions), and a constant one."""
+
+    pooled: Floats
+
+    def dot(self, weights: Floats) -> Floats:
+        logits: Floats = self.pooled @ weights[:-1]
+        logits += weights[-1]
+        return logits
+
+    def transposed_dot(self, values: Floats) -> Floats:
+        product = np.empty((self.pooled.shape[1] + 1, values.shape[1]), dtype=np.float32)
+        np.dot(self.pooled.T, values, out=product[:-1])
+        values.sum(axis=0, out=product[-1])
+        return product
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,24 +68,24 @@ class LinearDesign:
         """Return (inputs, k) logits for weights (columns, k)."""
         terms = self.n_terms
         logits = self.lexical.dot(weights[:terms])
-        logits += self.pooled @ weights[terms:-1]
-        logits += weights[-1]
+        logits += _Dense(self.pooled).dot(weights[terms:])
         return logits
 
     def transposed_dot(self, values: Floats) -> Floats:
         """Return (columns, k)."""
-        return np.concatenate(
-            [
-                self.lexical.transposed_dot(values),
-                self.pooled.T @ values,
-                values.sum(axis=0, keepdims=True, dtype=np.float32),
-            ]
-        )
+        return np.concatenate([self.lexical.transposed_dot(values), _Dense(self.pooled).transposed_dot(values)])
 
-    def column_squares(self) -> Floats:
-        """Return (columns,) the sums of squares down the columns."""
-        count = np.full(1, len(self), dtype=np.float32)
-        return np.concatenate([self.lexical.column_squares(), (self.pooled**2).sum(axis=0), count])
+    def pieces(self) -> list[Piece]:
+        """The n-grams, and the rest: about the same work each."""
+        terms = self.n_terms
+        dense = _Dense(self.pooled)
+        return [Piece(slice(0, terms), self.lexical), Piece(slice(terms, self.n_columns), dense)]
+
+    def squared(self) -> LinearDesign:
+        """The design with squares in the place of values, cross terms between runs left out; not the constant's."""
+        lexical = self.lexical
+        blocks = {each.name: _squares(getattr(lexical, each.name)) for each in fields(lexical)}
+        return LinearDesign(LexicalMatrix(**blocks), self.pooled**2)
 
     def select(self, rows: Ints) -> LinearDesign:
         """The same for some inputs."""
@@ -75,16 +97,47 @@ class LinearDesign:
         return LinearDesign(lexical, self.pooled), np.concatenate([terms, np.arange(self.n_terms, self.n_columns)])
 
 
-def fit_linear(
-    design: LinearDesign, loss: Loss, n_labels: int, *, strength: float, iterations: int, start: Floats | None = None
+def _squares(matrix: Matrix) -> Matrix:
+    return Matrix((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def fit_linear(  # noqa: PLR0913  (a start and someone to tell are for the few)
+    design: LinearDesign,
+    loss: Loss,
+    n_labels: int,
+    *,
+    strength: float,
+    iterations: int,
+    start: Floats | None = None,
+    told: Callable[[float], None] = lambda _: None,
 ) -> Floats:
-    """Return weights (columns, n_labels) that minimise strength x loss + |W|² / 2."""
+    """Return weights (columns, n_labels) that minimise strength x loss + |W|² / 2; `told` hears the share done."""
+    squared = design.squared()
 
     def objective(logits: Floats) -> tuple[float, Floats]:
         value, gradient = loss(logits, slice(None))
         gradient *= np.float32(strength)
         return strength * value, gradient
 
-    scale = (1 / (1 + np.float32(strength * CURVATURE) * design.column_squares())).astype(np.float32)
+    def by_rows(_: Floats) -> Floats:
+        """The same guess for every row and label: far from the minimum, little more is known."""
+        scale: Floats = np.float32(1) / (1 + np.float32(strength * CURVATURE) * squared.transposed_dot(ones))
+        return scale
+
+    def by_slopes(slopes: Floats) -> Floats:
+        """A row's second derivative by a logit is its slope there times less than 1; near the minimum, nearly 1."""
+        curvature = squared.transposed_dot(np.abs(slopes))
+        curvature += 1
+        return np.divide(1, curvature, out=curvature)
+
+    ones = np.ones((len(design), 1), dtype=np.float32)
     beginning = np.zeros((design.n_columns, n_labels), dtype=np.float32) if start is None else start
-    return Descent(design, objective, scale, beginning).run(iterations)
+    descent = Descent(design.pieces(), objective, by_rows if start is None else by_slopes, beginning)
+
+    def after(step: int, *_: object) -> bool:
+        told(step / iterations)
+        if start is None and step == RENEW_AFTER:
+            descent.renew(by_slopes)
+        return False
+
+    return descent.run(iterations, after)
