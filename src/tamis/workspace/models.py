@@ -7,13 +7,12 @@ know how a model computes.
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from tamis.errors import InvalidRequest, InvalidSetting, ModelError, UnknownModel
 from tamis.ml import registry
@@ -21,16 +20,13 @@ from tamis.ml.artifact import open_artifact
 from tamis.ml.base_models import CARDS, BaseModelCard
 from tamis.ml.manifest import Manifest
 from tamis.settings import HOSTED_BASES, Settings
+from tamis.store.artifacts import FOLDER, OBJECTS, folder_of
 from tamis.store.opening import Store
 from tamis.store.records import ModelColumns, ModelRecord
 
-FOLDER = "folder:"
-OBJECTS = "objects:"
-COHERE_END = "-ft"
-FT_START = "ft:"
+CACHE = "cache/models"
 MOST_TITLE, MOST_DESCRIPTION = 200, 10_000
 Listed = list[ModelRecord]
-_VERSIONED = re.compile(rf"({registry.NAME.pattern})@([1-9][0-9]{{0,8}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +50,9 @@ class Models:
         Raises:
             UnknownModel: none.
         """
-        found = self._look_up(reference)
+        found = self._store.models.look_up(reference)
         if found is None and self._adopt():
-            found = self._look_up(reference)
+            found = self._store.models.look_up(reference)
         if found is None:
             raise UnknownModel(f"There is no model {reference[:200]}: list the models.", model=reference)
         return found
@@ -146,32 +142,14 @@ class Models:
         if not self._store.models.drop_alias(name):
             raise UnknownModel(f"There is no alias {name[:200]}.", model=name)
 
-    def folder(self, model: ModelRecord, cache: Path) -> Path:
-        """Return the folder of a model's artifact; from a bucket it is copied to `cache` first.
+    def folder(self, model: ModelRecord) -> Path:
+        """Return the folder of a model's artifact; from a bucket it is copied to the home's cache first.
 
         Raises:
-            UnknownModel: its files are gone.
+            UnknownFile: its files are gone.
             StorageFailed: they cannot be fetched.
         """
-        if model.place.startswith(FOLDER):
-            return Path(model.place.removeprefix(FOLDER))
-        prefix = model.place.removeprefix(OBJECTS)
-        here = self._store.objects.local_path(f"{prefix}/manifest.json")
-        if here is not None:
-            return here.parent
-        place = cache / model.id
-        if not (place / "manifest.json").exists():
-            partial = cache / f".{uuid4().hex}.partial"
-            try:
-                self._store.objects.get_folder(prefix, partial)
-                if not place.exists():
-                    partial.rename(place)
-            except OSError:
-                if not place.exists():  # another process may have brought it at the same time
-                    raise
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        return place
+        return folder_of(self._store.objects, model, self._settings.home / CACHE)
 
     def generation(self) -> int:
         """Return a number that grows with every change of models and aliases."""
@@ -182,17 +160,6 @@ class Models:
         if changed is None:
             raise UnknownModel(f"There is no model {reference[:200]}.", model=reference)
         return changed
-
-    def _look_up(self, reference: str) -> ModelRecord | None:
-        models = self._store.models
-        if reference.startswith(FT_START):
-            return models.by_ft(reference)
-        if _is_id(plain := reference.removesuffix(COHERE_END)):
-            return models.find(plain)
-        if versioned := _VERSIONED.fullmatch(reference):
-            return models.by_name(versioned[1], int(versioned[2]))
-        pointed_at = models.alias(reference)
-        return models.find(pointed_at) if pointed_at else models.by_name(reference)
 
     def _adopt(self) -> bool:
         """Take in models of the home's registry that are not known yet, and let go of those that are gone."""
@@ -243,10 +210,3 @@ def targets_of(manifest: Manifest) -> tuple[dict[str, Any], ...]:
         }
         for target in manifest.targets
     )
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -1,0 +1,136 @@
+"""The processes of jobs: `python -m tamis.jobs work`, the worker, and `python -m tamis.jobs child`, one task's process.
+
+The only module below `workspace` that reads the settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+
+import psutil
+
+from tamis.data.formats import ReadOptions
+from tamis.endpoints import InputLimits
+from tamis.jobs.executors import LocalExecutor, Task
+from tamis.jobs.heart import end_with_parent
+from tamis.jobs.tools import Choices, Tools
+from tamis.settings import Settings, load_settings
+from tamis.store.opening import Store, open_store
+
+SHARE_OF_MACHINE = 0.8
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(prog="python -m tamis.jobs")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    work = kinds.add_parser("work", help="claim queued jobs and run them")
+    work.add_argument("--with-parent", action="store_true", help="end when standard input does")
+    kinds.add_parser("child", help="read one task from standard input and do it")
+    chosen = parser.parse_args(arguments)
+    return _child() if chosen.kind == "child" else _work(with_parent=chosen.with_parent)
+
+
+def _work(*, with_parent: bool) -> int:
+    """Be a worker until a signal, or the parent's end."""
+    from tamis.jobs.training import forget
+    from tamis.jobs.worker import Duties, Worker
+
+    settings = load_settings()
+    _log(settings)
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    if with_parent:
+        end_with_parent(sys.stdin.fileno())
+    if settings.train_workers == 0:
+        over.wait()
+        return 0
+    executor = LocalExecutor()
+    with _open(settings) as store:
+        tools = Tools(store, choices_of(settings))
+        duties = Duties(settings.train_workers, settings.job_attempts, tools.choices.memory_mb)
+        worker = Worker(store, executor, duties, lambda job_id: forget(tools, job_id))
+        executor.prepare()
+        try:
+            worker.run(over)
+        finally:
+            executor.close()
+    return 0
+
+
+def _child() -> int:
+    """Import what tasks need, wait for one, do it."""
+    from tamis.jobs.models_here import finder
+    from tamis.jobs.tasks import run_task
+
+    settings = load_settings()
+    _log(settings)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with _open(settings) as store:
+        line = _first_line(sys.stdin.fileno())
+        if not line:
+            return 0
+        end_with_parent(sys.stdin.fileno())
+        tools = Tools(store, choices_of(settings))
+        run_task(tools, Task(**json.loads(line)), finder(store, tools.choices))
+    return 0
+
+
+def _first_line(pipe: int) -> bytes:
+    """Read up to a line break, and no further: what watches the parent reads on."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(pipe, 1)
+        if not byte:
+            return b""
+        line += byte
+    return line
+
+
+def _open(settings: Settings) -> Store:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return open_store(settings.database, settings.storage, settings.secret)
+
+
+def choices_of(settings: Settings) -> Choices:
+    """Return what the operator chose, as far as jobs go."""
+    machine = psutil.virtual_memory().total / 1e6
+    return Choices(
+        work=settings.home / "work",
+        home=settings.home,
+        memory_mb=settings.job_memory_mb or SHARE_OF_MACHINE * machine,
+        cost_per_million_tokens=settings.cost_per_million_tokens,
+        cost_currency=settings.cost_currency,
+        max_labels=settings.max_labels,
+        max_batch_requests=settings.max_batch_requests,
+        limits=InputLimits(
+            settings.max_inputs, settings.max_input_chars, settings.max_request_chars, settings.max_messages
+        ),
+        trackers={
+            "wandb_base_url": settings.wandb_base_url,
+            "wandb_mode": settings.wandb_mode,
+            "mlflow_tracking_uri": settings.mlflow_tracking_uri,
+        },
+        reading=ReadOptions(
+            max_line_bytes=settings.max_line_bytes,
+            max_label_chars=settings.max_label_chars,
+            max_nesting=settings.max_nesting,
+        ),
+    )
+
+
+def _log(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,163 @@
+"""What a child does with its task: run it under a beating heart, and end it in the right state, whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from functools import partial
+from time import time
+from types import FrameType
+
+from tamis.errors import Cancelled, TamisError
+from tamis.jobs.batch import Find, TimeIsUp, run_batch
+from tamis.jobs.executors import JOB, Task
+from tamis.jobs.heart import LEASE_S, Heart, Stop
+from tamis.jobs.states import Move, Phase, Status, before
+from tamis.jobs.tools import Tools
+from tamis.jobs.training import forget, run_training
+from tamis.jobs.validation import validate
+from tamis.store.leases import Beat
+from tamis.store.records import BatchRecord, JobRecord
+
+log = logging.getLogger(__name__)
+
+
+def run_task(tools: Tools, task: Task, find: Find) -> None:
+    """Do a task from its beginning, or its restart point, to its end.
+
+    The job's state is right when this returns: it ended, or another attempt is to go on, or has gone on already.
+    """
+    if task.kind == JOB:
+        job = tools.store.jobs.find(task.id)
+        if job is not None and job.attempt == task.attempt:
+            _run_job(tools, job, task)
+        return
+    batch = tools.store.batches.find(task.id)
+    if batch is not None and batch.attempt == task.attempt:
+        _run_batch(tools, batch, task, find)
+
+
+def _run_job(tools: Tools, job: JobRecord, task: Task) -> None:
+    work = validate if job.phase == Phase.VALIDATE else run_training
+
+    def beat() -> Beat:
+        return tools.store.jobs.beat(job.id, task.owner, task.attempt, time(), LEASE_S)
+
+    with Heart(beat) as heart:
+        _hand_back_on_signal(heart)
+        _guarded(heart, partial(work, tools, job, heart.must_stop), partial(_end_job, tools, job))
+
+
+def _run_batch(tools: Tools, batch: BatchRecord, task: Task, find: Find) -> None:
+    def beat() -> Beat:
+        return tools.store.batches.beat(batch.id, task.owner, task.attempt, time(), LEASE_S)
+
+    with Heart(beat) as heart:
+        _hand_back_on_signal(heart)
+        _guarded(heart, partial(run_batch, tools, batch, find, heart.must_stop), partial(_end_batch, tools, batch))
+
+
+def _hand_back_on_signal(heart: Heart) -> None:
+    """The worker asks with SIGTERM to have the task back."""
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        heart.stop = heart.stop or Stop.HAND_BACK
+
+    signal.signal(signal.SIGTERM, asked)
+
+
+End = Callable[[Stop | None, str, str], None]
+"""Writes down how a task ended: why it had to stop, or else the code and the message of what went wrong."""
+
+
+def _guarded(heart: Heart, work: Callable[[], None], end: End) -> None:
+    """Do the work; what goes wrong becomes a sentence, and never a job that nobody ends."""
+    try:
+        work()
+    except Cancelled:
+        end(heart.stop or Stop.LOST, "cancelled", "")
+    except TamisError as error:
+        log.info("The task failed: %s", error)
+        end(None, error.code, error.message)
+    except MemoryError:
+        log.exception("The task ran out of memory.")
+        end(None, "out_of_memory", "The memory did not suffice. Use fewer rows or labels, or a larger machine.")
+    except OSError as error:
+        log.exception("The task failed.")
+        where = f" ({error.filename})" if error.filename else ""
+        end(None, "system_error", f"The system refused something: {error.strerror or error}{where}.")
+    except Exception as error:
+        log.exception("The task failed in a way that it should not.")
+        end(None, "error", f"This is a defect in Tamis ({type(error).__name__}): the server's log has the details.")
+
+
+def _end_job(tools: Tools, job: JobRecord, stop: Stop | None, code: str, message: str) -> None:
+    jobs = tools.store.jobs
+    if stop is Stop.LOST:
+        return
+    if stop is Stop.HAND_BACK:
+        back = jobs.change(
+            job.id,
+            when=before(Move.HAND_BACK),
+            attempt=job.attempt,
+            to=Status.QUEUED.value,
+            quiet=True,
+            owner=None,
+            lease_until=None,
+        )
+        if back is not None:
+            return
+    validating = job.phase == Phase.VALIDATE
+    bad = Status.FAILED_VALIDATION if validating else Status.FAILED
+    if stop is None:
+        move = Move.FIND_BAD if validating else Move.FAIL
+        ended = jobs.change(
+            job.id,
+            when=before(move) & {Status.VALIDATING.value, Status.RUNNING.value},
+            attempt=job.attempt,
+            to=bad.value,
+            event={"error": message, "code": code},
+            error=message,
+            error_code=code,
+        )
+        if ended is not None:
+            forget(tools, job.id)
+            return
+    cancelled = jobs.change(
+        job.id, when={Status.CANCELLATION_REQUESTED.value}, attempt=job.attempt, to=Status.CANCELLED.value
+    )
+    if cancelled is not None:
+        forget(tools, job.id)
+
+
+def _end_batch(tools: Tools, batch: BatchRecord, stop: Stop | None, code: str, message: str) -> None:
+    batches = tools.store.batches
+    if stop is Stop.LOST:
+        return
+    if stop is Stop.HAND_BACK:
+        back = batches.change(
+            batch.id,
+            when=before(Move.HAND_BACK),
+            attempt=batch.attempt,
+            to=Status.QUEUED.value,
+            quiet=True,
+            owner=None,
+            lease_until=None,
+        )
+        if back is not None:
+            return
+    if stop is None:
+        to = Status.TIMEOUT_EXCEEDED if code == TimeIsUp.code else Status.FAILED
+        ended = batches.change(
+            batch.id,
+            when={Status.RUNNING.value},
+            attempt=batch.attempt,
+            to=to.value,
+            errors=({"message": message, "count": 1},),
+        )
+        if ended is not None:
+            return
+    batches.change(
+        batch.id, when={Status.CANCELLATION_REQUESTED.value}, attempt=batch.attempt, to=Status.CANCELLED.value
+    )

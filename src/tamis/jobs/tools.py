@@ -1,0 +1,88 @@
+"""What a child works with: the store, the operator's choices, and files where libraries can read them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tamis.data.formats import ReadOptions
+from tamis.endpoints import InputLimits
+from tamis.errors import UnknownFile
+from tamis.store.opening import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the operator chose, as far as jobs go.
+
+    Attributes:
+        work: folder for what is needed while a job runs, on this machine.
+        home: the home, where models of the registry are.
+        memory_mb: most memory of a job, in MB of 10^6 bytes.
+        cost_per_million_tokens: what metadata calls the cost.
+        cost_currency: and in which currency.
+        max_labels: most labels of all targets.
+        max_batch_requests: most requests of a batch job.
+        limits: of one request in a batch.
+        trackers: settings of trackers, by name.
+        reading: how data files are read.
+    """
+
+    work: Path
+    home: Path
+    memory_mb: float
+    cost_per_million_tokens: float = 0.0
+    cost_currency: str = "EUR"
+    max_labels: int = 20_000
+    max_batch_requests: int = 1_000_000
+    limits: InputLimits = field(default_factory=InputLimits)
+    trackers: Mapping[str, str] = field(default_factory=dict)
+    reading: ReadOptions = field(default_factory=ReadOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The store, and the operator's choices."""
+
+    store: Store
+    choices: Choices
+
+
+@contextmanager
+def files_here(store: Store, file_ids: Sequence[str], work: Path) -> Iterator[dict[str, Path]]:
+    """Yield the paths of files under their own names, by id: links into a folder storage, copies out of a bucket.
+
+    Raises:
+        UnknownFile: one is gone.
+        StorageFailed: one cannot be fetched.
+    """
+    folder = work / f"files-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        paths = {}
+        for number, file_id in enumerate(dict.fromkeys(file_ids)):
+            record = store.files.find(file_id)
+            if record is None:
+                raise UnknownFile(f"The file {file_id} is gone: upload it again, and make the job again.")
+            place = folder / str(number) / _plain(record.name)
+            place.parent.mkdir(parents=True)
+            local = store.objects.local_path(record.key)
+            if local is not None:
+                place.symlink_to(local)
+            else:
+                with place.open("wb") as out:
+                    out.writelines(store.objects.read(record.key))
+            paths[file_id] = place
+        yield paths
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plain(name: str) -> str:
+    """A name that file systems take, and that is no hidden file."""
+    return re.sub(r"[^\w.+@ -]", "_", name).lstrip(". ")[-200:] or "file"

@@ -1,0 +1,270 @@
+"""The worker: claims queued work, starts a child for it, watches it, and takes it up again where a child was killed.
+
+One worker a machine, with a number of slots. It does no work itself, so that nothing in a job can harm it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Any
+
+import psutil
+
+from tamis.errors import StorageFailed
+from tamis.jobs.executors import BATCH, JOB, Executor, Running, Task
+from tamis.jobs.heart import LEASE_S
+from tamis.jobs.states import HELD, Move, Phase, Status, before
+from tamis.store.opening import Store
+from tamis.store.records import BatchRecord, JobRecord
+
+TICK_S = 0.1
+LOOK_S = 0.5
+"""Seconds between looks at whether a child is to be cancelled, and at its memory."""
+
+CANCEL_WITHIN_S = 1.0
+"""A child that was told to stop and has not is killed after so long."""
+
+HAND_BACK_WITHIN_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A task at work."""
+
+    task: Task
+    running: Running
+    told_at: float | None = None
+    too_large_mb: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """How a worker works: `slots` jobs and as many batches at a time, `attempts` a job, `memory_mb` at most each."""
+
+    slots: int = 1
+    attempts: int = 3
+    memory_mb: float = float("inf")
+    lease_s: float = LEASE_S
+
+
+class Worker:
+    """Claims, starts, watches, retries."""
+
+    def __init__(self, store: Store, executor: Executor, duties: Duties, forget: Callable[[str], None]) -> None:
+        """Take what it works with; `forget` removes what a job needed, once it is over."""
+        self.owner = owner_name()
+        self._store, self._executor, self._duties, self._forget = store, executor, duties, forget
+        self._held: dict[str, _Held] = {}
+        self._next_look = 0.0
+
+    def run(self, over: threading.Event) -> None:
+        """Work until it is over, then hand back what is not finished."""
+        self.take_over()
+        while not over.is_set():
+            try:
+                busy = self.step()
+            except StorageFailed:
+                log.exception("The store cannot be used: trying again.")
+                busy = False
+                over.wait(1.0)
+            if not busy:
+                over.wait(TICK_S)
+        self.hand_back()
+
+    def step(self) -> bool:
+        """Do one round; return whether anything happened."""
+        busy = self._reap()
+        if monotonic() >= self._next_look:
+            self._next_look = monotonic() + LOOK_S
+            for held in list(self._held.values()):
+                self._look(held)
+        return self._claim() or busy
+
+    def take_over(self) -> None:
+        """Let go of what dead workers of this machine held, so that nobody waits for their leases to run out."""
+        for status in sorted(HELD):
+            for repository in (self._store.jobs, self._store.batches):
+                records: list[Any] = repository.list(0, None, status=status)[0]
+                for record in records:
+                    if record.owner is not None and is_dead(record.owner):
+                        repository.change(
+                            record.id, when={status}, attempt=record.attempt, quiet=True, lease_until=time() - 1
+                        )
+
+    def hand_back(self) -> None:
+        """Ask all children to stop, and put back what they had; who does not stop is killed."""
+        for held in self._held.values():
+            held.running.stop()
+        end = monotonic() + HAND_BACK_WITHIN_S
+        while self._held and monotonic() < end:
+            self._reap()
+            threading.Event().wait(TICK_S / 2)
+        for held in self._held.values():
+            held.running.stop(kill=True)
+        while self._held:
+            self._reap(orderly=True)
+            threading.Event().wait(TICK_S / 2)
+
+    @property
+    def at_work(self) -> int:
+        """Tasks that it holds."""
+        return len(self._held)
+
+    def _claim(self) -> bool:
+        claimed = False
+        if self._count(JOB) < self._duties.slots:
+            job = self._store.jobs.claim(self.owner, time(), self._duties.lease_s)
+            if job is not None:
+                self._begin(Task("job", job.id, job.attempt, self.owner), job)
+                claimed = True
+        if self._count(BATCH) < self._duties.slots:
+            batch = self._store.batches.claim(self.owner, time(), self._duties.lease_s)
+            if batch is not None:
+                self._begin(Task("batch", batch.id, batch.attempt, self.owner), batch)
+                claimed = True
+        return claimed
+
+    def _count(self, kind: str) -> int:
+        return sum(held.task.kind == kind for held in self._held.values())
+
+    def _begin(self, task: Task, record: JobRecord | BatchRecord) -> None:
+        if record.deaths >= self._duties.attempts:
+            self._give_up(task, record.deaths, getattr(record, "peak_mb", None))
+            return
+        log.info("%s %s: attempt %d begins", task.kind, task.id, task.attempt)
+        self._held[record.id] = _Held(task, self._executor.start(task))
+
+    def _reap(self, *, orderly: bool = False) -> bool:
+        """See to children that have ended; `orderly`: they were killed for the worker's own sake."""
+        ended = [held for held in self._held.values() if held.running.exit_code() is not None]
+        for held in ended:
+            del self._held[held.task.id]
+            code = held.running.exit_code()
+            if code == 0:
+                continue
+            if held.too_large_mb:
+                self._fail_for_memory(held)
+            else:
+                self._take_up_again(held, killed=not orderly and held.told_at is None)
+        return bool(ended)
+
+    def _take_up_again(self, held: _Held, *, killed: bool) -> None:
+        """Put back a task whose child died, unless it died too often, or was to be cancelled anyway."""
+        task, peak = held.task, held.running.memory_mb()
+        log.warning("%s %s: its process ended with %s", task.kind, task.id, held.running.exit_code())
+        repository: Any = self._store.jobs if task.kind == JOB else self._store.batches
+        if repository.change(
+            task.id, when={Status.CANCELLATION_REQUESTED}, attempt=task.attempt, to=Status.CANCELLED.value
+        ):
+            self._over(task)
+            return
+        record = repository.find(task.id)
+        if record is None or record.attempt != task.attempt or record.status not in before(Move.HAND_BACK):
+            return
+        deaths = record.deaths + killed
+        if deaths >= self._duties.attempts:
+            self._give_up(task, deaths, peak)
+            return
+        columns = {"peak_mb": peak} if task.kind == JOB else {}
+        repository.change(
+            task.id,
+            when=before(Move.HAND_BACK),
+            attempt=task.attempt,
+            to=Status.QUEUED.value,
+            quiet=True,
+            deaths=deaths,
+            owner=None,
+            lease_until=None,
+            **columns,
+        )
+
+    def _give_up(self, task: Task, deaths: int, peak_mb: float | None) -> None:
+        memory = f" It had used {peak_mb:,.0f} MB of memory." if peak_mb else ""
+        self._fail(
+            task,
+            "killed",
+            f"Its process was killed {deaths} times, and it was not tried again.{memory} The machine may be short of "
+            "memory: use fewer rows or labels, or a larger machine.",
+            peak_mb,
+        )
+
+    def _fail_for_memory(self, held: _Held) -> None:
+        used, allowed = held.too_large_mb, self._duties.memory_mb
+        self._fail(
+            held.task,
+            "out_of_memory",
+            f"It used {used:,.0f} MB of memory, and {allowed:,.0f} MB are allowed (job_memory_mb). Use fewer rows or "
+            "labels, or a larger machine.",
+            used,
+        )
+
+    def _fail(self, task: Task, code: str, message: str, peak_mb: float | None) -> None:
+        log.warning("%s %s failed: %s", task.kind, task.id, message)
+        if task.kind == BATCH:
+            self._store.batches.change(
+                task.id,
+                when={Status.RUNNING.value},
+                attempt=task.attempt,
+                to=Status.FAILED.value,
+                errors=({"message": message, "count": 1},),
+            )
+            return
+        job = self._store.jobs.find(task.id)
+        validating = job is not None and job.phase == Phase.VALIDATE
+        self._store.jobs.change(
+            task.id,
+            when={Status.VALIDATING.value, Status.RUNNING.value},
+            attempt=task.attempt,
+            to=(Status.FAILED_VALIDATION if validating else Status.FAILED).value,
+            event={"error": message, "code": code},
+            error=message,
+            error_code=code,
+            peak_mb=peak_mb,
+        )
+        self._over(task)
+
+    def _over(self, task: Task) -> None:
+        if task.kind == JOB:
+            self._forget(task.id)
+
+    def _look(self, held: _Held) -> None:
+        """Kill a child that uses too much memory, or does not stop when it should."""
+        memory = held.running.memory_mb()
+        if memory > self._duties.memory_mb and not held.too_large_mb:
+            held.too_large_mb = memory
+            held.running.stop(kill=True)
+            return
+        repository: Any = self._store.jobs if held.task.kind == JOB else self._store.batches
+        record = repository.find(held.task.id)
+        stop = record is None or record.cancel_requested or record.attempt != held.task.attempt
+        if not stop:
+            return
+        if held.told_at is None:
+            held.told_at = monotonic()
+        elif monotonic() - held.told_at >= CANCEL_WITHIN_S:
+            held.running.stop(kill=True)
+
+
+def owner_name() -> str:
+    """Return a name for this process that tells later whether it still lives: machine, number, when it began."""
+    return f"{socket.gethostname()}/{os.getpid()}/{psutil.Process().create_time():.2f}"
+
+
+def is_dead(owner: str) -> bool:
+    """Return whether an owner was a process of this machine that is no more."""
+    host, _, rest = owner.rpartition("/")[0].rpartition("/")
+    created = owner.rpartition("/")[2]
+    if host != socket.gethostname() or not rest.isdigit():
+        return False
+    try:
+        return f"{psutil.Process(int(rest)).create_time():.2f}" != created
+    except psutil.Error:
+        return True
