@@ -10,7 +10,15 @@ from scipy.special import softmax
 
 from tamis.data.dataset import build
 from tamis.data.loading import load_splits
-from tamis.errors import DataError, GoldenRowsDrift, OutputExists, TamisError, TooManyBadRows, UnknownModel
+from tamis.errors import (
+    DamagedArtifact,
+    DataError,
+    GoldenRowsDrift,
+    OutputExists,
+    TamisError,
+    TooManyBadRows,
+    UnknownModel,
+)
 from tamis.evaluation.calibration import ece
 from tamis.ml.artifact import open_artifact, write_artifact
 from tamis.ml.manifest import Manifest
@@ -192,6 +200,18 @@ class TestSaving:
         again = model.save(tmp_path / "model", overwrite=True)
         np.testing.assert_array_equal(again.scores(["where is my parcel"])["intent"], before)
         np.testing.assert_array_equal(model.scores(["where is my parcel"])["intent"], before)
+
+
+@pytest.mark.parametrize("weight", [1e38, -3e38])
+def test_weights_too_large_to_compute_with_are_refused(tiny_model, tmp_path, weight):
+    manifest = tiny_model.manifest.model_copy(update={"golden": ()})
+    static = replace(tiny_model._static, weights=np.full_like(tiny_model._static.weights, weight))
+    with pytest.raises(DamagedArtifact, match="weights are too large"):
+        Model(static, manifest).save(tmp_path / "model")
+    with pytest.raises(DamagedArtifact, match="weights are too large"):
+        load(tmp_path / "model")
+    usual = Model(tiny_model._static, manifest).save(tmp_path / "usual")
+    assert usual.scores(["where"])["intent"].shape == (1, 4)
 
 
 def test_the_test_split_of_training_data_can_be_evaluated(tiny_rows, tiny_model):

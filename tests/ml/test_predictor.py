@@ -155,7 +155,7 @@ def test_anything_that_can_be_iterated(tiny_model):
         ([[{"role": "user", "content": 3}]], r"the content of its message 0 is a number, not a string"),
         (
             [CHAT, [*CHAT, {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}]],
-            r"Input 1 is a chat, and the content of its message 1 has a part of type 'image_url' that is not text: give",
+            r"Input 1 is a chat, and the content of its message 1 has a part of type 'image_url' that is not text",
         ),
         ([[{"role": "user", "content": [None]}]], r"the content of its message 0 has a part that is not text"),
         ([[{"role": "user", "content": {"text": "a"}}]], r"the content of its message 0 is an object"),

@@ -209,7 +209,7 @@ def load(model: str | Path, *, home: str | Path | None = None) -> Model:
 
     Raises:
         UnknownModel: there is none.
-        DamagedArtifact: its files are missing, damaged or do not fit each other, or it gives scores that are no numbers.
+        DamagedArtifact: its files are missing, damaged or do not fit each other, or its scores are no numbers.
         UnsupportedArtifact: a newer Tamis wrote it.
         GoldenRowsDrift: its scores are not those that were stored with it.
     """

@@ -17,7 +17,10 @@ from tamis.errors import DamagedArtifact, InvalidSetting
 from tamis.evaluation.thresholds import abstains, decide
 from tamis.ml.decisions import Floats, activation
 from tamis.ml.manifest import Manifest, TargetManifest
+from tamis.ml.static.long import is_long, logits_of_long
 from tamis.ml.static.model import StaticModel
+from tamis.ml.static.run_memory import RunReader
+from tamis.ml.static.several import Several
 from tamis.ml.static.single import OneByOne
 from tamis.schema import Answer, Input, Message, Prediction, Target
 
@@ -36,7 +39,8 @@ class Predictor:
     def __init__(self, model: StaticModel, manifest: Manifest) -> None:
         """Take the model and the decision rules of its manifest."""
         self.targets: tuple[Target, ...] = tuple(entry.target for entry in manifest.targets)
-        self._model, self._alone = model, OneByOne(model)
+        reader = RunReader(model)
+        self._model, self._one, self._several = model, OneByOne(reader), Several(reader)
         self._rules = tuple(_Rule(entry) for entry in manifest.targets)
 
     def scores(self, inputs: Inputs) -> dict[str, Floats]:
@@ -53,8 +57,17 @@ class Predictor:
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """(inputs, labels) for each target, before calibration; the inputs are known to be right."""
-        alone = len(inputs) == 1 and self._alone.suits(inputs[0])
-        return self._alone.logits(inputs[0]) if alone else self._model.logits(inputs)
+        if len(inputs) == 1 and self._one.suits(inputs[0]):
+            return self._one.logits(inputs[0])
+        if self._several.suits(inputs):
+            return self._several.logits(inputs)
+        long = {row for row, given in enumerate(inputs) if is_long(given)}
+        rest = ["" if row in long else given for row, given in enumerate(inputs)] if long else inputs
+        logits = self._model.logits(rest)
+        for row in long:
+            for name, found in logits_of_long(self._model, inputs[row]).items():
+                logits[name][row] = found[0]
+        return logits
 
     def scores_of(self, logits: Mapping[str, Floats]) -> dict[str, Floats]:
         """Return the calibrated scores that logits come to.

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from tamis.ml.schedule import hyperparameters
 from tamis.ml.static import model as module
-from tamis.ml.static.model import LENGTH, Centring, TunedEmbeddings, architecture_of, tensors_of
+from tamis.ml.static.model import LENGTH, Centring, TunedEmbeddings, architecture_of, one_blas_thread, tensors_of
 from tamis.ml.static.network import Network
 from tamis.ml.static.training import StaticTrainer
 from tamis.schema import Message
@@ -169,3 +170,17 @@ def test_what_is_stored_of_it(texts, semantics):
     for block, count in facts["terms"].items():
         assert len(tensors[f"lexical.{block}.hashes"]) == count > 0
         assert tensors[f"lexical.{block}.single_owners"].dtype == np.int32
+
+
+def test_products_use_one_thread_until_the_last_one_is_out():
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before = threads()
+    first, second = one_blas_thread(), one_blas_thread()
+    with first:
+        assert threads() == {1}
+        with second:
+            assert threads() == {1}
+        assert threads() == {1}
+    assert threads() == before

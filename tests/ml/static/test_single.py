@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tamis.ml.static.runs import split_runs
-from tamis.ml.static.single import MOST_CHARACTERS, MOST_LABELS, KnownRun, OneByOne, RunMemory, split
+from tamis.ml.static.run_memory import RunReader
+from tamis.ml.static.single import MOST_CHARACTERS, MOST_LABELS, OneByOne
 from tamis.schema import Message
 
 WORDS = [
@@ -28,7 +28,6 @@ WORDS = [
 ]
 texts = st.one_of(st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join), st.text(max_size=40))
 turns = st.lists(st.builds(Message, st.sampled_from(["user", "assistant", "system"]), texts), max_size=5).map(tuple)
-PLAIN = KnownRun(np.zeros(1, dtype=np.float32), np.zeros(0, dtype=np.uint64))
 
 
 def assert_as_in_a_batch(static, reader, one):
@@ -46,15 +45,15 @@ def assert_as_in_a_batch(static, reader, one):
 @pytest.mark.parametrize("model", ["tiny_model", "chat_model"])
 @pytest.mark.parametrize("remembered_bytes", [1 << 20, 0])
 @given(one=st.one_of(texts, turns))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_alone_is_as_in_a_batch(request, model, remembered_bytes, one):
     static = request.getfixturevalue(model)._static
-    assert_as_in_a_batch(static, OneByOne(static, remembered_bytes), one)
+    assert_as_in_a_batch(static, OneByOne(RunReader(static, remembered_bytes)), one)
 
 
 def test_what_was_remembered_of_other_inputs_is_as_if_it_were_looked_at(tiny_model, chat_model, hostile):
     for static in (tiny_model._static, chat_model._static):
-        reader = OneByOne(static)
+        reader = OneByOne(RunReader(static))
         for one in [*hostile, *(" ".join(WORDS[i:] + WORDS[:i]) for i in range(6)), *hostile]:
             if reader.suits(one):
                 assert_as_in_a_batch(static, reader, one)
@@ -62,7 +61,7 @@ def test_what_was_remembered_of_other_inputs_is_as_if_it_were_looked_at(tiny_mod
 
 def test_threads_that_share_a_small_memory_do_not_disturb_each_other(tiny_model):
     static = tiny_model._static
-    reader = OneByOne(static, 20_000)
+    reader = OneByOne(RunReader(static, 20_000))
     random = np.random.default_rng(0)
     inputs = [" ".join(random.choice([*WORDS, *map(str, range(60))], 8)) for _ in range(200)]
     wanted = static.logits(inputs)
@@ -77,32 +76,8 @@ def test_threads_that_share_a_small_memory_do_not_disturb_each_other(tiny_model)
                     np.testing.assert_allclose(logits[name][0], wanted[name][row], atol=5e-6)
 
 
-def test_runs_are_split_as_for_a_batch():
-    for text in ("a\0b c", "\x1c\x1d\x85\xa0\u2003x\u200by\ufeff", "", " \0 ", "a\u2028b", "\ud800 x"):
-        runs = split_runs([text], 1)
-        assert split(text) == [runs.strings[run] for run in runs.run]
-
-
-def test_a_memory_forgets_what_was_not_used_lately():
-    memory = RunMemory(4)
-    for run in "abcdefgh":
-        memory.keep(run, PLAIN)
-        assert memory.get("a") is PLAIN  # used all the time
-        assert len(memory) <= 4
-    assert memory.get("b") is None
-    assert memory.get("h") is PLAIN
-
-
-def test_runs_too_long_to_come_again_are_not_remembered(tiny_model):
-    reader = OneByOne(tiny_model._static)
-    reader.logits("a" * 1000)
-    assert len(reader._memories[0]) == 0
-    reader.logits("where is " + "a" * 1000)
-    assert len(reader._memories[0]) == 2
-
-
 def test_what_is_long_is_not_looked_at_alone(tiny_model):
-    reader = OneByOne(tiny_model._static)
+    reader = OneByOne(RunReader(tiny_model._static))
     assert reader.suits("a" * MOST_CHARACTERS)
     assert not reader.suits("a" * (MOST_CHARACTERS + 1))
     assert not reader.suits((Message("user", "a" * MOST_CHARACTERS),))

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +34,37 @@ BATCH_SCORES = 8_000_000
 """Bounds of what is computed at once, in inputs, characters and inputs x labels; from how many on in two threads."""
 
 
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Return a context in which matrix products use one thread each."""
-    from threadpoolctl import threadpool_limits  # looks at the loaded libraries: not at import
+class _OneBlasThread:
+    """Holds matrix products to one thread each while anyone is inside: the limit is the whole process's."""
 
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._controller: Any = None
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                if self._controller is None:
+                    from threadpoolctl import ThreadpoolController  # looks at the loaded libraries: not at import
+
+                    self._controller = ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limit.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
+    """Return a context in which matrix products use one thread each: two threads spin where the machine is busy."""
+    return _one_blas_thread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +112,7 @@ class Centring:
         fields = pooled.reshape(-1, n_fields + 1, pooled.shape[1])[:, :-1]
         present = np.any(fields != 0, axis=2, keepdims=True)
         centred = np.where(present, (fields - self.centre) * np.float32(self.scale), np.float32(0))
-        return centred.astype(np.float32, copy=False).reshape(len(fields), -1)
+        return centred.astype(np.float32, copy=False).reshape(len(fields), n_fields * pooled.shape[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,12 +150,13 @@ class StaticModel:
             everything[batch] = self._batch(inputs[batch])
 
         batches = list(_batches(inputs, total))
-        if len(batches) > 1:
-            with one_blas_thread(), ThreadPoolExecutor(2) as threads:
-                list(threads.map(fill, batches))
-        else:
-            for batch in batches:
-                fill(batch)
+        with one_blas_thread():
+            if len(batches) > 1:
+                with ThreadPoolExecutor(2) as threads:
+                    list(threads.map(fill, batches))
+            else:
+                for batch in batches:
+                    fill(batch)
         return {name: everything[:, columns] for name, columns in self.columns.items()}
 
     def _batch(self, inputs: Sequence[Input]) -> Floats:

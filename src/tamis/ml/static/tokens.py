@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,7 +56,7 @@ class RunTokenizer:
 
     def _known(self, ids: list[list[int]]) -> RunTokens:
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-        flat = np.fromiter((token for run in ids for token in run), dtype=np.int64, count=int(lengths.sum()))
+        flat = np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
         if self.unknown_id is not None:
             known = flat != self.unknown_id
             of_run = np.repeat(np.arange(len(ids)), lengths)[known]

@@ -1,0 +1,179 @@
+"""What runs add to an input, remembered.
+
+All that a run adds (logits, squared lengths, sums of embeddings) is a row of numbers that does not depend on the input.
+Most runs of a text were in earlier texts, so the rows seen last are kept, up to a bound in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from tamis.ml.static.lexical import Terms
+from tamis.ml.static.model import StaticModel, TunedEmbeddings
+from tamis.ml.static.ngrams import grams_of_runs
+from tamis.ml.static.runs import Hashes, Ints, Runs
+from tamis.ml.static.sparse import Floats
+
+REMEMBERED_BYTES = 32 << 20
+"""What a model may remember of runs: some ten thousand of them with a hundred labels."""
+
+LONGEST_REMEMBERED = 48
+RUNS_AT_ONCE = 512
+FEW_RUNS = 24
+_OVERHEAD = 700  # bytes of a remembered run beside its row: string, arrays, places in dictionaries
+_NONE: Ints = np.zeros(0, dtype=np.int64)
+_FIRST: Ints = np.zeros(1, dtype=np.int64)
+
+
+class KnownRun(NamedTuple):
+    """What a run adds to any input.
+
+    `row`: logits by characters and by words (2 x labels), sums of the base model's and of the tuned embeddings (2 x d),
+    squared lengths by characters and by words, number of tokens. `words` (words,): their hashes, for word pairs.
+    """
+
+    row: Floats
+    words: Hashes
+
+
+class RunMemory:
+    """The runs seen last: at least `most` / 2 of them and at most `most`, without a lock.
+
+    Two dictionaries: new and used runs go to the first; once it is full it becomes the second, and what was in that is
+    forgotten. A thread that comes in between can at worst make the other forget sooner.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Start with nothing; `most` is how many runs may be held."""
+        self._half = max(1, most // 2)
+        self._young, self._old = dict[str, KnownRun](), dict[str, KnownRun]()
+
+    def __len__(self) -> int:
+        """Runs that are held; one that is in both dictionaries counts twice."""
+        return len(self._young) + len(self._old)
+
+    def get(self, run: str) -> KnownRun | None:
+        """Return what is remembered of a run."""
+        found = self._young.get(run)
+        if found is None and (found := self._old.get(run)) is not None:
+            found = KnownRun(found.row.copy(), found.words.copy())  # not to hold on to all that came with it
+            self.keep(run, found)
+        return found
+
+    def keep(self, run: str, known: KnownRun) -> None:
+        """Remember a run."""
+        young = self._young
+        if len(young) >= self._half:
+            self._old, self._young = young, (young := {})
+        young[run] = known
+
+
+class RunReader:
+    """Tells what runs add to an input, from memory where it can. Several threads may ask at once."""
+
+    def __init__(self, model: StaticModel, remembered_bytes: int = REMEMBERED_BYTES) -> None:
+        """Take the model; `remembered_bytes` bounds what is kept of the runs that were seen."""
+        self.model = model
+        self.n_labels, self.dimensions = model.weights.shape[1], model.semantics.matrix.shape[1]
+        self.starts = np.cumsum([0, *(max(len(terms), 1) for terms in model.vocabulary.blocks)])
+        row_bytes = 4 * (2 * self.n_labels + 2 * self.dimensions + 3) + _OVERHEAD
+        most = remembered_bytes // row_bytes // model.n_fields
+        self.memories = [RunMemory(most) for _ in range(model.n_fields)]
+        embeddings = (model.semantics.matrix, model.embedding_scale, model.tuned_tokens, model.network)
+        self._embeddings = TunedEmbeddings(*embeddings)
+
+    def known(self, runs: Iterable[str], field: int) -> dict[str, KnownRun]:
+        """Return what is known of each different run, in the order of their first occurrence."""
+        memory = self.memories[field]
+        found = {run: memory.get(run) for run in dict.fromkeys(runs)}
+        new = [run for run, known in found.items() if known is None]
+        for start in range(0, len(new), RUNS_AT_ONCE):
+            some = new[start : start + RUNS_AT_ONCE]
+            for run, known in zip(some, self._look_at(some, field), strict=True):
+                found[run] = known
+                if len(run) <= LONGEST_REMEMBERED:
+                    memory.keep(run, known)
+        return cast("dict[str, KnownRun]", found)
+
+    def _look_at(self, strings: list[str], field: int) -> list[KnownRun]:
+        """Return what the runs, all different, add to an input."""
+        n, model = len(strings), self.model
+        grams = grams_of_runs(Runs(1, 1, strings, np.full(n, field), _NONE, _NONE, _NONE))
+        columns, values, where, squares = [], [], [], []
+        blocks = (model.vocabulary.characters, grams.characters), (model.vocabulary.words, grams.words)
+        for kind, (terms, block) in enumerate(blocks):
+            found = Found(terms, block.hashes)
+            squares.append(np.bincount(block.where, found.weights**2, n))
+            columns += [found.place + self.starts[kind], found.owners + self.starts[3]]
+            values += [found.weights[found.known], found.shares]
+            where += [block.where[found.known] * 2 + kind, block.where[found.single] * 2 + kind]
+        weighted = model.weights[np.concatenate(columns)]
+        weighted *= np.concatenate(values)[:, None]
+        lexical = _sums_by(np.concatenate(where), weighted, 2 * n).reshape(n, -1)
+        tokenizer = model.semantics.tokenizer
+        tokens = tokenizer.few(strings) if n <= FEW_RUNS else tokenizer(strings)
+        of_run = np.repeat(np.arange(n), tokens.lengths)
+        both = np.concatenate([model.semantics.matrix[tokens.ids], self._embeddings[tokens.ids]], axis=1)
+        numbers = np.stack([*squares, tokens.lengths], axis=1).astype(np.float32)
+        rows = np.concatenate([lexical, _sums_by(of_run, both, n), numbers], axis=1)
+        ends = np.searchsorted(grams.words.where, np.arange(1, n))
+        cuts = [0, *ends.tolist(), len(grams.words.hashes)]
+        words = (grams.words.hashes[a:b] for a, b in pairwise(cuts))
+        return list(map(KnownRun, rows, words))
+
+
+class Found:
+    """N-grams looked up in a block: `weights` (grams,), and which are `known` at which `place`, or else `single`.
+
+    `owners` and `shares` are the private columns of the singles and what they add there.
+    """
+
+    __slots__ = ("known", "owners", "place", "shares", "single", "weights")
+
+    def __init__(self, terms: Terms, hashes: Hashes) -> None:
+        """Look them up."""
+        self.known, self.place = _found(terms.hashes, hashes)
+        self.single, place = _found(terms.single_hashes, hashes)
+        self.weights = np.empty(len(hashes), dtype=np.float32)
+        self.weights.fill(terms.unknown)
+        self.weights[self.known] = terms.idf[self.place]
+        self.owners = terms.single_owners[place]
+        self.shares = terms.single_shares[place] * np.float32(terms.unknown)
+
+    def damped(self) -> tuple[Ints, Floats]:
+        """Return the places of the known n-grams and their values; a repeated one counts 1 + log of how often."""
+        place, values = self.place, self.weights[self.known]
+        if len(place) > 1 and len(set(place.tolist())) < len(place):
+            place, first, times = np.unique(place, return_index=True, return_counts=True)
+            values = values[first] * (1 + np.log(times)).astype(np.float32)
+        return place, values
+
+
+def _found(vocabulary: Hashes, hashes: Hashes) -> tuple[Ints, Ints]:
+    """Return which hashes are in the sorted vocabulary, and where."""
+    if not len(vocabulary):
+        return _NONE, _NONE
+    place = vocabulary.searchsorted(hashes)
+    (there,) = (vocabulary.take(place, mode="clip") == hashes).nonzero()
+    return there, place[there]
+
+
+def _sums_by(where: Ints, rows: Floats, size: int) -> Floats:
+    """Return (size, width): the sum of the rows of each place."""
+    sums = np.zeros((size, rows.shape[1]), dtype=np.float32)
+    if len(where):
+        if (where[1:] < where[:-1]).any():
+            order = np.argsort(where, kind="stable")
+            where, rows = where[order], rows[order]
+        first = np.concatenate([_FIRST, np.flatnonzero(where[1:] != where[:-1]) + 1])
+        sums[where[first]] = np.add.reduceat(rows, first, axis=0)
+    return sums
+
+
+def split(text: str) -> list[str]:
+    """Return the runs of a text, as `split_runs` finds them."""
+    return (text.replace("\0", " ") if "\0" in text else text).split()

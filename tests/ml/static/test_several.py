@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tamis.ml.static.run_memory import RunReader
+from tamis.ml.static.several import MOST_CHARACTERS, MOST_INPUTS, Several
+from tamis.schema import Message
+
+WORDS = [
+    "parcel",
+    "card",
+    "refund",
+    "where",
+    "WHERE",
+    "is",
+    "my",
+    "?",
+    "now.",
+    "é",
+    "包裹",
+    "👋🏽",
+    "parcel,card",
+    "\n",
+    "\0",
+]
+texts = st.one_of(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.text(max_size=40))
+turns = st.lists(st.builds(Message, st.sampled_from(["user", "assistant", "system"]), texts), max_size=4).map(tuple)
+
+
+def assert_as_in_a_batch(static, several, inputs):
+    batch = static.logits(inputs)
+    for _ in range(2):
+        found = several.logits(inputs)
+        assert found.keys() == batch.keys()
+        for name, logits in found.items():
+            assert logits.dtype == np.float32
+            np.testing.assert_allclose(logits, batch[name], atol=5e-6)
+
+
+@pytest.mark.parametrize("model", ["tiny_model", "chat_model"])
+@pytest.mark.parametrize("remembered_bytes", [1 << 20, 0])
+@given(inputs=st.lists(st.one_of(texts, turns), max_size=6))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_several_are_as_in_a_batch(request, model, remembered_bytes, inputs):
+    static = request.getfixturevalue(model)._static
+    assert_as_in_a_batch(static, Several(RunReader(static, remembered_bytes)), inputs)
+
+
+def test_hostile_texts_are_as_in_a_batch(tiny_model, chat_model, hostile):
+    for static in (tiny_model._static, chat_model._static):
+        assert_as_in_a_batch(static, Several(RunReader(static)), hostile)
+
+
+def test_what_is_much_or_long_is_left_to_the_batch(tiny_model):
+    several = Several(RunReader(tiny_model._static))
+    assert several.suits(["a"] * MOST_INPUTS)
+    assert not several.suits(["a"] * (MOST_INPUTS + 1))
+    assert not several.suits(["a", "a" * MOST_CHARACTERS])
+    assert not several.suits([(Message("user", "a" * MOST_CHARACTERS), Message("user", "b"))])
