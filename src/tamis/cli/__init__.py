@@ -6,7 +6,17 @@ Owns arguments, terminal output and exit codes: 0 done, 1 the input or the resul
 
 from __future__ import annotations
 
-from tamis.cli import check, classify, evaluate, models, quickstart, split, train  # noqa: F401  importing a command registers it
+from tamis.cli import (  # noqa: F401  importing a command registers it
+    check,
+    classify,
+    evaluate,
+    keys,
+    models,
+    quickstart,
+    serve,
+    split,
+    train,
+)
 from tamis.cli.app import main
 
 __all__ = ["main"]

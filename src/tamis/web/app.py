@@ -69,7 +69,8 @@ def _around(workspace: Workspace, settings: Settings, figures: Figures) -> list[
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the connections to the LLM endpoint while the server runs."""
+    """Hold the connections to the LLM endpoint while the server runs, and let go of the workspace at the end."""
     async with httpx.AsyncClient() as client:
         app.state.llm = client
         yield
+    app.state.workspace.close()

@@ -1,0 +1,113 @@
+"""The server as processes: one that serves, or several that share its socket; started, stopped, outliving nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from tamis.errors import InvalidSetting
+from tamis.settings import Settings, load_settings
+from tamis.web.app import create_app
+from tamis.web.auth import is_loopback
+from tamis.web.logs import set_up_logs
+from tamis.workspace.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+GRACE_S = 30
+"""Seconds that running requests get to finish once the server is told to stop."""
+
+BACKLOG = 2048
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one.
+
+    Raises:
+        InvalidSetting: the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise InvalidSetting(f"{host} is no address of this machine: {error}. Choose another --host.") from error
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        why = getattr(error, "strerror", None) or error
+        raise InvalidSetting(f"{host}, port {port}: {why}. Choose another --port or --host.") from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def require_keys_unless_loopback(address: str, has_keys: bool) -> None:
+    """Do nothing where the server may start.
+
+    Raises:
+        InvalidSetting: others could reach it, and no key keeps them out.
+    """
+    if not has_keys and not is_loopback(address):
+        raise InvalidSetting(
+            f"{address} can be reached from other machines, and the server has no API keys yet. Make one first "
+            "(tamis keys create NAME), or listen on 127.0.0.1.",
+            setting="host",
+        )
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return how programs on this machine reach the server."""
+    host, port = listening.getsockname()[:2]
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
+
+
+def application() -> FastAPI:
+    """Return the application of one of several processes; it ends when the process that started it does."""
+    settings = load_settings()
+    set_up_logs(settings.log_format, settings.log_level)
+    if parent := parent_process():
+        threading.Thread(target=_end_with, args=(parent.sentinel,), name="parent watch", daemon=True).start()
+    return create_app(open_workspace(settings), settings)
+
+
+def serve(listening: socket.socket, settings: Settings, workers: int) -> None:
+    """Serve until a signal says to stop, and let running requests finish."""
+    if workers == 1:
+        app = create_app(open_workspace(settings), settings)
+        uvicorn.Server(_config(app, workers)).run(sockets=[listening])
+    else:
+        Multiprocess(_config(f"{__name__}:application", workers), sockets=[listening]).run()
+
+
+def _config(app: FastAPI | str, workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def _end_with(sentinel: int) -> None:
+    """Stop this process, gracefully, when the one that started it is gone."""
+    wait([sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
