@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
+from tamis.ml.static import network as module
 from tamis.ml.static.losses import loss_of
 from tamis.ml.static.network import BETA1, BETA2, TINY, Adam, Batch, Gradients, Network, backward, start_network
 
@@ -171,7 +172,6 @@ class TestAdam:
         squares = [np.zeros_like(p) for p in network.parameters]
         for step in range(1, 6):
             gradients = self.gradients(network, step, list(range(TOKENS)))
-            adam.step(network, gradients, rate, 2 * rate)
             for i, gradient in enumerate([gradients.embeddings, *gradients.others]):
                 own = 2 * rate if i == 0 else rate
                 means[i] = BETA1 * means[i] + (1 - BETA1) * gradient
@@ -180,6 +180,7 @@ class TestAdam:
                     expected.parameters[i][...] *= 1 - own * decay
                 root = np.sqrt(squares[i] / (1 - BETA2**step))
                 expected.parameters[i][...] -= own * means[i] / (1 - BETA1**step) / (root + TINY)
+            adam.step(network, gradients, rate, 2 * rate)
         for mine, book in zip(network.parameters, expected.parameters, strict=True):
             np.testing.assert_allclose(mine, book, atol=1e-6)
 
@@ -188,6 +189,17 @@ class TestAdam:
         before = network.embeddings.copy()
         Adam.of(network, 0.1).step(network, self.gradients(network, 0, [1, 4]), 0.01, 0.01)
         assert np.flatnonzero((network.embeddings != before).any(axis=1)).tolist() == [1, 4]
+
+    def test_more_rows_than_a_block_are_moved_once_each(self, monkeypatch):
+        one, other = network_of(3), network_of(3)
+        adams = [Adam.of(network, 0.1) for network in (one, other)]
+        for step in range(3):
+            monkeypatch.undo()
+            adams[0].step(one, self.gradients(one, step, [0, 2, 3, 5, 8]), 0.01, 0.02)
+            monkeypatch.setattr(module, "BLOCK_ROWS", 2)
+            adams[1].step(other, self.gradients(other, step, [0, 2, 3, 5, 8]), 0.01, 0.02)
+        for a, b in zip(one.parameters, other.parameters, strict=True):
+            np.testing.assert_array_equal(a, b)
 
     def test_two_threads_do_the_same(self):
         one, other = network_of(3), network_of(3)

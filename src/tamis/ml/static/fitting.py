@@ -28,7 +28,7 @@ from tamis.schema import Input
 
 STRENGTH = 30.0  # of the data against the penalty, in the lexical part
 BALANCE = 0.5  # the power of the label weights
-ITERATIONS, WARM_ITERATIONS = 18, 8
+ITERATIONS, WARM_ITERATIONS = 14, 6
 HIDDEN = 256
 
 MOST_TERM_WEIGHTS = 6_000_000

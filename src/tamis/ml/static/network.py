@@ -6,10 +6,11 @@ whose state is touched only in the embedding rows that a batch uses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -19,6 +20,11 @@ from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats, Matrix
 
 BETA1, BETA2, TINY = 0.9, 0.98, 1e-8
+BLOCK_ROWS = 256
+"""Embedding rows that are moved at a time, so that they stay in a processor's cache."""
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -108,24 +114,45 @@ def backward(
 
     `batch.pools` has a column for every embedding row of the network.
     """
-    tokens, place = np.unique(batch.pools.indices, return_inverse=True)
-    tokens = tokens if len(tokens) else np.zeros(1, dtype=np.int32)
-    small = Matrix((batch.pools.data, place, batch.pools.indptr), shape=(batch.pools.shape[0], len(tokens)))
+    tokens, small = _narrowed(batch.pools)
     embeddings = network.embeddings[tokens]
 
-    def half(part: Batch) -> tuple[float, list[Floats]]:
+    def half(part: Batch) -> tuple[float, Floats, list[Floats]]:
         return _gradients(network, embeddings, part, losses, len(batch.rows))
 
-    halves = Batch(small, batch.rows, batch.mask).halves()
-    done = list(threads.map(half, halves) if threads else map(half, halves))
-    total = [sum(parts[1:], start=parts[0]) for parts in zip(*(gradients for _, gradients in done), strict=True)]
-    return sum(loss for loss, _ in done), Gradients(tokens.astype(np.int64), total[0], total[1:])
+    first, *others = _spread(half, Batch(small, batch.rows, batch.mask).halves(), threads)
+    loss, total = first[0], first[2]
+    for other in others:
+        loss += other[0]
+        for sum_, share in zip(total, other[2], strict=True):
+            sum_ += share
+    by_pooled = np.concatenate([first[1], *(other[1] for other in others)])
+    turned, by_embeddings, middle = small.T.tocsr(), np.empty_like(embeddings), len(tokens) // 2
+
+    def gather(part: slice) -> None:
+        by_embeddings[part] = turned[part] @ by_pooled
+
+    _spread(gather, [slice(0, middle), slice(middle, len(tokens))], threads)
+    return loss, Gradients(tokens, by_embeddings, total)
+
+
+def _spread(task: Callable[[S], T], parts: Sequence[S], threads: Executor | None) -> list[T]:
+    return list(threads.map(task, parts)) if threads else [task(part) for part in parts]
+
+
+def _narrowed(pools: Matrix) -> tuple[Ints, Matrix]:
+    """Return the columns in use, one at least, and the matrix of these alone."""
+    place = np.zeros(pools.shape[1], dtype=pools.indices.dtype)
+    place[pools.indices] = 1
+    tokens = np.flatnonzero(place) if len(pools.indices) else np.zeros(1, dtype=np.int64)
+    place[tokens] = np.arange(len(tokens))
+    return tokens, Matrix((pools.data, place[pools.indices], pools.indptr), shape=(pools.shape[0], len(tokens)))
 
 
 def _gradients(
     network: Network, embeddings: Floats, batch: Batch, losses: Losses, n_rows: int
-) -> tuple[float, list[Floats]]:
-    """Return the share in the mean loss of `n_rows`, and the gradients by embeddings and the other parameters."""
+) -> tuple[float, Floats, list[Floats]]:
+    """Return the share in the mean loss of `n_rows`, and the gradients by pools and by all but the embeddings."""
     pooled = (batch.pools @ embeddings).reshape(len(batch.rows), -1)
     before = pooled @ network.hidden
     before += network.hidden_bias
@@ -140,18 +167,21 @@ def _gradients(
         value, slope[:, columns] = loss(logits[:, columns], batch.rows)
         total += value
     slope /= n_rows
-    back = slope @ network.heads.T
+    back: Floats = slope @ network.heads.T
     if batch.mask is not None:
         back *= batch.mask
     back *= active
-    by_pooled = (back @ network.hidden.T).reshape(batch.pools.shape[0], -1)
-    gradients = [batch.pools.T @ by_pooled, pooled.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)]
-    return total / n_rows, gradients
+    by_pooled: Floats = (back @ network.hidden.T).reshape(batch.pools.shape[0], -1)
+    gradients = [pooled.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)]
+    return total / n_rows, by_pooled, gradients
 
 
 @dataclass(slots=True)
 class Adam:
-    """Adam with decoupled weight decay; moments of an embedding row move only when the row is used."""
+    """Adam with decoupled weight decay; moments of an embedding row move only when the row is used.
+
+    The moments are sums: `means` those of the paper over 1 - beta 1, `squares` over 1 - beta 2, which saves two passes.
+    """
 
     means: list[Floats]
     squares: list[Floats]
@@ -173,34 +203,37 @@ class Adam:
         embedding_rate: float,
         threads: Executor | None = None,
     ) -> None:
-        """Move the parameters by one step at these rates; embeddings and the rest may go to two threads."""
+        """Move the parameters by one step at these rates, in two threads if there are; the gradients are used up."""
         self.steps += 1
-        tasks = (
-            partial(self._move_embeddings, network, gradients, embedding_rate),
-            partial(self._move_others, network, gradients, rate),
-        )
-        list(threads.map(lambda task: task(), tasks) if threads else map(lambda task: task(), tasks))
+        tasks = [partial(self._move_others, network, gradients, rate)]
+        for first in range(0, len(gradients.tokens), BLOCK_ROWS):
+            rows = slice(first, first + BLOCK_ROWS)
+            tasks.append(partial(self._move_embeddings, network, gradients, embedding_rate, rows))
+        _spread(lambda task: task(), tasks, threads)
 
-    def _move_embeddings(self, network: Network, gradients: Gradients, rate: float) -> None:
-        rows = gradients.tokens
+    def _move_embeddings(self, network: Network, gradients: Gradients, rate: float, part: slice) -> None:
+        rows, gradient = gradients.tokens[part], gradients.embeddings[part]
         mean, square = self.means[0][rows], self.squares[0][rows]
-        network.embeddings[rows] += self._move(mean, square, gradients.embeddings, rate)
+        self._turn_to_move(mean, square, gradient, rate)
+        network.embeddings[rows] += gradient
         self.means[0][rows], self.squares[0][rows] = mean, square
 
     def _move_others(self, network: Network, gradients: Gradients, rate: float) -> None:
         for i, (parameter, gradient) in enumerate(zip(network.parameters[1:], gradients.others, strict=True), start=1):
             if parameter.ndim > 1:
                 parameter *= np.float32(1 - rate * self.decay)
-            parameter += self._move(self.means[i], self.squares[i], gradient, rate)
+            self._turn_to_move(self.means[i], self.squares[i], gradient, rate)
+            parameter += gradient
 
-    def _move(self, mean: Floats, square: Floats, gradient: Floats, rate: float) -> Floats:
+    def _turn_to_move(self, mean: Floats, square: Floats, gradient: Floats, rate: float) -> None:
+        """Move the moments, and put the parameter's move into the gradient's place: no array is made."""
         mean *= np.float32(BETA1)
-        mean += np.float32(1 - BETA1) * gradient
+        mean += gradient
         square *= np.float32(BETA2)
-        square += np.float32(1 - BETA2) * gradient * gradient
-        size: Floats = np.sqrt(square)
-        size *= np.float32(1 / np.sqrt(1 - BETA2**self.steps))
-        size += np.float32(TINY)
-        move: Floats = mean / size
-        move *= np.float32(-rate / (1 - BETA1**self.steps))
-        return move
+        np.square(gradient, out=gradient)
+        square += gradient
+        unit = float(np.sqrt((1 - BETA2) / (1 - BETA2**self.steps)))
+        np.sqrt(square, out=gradient)
+        gradient += np.float32(TINY / unit)
+        np.divide(mean, gradient, out=gradient)
+        gradient *= np.float32(-rate * (1 - BETA1) / (1 - BETA1**self.steps) / unit)
