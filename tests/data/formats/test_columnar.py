@@ -8,6 +8,7 @@ from tamis.schema import Message
 
 pyarrow = pytest.importorskip("pyarrow")
 pytest.importorskip("pyarrow.parquet")
+pytest.importorskip("pyarrow.ipc")
 
 
 def write(tmp_path, table, metadata=None, **options):
@@ -118,3 +119,66 @@ def test_two_columns_of_one_name(tmp_path):
     twins = pyarrow.table([["a"], ["b"], ["c"]], names=["text", "label", "label"])
     with pytest.raises(UnreadableFile, match="two columns 'label'"):
         write(tmp_path, twins)
+
+
+def small_file(tmp_path, table, **options):
+    """Write the table well compressed, and return the path of what are a few KB."""
+    path = tmp_path / "bomb.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(table), path, compression="zstd", **options)
+    assert path.stat().st_size < 200_000
+    return path
+
+
+LONG = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("table", "options"),
+    [
+        ({"text": [LONG] * 400, "label": ["a", "b"] * 200}, {}),
+        ({"text": [LONG] * 400, "label": ["a", "b"] * 200}, {"use_dictionary": False}),
+        ({"text": [LONG] * 400, "label": ["a", "b"] * 200}, {"row_group_size": 10, "use_dictionary": False}),
+        ({"text": ["a", "b"] * 5, "label": [[LONG[:100_000]] * 500] * 10}, {}),
+        ({"messages": [[{"role": "user", "content": LONG}] * 20] * 20, "label": ["a", "b"] * 10}, {}),
+    ],
+)
+def test_a_small_file_that_unpacks_to_much_is_refused_before_it_is(table, options, tmp_path):
+    path = small_file(tmp_path, table, **options)
+    before = pyarrow.total_allocated_bytes()
+    with pytest.raises(UnreadableFile, match=r"bomb.parquet has .* bytes and unpacks to more than 268,435,456"):
+        list(open_source(path))
+    assert pyarrow.total_allocated_bytes() - before < 300_000_000
+
+
+def test_an_arrow_file_that_unpacks_to_much_is_refused(tmp_path):
+    texts = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 400, pyarrow.int32()), pyarrow.array([LONG]))
+    table = pyarrow.table({"text": texts, "label": ["a", "b"] * 200})
+    with pyarrow.ipc.new_file(tmp_path / "bomb.arrow", table.schema, options=ZSTD) as file:
+        file.write_table(table)
+    with pytest.raises(UnreadableFile, match="unpacks to more than"):
+        list(open_source(tmp_path / "bomb.arrow"))
+
+
+ZSTD = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+
+
+def test_texts_that_repeat_are_read_within_what_is_allowed(tmp_path):
+    path = small_file(tmp_path, {"text": [LONG[:10_000]] * 9_000, "label": ["a", "b", "c"] * 3_000})
+    rows = list(open_source(path))
+    assert len(rows) == 9_000
+    assert {len(row.input) for row in rows} == {10_000}
+    assert [row.labels["label"] for row in rows[:3]] == [("a",), ("b",), ("c",)]
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view"])
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"store_schema": False}])
+def test_every_kind_of_text_is_read(kind, options, tmp_path):
+    text = pyarrow.array(["a", None, "c"], getattr(pyarrow, kind)())
+    labels = pyarrow.array([["x"], None, []], pyarrow.list_(pyarrow.string()))
+    flags = pyarrow.array([["p", "q"]] * 3, pyarrow.list_(pyarrow.string(), 2))
+    table = pyarrow.table({"text": text, "label": labels, "more": flags})
+    path = small_file(tmp_path, table, **options)
+    first, second, third = open_source(path, ReadOptions(label_columns=("label", "more")))
+    assert (first.input, dict(first.labels)) == ("a", {"label": ("x",), "more": ("p", "q")})
+    assert second.code == "no_text"
+    assert dict(third.labels) == {"label": (), "more": ("p", "q")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -13,13 +13,13 @@ from tamis.data.formats.columns import Table, assign
 from tamis.data.formats.opening import DataFile, decoded, readable
 from tamis.data.formats.options import Detected, ReadOptions
 from tamis.data.formats.table_rows import TableRows
+from tamis.data.formats.unpacked import Unpacking, batch_rows, compact_columns, stated_bytes
 from tamis.data.formats.values import Value
 from tamis.data.rows import RAW_LIMIT, BadRow, Notes, Rejected
 from tamis.errors import UnreadableFile
 from tamis.extras import require
 from tamis.schema import Example
 
-BATCH = 1_000
 _SAMPLE_ROWS = 500
 
 Cells = tuple[Value, ...]
@@ -88,8 +88,12 @@ class ColumnarSource:
 
     def _cells(self, names: Sequence[str]) -> Iterator[Cells]:
         """The rows, of these columns."""
-        for batch in self._open(names)[2]:
-            yield from zip(*(self._values(batch.column(name)) for name in names), strict=True)
+        _, schema, batches = self._open(names)
+        kinds = {name: schema.field(name).type for name in names}
+        unpacking = Unpacking(self.name, self._file.path.stat().st_size)
+        for batch in batches:
+            for part in unpacking.parts(batch):
+                yield from zip(*(self._values(part.column(name), kinds[name]) for name in names), strict=True)
 
     def _open(self, names: Sequence[str] | None = None) -> tuple[str, Any, Iterator[Any]]:
         """Format, schema and batches of the file."""
@@ -97,8 +101,7 @@ class ColumnarSource:
         with self._file.path.open("rb") as stream:
             magic = stream.read(6)
         if magic.startswith(b"PAR1"):
-            parquet: Any = require("pyarrow.parquet", "data").ParquetFile(path)
-            return "parquet", parquet.schema_arrow, parquet.iter_batches(BATCH, columns=names and list(names))
+            return self._open_parquet(path, names)
         ipc: Any = require("pyarrow.ipc", "data")
         mapped = self._arrow.memory_map(path)
         if magic == b"ARROW1":
@@ -107,7 +110,18 @@ class ColumnarSource:
         batches = ipc.open_stream(mapped)
         return "arrow", batches.schema, batches
 
-    def _values(self, column: Any) -> list[Value]:  # noqa: ANN401  a third party's array
+    def _open_parquet(self, path: str, names: Sequence[str] | None) -> tuple[str, Any, Iterator[Any]]:
+        """Its schema says what the columns hold; the batches have their text as places in dictionaries."""
+        opened: Any = require("pyarrow.parquet", "data").ParquetFile
+        plain = opened(path)
+        Unpacking(self.name, self._file.path.stat().st_size).add(stated_bytes(plain))
+        compact = opened(path, read_dictionary=compact_columns(plain))
+        return "parquet", plain.schema_arrow, compact.iter_batches(batch_rows(plain), columns=names and list(names))
+
+    def _values(self, column: Any, kind: Any) -> list[Value]:  # noqa: ANN401  a third party's array and type
+        if column.type != kind:
+            with suppress(self._arrow.ArrowNotImplementedError):  # of new kinds: slower as it is
+                column = column.cast(kind)
         try:
             return list(column.to_pylist())
         except UnicodeDecodeError:  # a writer that did not check: keep the bytes visible, the row is refused later
