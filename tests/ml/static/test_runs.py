@@ -174,6 +174,19 @@ class TestHashes:
         hashes = hash_stretches(codes, starts, starts + 6)
         assert hashes[0] == hashes[1] != hashes[2]
 
+    def test_thue_morse_strings_do_not_collide(self, monkeypatch):
+        """A polynomial modulo 2**64 is the same for such a string and its complement, whatever its odd base."""
+        one = "".join("ab"[number.bit_count() % 2] for number in range(2048))
+        other = one.translate(str.maketrans("ab", "ba"))
+        joined, cut = code_points(one + other)[0], np.array([0, 2048, 4096])
+        first, second = hash_stretches(joined, cut[:-1], cut[1:])
+        assert first != second
+        assert len(split_runs([one, other], FIELDS_OF_TEXT).strings) == 2
+        assert hash_stretches(code_points("é " + one)[0], np.array([2]), np.array([2050]))[0] == first
+        monkeypatch.setattr(module, "LONG", 10_000)
+        first, second = hash_stretches(joined, cut[:-1], cut[1:])
+        assert first == second, "the pair is a real one"
+
     def test_nul_is_a_character_too(self):
         codes, _ = code_points("\0\0\0")
         assert len(set(hash_stretches(codes, np.array([0, 0, 0]), np.array([1, 2, 3])).tolist())) == 3

@@ -11,6 +11,8 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
@@ -33,6 +35,11 @@ OPENING_RUNS = 3
 
 BLOCK_CHARACTERS = 4_000_000
 """Characters looked at together at most: about 200 MB of arrays."""
+
+FEW_CHARACTERS = 4_096
+
+LONG = 256
+"""Characters from which a polynomial is not enough of a hash."""
 
 _BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2**64
 _INVERSE = pow(_BASE, -1, 1 << 64)
@@ -86,25 +93,43 @@ def stretches(inside: NDArray[np.bool_]) -> tuple[Ints, Ints]:
     """Return starts and ends of the stretches where `inside` holds."""
     padded = np.zeros(len(inside) + 2, dtype=np.int8)
     padded[1:-1] = inside
-    change = np.diff(padded)
-    return np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+    change = padded[1:] - padded[:-1]
+    return (change == 1).nonzero()[0], (change == -1).nonzero()[0]
 
 
 def hash_stretches(codes: Codes | Hashes, starts: Ints, ends: Ints) -> Hashes:
     """Return a 64-bit hash of each stretch of code points; equal stretches have equal hashes anywhere.
 
-    A polynomial in an odd base modulo 2**64, from prefix sums: one pass whatever the lengths are.
+    A polynomial in an odd base modulo 2**64, from prefix sums: one pass whatever the lengths are. Thue-Morse strings
+    of 1,024 characters and their complements collide there whatever the base is, so long stretches get a BLAKE2 hash.
     """
     size = len(codes)
-    powers = np.full(size + 1, _BASE, dtype=np.uint64)
-    powers[0] = 1
-    np.multiply.accumulate(powers, out=powers)
+    values = codes.astype(np.uint64)
+    values += np.uint64(1)
+    values *= _powers(_BASE, size)[:size]
     sums = np.zeros(size + 1, dtype=np.uint64)
-    np.cumsum((codes.astype(np.uint64) + np.uint64(1)) * powers[:size], dtype=np.uint64, out=sums[1:])
-    powers[:] = _INVERSE
+    np.cumsum(values, out=sums[1:])
+    hashes = scramble((sums[ends] - sums[starts]) * _powers(_INVERSE, size)[starts])
+    for i in np.flatnonzero(ends - starts > LONG).tolist() if size > LONG else ():
+        digest = blake2b(codes[starts[i] : ends[i]].tobytes(), digest_size=8).digest()
+        hashes[i] = int.from_bytes(digest, "little")
+    return hashes
+
+
+def _powers(base: int, size: int) -> Hashes:
+    """Return at least size + 1 powers; few of them are kept, since short texts come most."""
+    return _few_powers(base) if size <= FEW_CHARACTERS else _compute_powers(base, size)
+
+
+@cache
+def _few_powers(base: int) -> Hashes:
+    return _compute_powers(base, FEW_CHARACTERS)
+
+
+def _compute_powers(base: int, size: int) -> Hashes:
+    powers = np.full(size + 1, base, dtype=np.uint64)
     powers[0] = 1
-    np.multiply.accumulate(powers, out=powers)
-    return scramble((sums[ends] - sums[starts]) * powers[starts])
+    return np.multiply.accumulate(powers, out=powers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
