@@ -116,12 +116,15 @@ class RunReader:
         lexical = _sums_by(np.concatenate(where), weighted, 2 * n).reshape(n, -1)
         tokenizer = model.semantics.tokenizer
         tokens = tokenizer.few(strings) if n <= FEW_RUNS else tokenizer(strings)
-        of_run = np.repeat(np.arange(n), tokens.lengths)
-        both = np.concatenate([model.semantics.matrix[tokens.ids], self._embeddings[tokens.ids]], axis=1)
-        numbers = np.stack([*squares, tokens.lengths], axis=1).astype(np.float32)
-        rows = np.concatenate([lexical, _sums_by(of_run, both, n), numbers], axis=1)
-        ends = np.searchsorted(grams.words.where, np.arange(1, n))
-        cuts = [0, *ends.tolist(), len(grams.words.hashes)]
+        lengths = tokens.lengths
+        of_run = np.arange(n).repeat(lengths)
+        rows = np.empty((n, 2 * self.n_labels + 2 * self.dimensions + 3), dtype=np.float32)
+        ends = 2 * self.n_labels, 2 * self.n_labels + self.dimensions
+        rows[:, : ends[0]] = lexical
+        rows[:, ends[0] : ends[1]] = _sums_by(of_run, model.semantics.matrix[tokens.ids].astype(np.float32), n)
+        rows[:, ends[1] : -3] = _sums_by(of_run, self._embeddings[tokens.ids], n)
+        rows[:, -3], rows[:, -2], rows[:, -1] = *squares, lengths
+        cuts = [0, *grams.words.where.searchsorted(np.arange(1, n)).tolist(), len(grams.words.hashes)]
         words = (grams.words.hashes[a:b] for a, b in pairwise(cuts))
         return list(map(KnownRun, rows, words))
 
@@ -164,12 +167,14 @@ def _found(vocabulary: Hashes, hashes: Hashes) -> tuple[Ints, Ints]:
 
 def _sums_by(where: Ints, rows: Floats, size: int) -> Floats:
     """Return (size, width): the sum of the rows of each place."""
+    if len(rows) == size and (where == np.arange(size)).all():
+        return rows  # one each, as most runs have one token
     sums = np.zeros((size, rows.shape[1]), dtype=np.float32)
     if len(where):
         if (where[1:] < where[:-1]).any():
             order = np.argsort(where, kind="stable")
             where, rows = where[order], rows[order]
-        first = np.concatenate([_FIRST, np.flatnonzero(where[1:] != where[:-1]) + 1])
+        first = np.concatenate([_FIRST, (where[1:] != where[:-1]).nonzero()[0] + 1])
         sums[where[first]] = np.add.reduceat(rows, first, axis=0)
     return sums
 

@@ -24,7 +24,7 @@ class RunTokens:
     @property
     def lengths(self) -> Ints:
         """(runs,) tokens of each."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
 
 class RunTokenizer:
@@ -57,16 +57,17 @@ class RunTokenizer:
     def _known(self, ids: list[list[int]]) -> RunTokens:
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         flat = np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
-        if self.unknown_id is not None:
-            known = flat != self.unknown_id
+        if self.unknown_id is not None and not (known := flat != self.unknown_id).all():
             of_run = np.repeat(np.arange(len(ids)), lengths)[known]
             flat, lengths = flat[known], np.bincount(of_run, minlength=len(ids))
-        return RunTokens(flat, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return RunTokens(flat, offsets)
 
 
 def _whole(string: str) -> str:
     """Return the string without lone surrogates."""
-    return string.encode("utf-8", "replace").decode("utf-8")
+    return string if string.isascii() else string.encode("utf-8", "replace").decode("utf-8")
 
 
 def token_matrix(runs: Runs, tokens: RunTokens, vocabulary: int) -> Matrix:
