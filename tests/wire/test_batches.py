@@ -65,22 +65,19 @@ def best(body: Json, target: str = "topic") -> str:
     return max(scores, key=scores.get)
 
 
+@pytest.fixture(scope="module")
+def done(client: Client, topic_model: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Batches, Json, Json]:
+    """A batch of twelve good requests and two that are not."""
+    batches = Batches(client, tmp_path_factory.mktemp("batch"))
+    bad = [{"custom_id": "no-input", "body": {}}, {"custom_id": "number", "body": {"input": [42]}}]
+    file = batches.upload([*classifications(), *bad])
+    metadata = {"case": uuid.uuid4().hex}
+    created = batches.create(input_files=[file], endpoint="/v1/classifications", model=topic_model, metadata=metadata)
+    return batches, created, batches.ended(created)
+
+
 class TestFromAFile:
     """Requests in an uploaded file."""
-
-    @pytest.fixture(scope="class")
-    def done(
-        self, client: Client, topic_model: str, tmp_path_factory: pytest.TempPathFactory
-    ) -> tuple[Batches, Json, Json]:
-        """A batch of twelve good requests and two that are not."""
-        batches = Batches(client, tmp_path_factory.mktemp("batch"))
-        bad = [{"custom_id": "no-input", "body": {}}, {"custom_id": "number", "body": {"input": [42]}}]
-        file = batches.upload([*classifications(), *bad])
-        metadata = {"case": uuid.uuid4().hex}
-        created = batches.create(
-            input_files=[file], endpoint="/v1/classifications", model=topic_model, metadata=metadata
-        )
-        return batches, created, batches.ended(created)
 
     def test_as_it_is_created(self, done: tuple[Batches, Json, Json], topic_model: str) -> None:
         _, created, _ = done

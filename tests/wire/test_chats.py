@@ -67,14 +67,15 @@ def test_the_async_methods(client: Client) -> None:
     assert [piece for piece in said if piece] == PIECES
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that no LLM endpoint is configured for."""
+    with Server(tmp_path_factory.mktemp("bare") / "home") as running:
+        yield running
+
+
 class TestOtherSettings:
     """Servers with other settings of their own."""
-
-    @pytest.fixture(scope="class")
-    def bare(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-        """A server that no LLM endpoint is configured for."""
-        with Server(tmp_path_factory.mktemp("bare") / "home") as running:
-            yield running
 
     @pytest.mark.parametrize("sdk", MISTRAL, ids=str)
     def test_without_an_endpoint_the_setting_is_named(self, bare: Server, sdk: Sdk) -> None:

@@ -103,16 +103,17 @@ def test_a_signed_url_needs_no_key(client: Client, server: Server) -> None:
     assert server.raw.request("GET", path[:-1] + ("a" if last != "a" else "b")).status in (401, 403, 404)
 
 
+@pytest.fixture(scope="module")
+def name(client: Client) -> str:
+    name = own_name(client)
+    for number in range(3):
+        upload(client, f"{name}-{number}.jsonl", TEXT * (number + 1))
+    upload(client, f"{name}-b.jsonl", '{"custom_id": "0", "body": {"input": "x"}}\n', purpose="batch")
+    return name
+
+
 class TestList:
     """Every filter; own names keep the files of other tests out."""
-
-    @pytest.fixture(scope="class")
-    def name(self, client: Client) -> str:
-        name = own_name(client)
-        for number in range(3):
-            upload(client, f"{name}-{number}.jsonl", TEXT * (number + 1))
-        upload(client, f"{name}-b.jsonl", '{"custom_id": "0", "body": {"input": "x"}}\n', purpose="batch")
-        return name
 
     def names(self, client: Client, **filters: object) -> list[str]:
         answer = client.call("files.list", **filters)

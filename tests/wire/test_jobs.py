@@ -260,19 +260,20 @@ class TestWrongUses:
         assert jobs.create(file)["id"] != first["id"]
 
 
+@pytest.fixture
+def busy(server: Server, jsonl: Callable[..., Path]) -> Iterator[Json]:
+    """A job that keeps the only worker busy for longer than a test takes."""
+    rows = jsonl(long_work(), "long.jsonl")
+    file = server.raw.upload(rows)["id"]
+    body = {"model": MODEL, "job_type": "classifier", "training_files": [file], "auto_start": True}
+    answer = server.raw.post("/v1/fine_tuning/jobs", body | {"hyperparameters": {"training_steps": 5000}})
+    job = server.raw.reaches(answer.json["id"], "RUNNING")
+    yield job
+    server.raw.post(f"/v1/fine_tuning/jobs/{job['id']}/cancel")
+
+
 class TestStartAndCancel:
     """From every state."""
-
-    @pytest.fixture(scope="class")
-    def busy(self, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Json]:
-        """A job that keeps the only worker busy for longer than these tests take."""
-        rows = write_rows(tmp_path_factory.mktemp("busy") / "long.jsonl", long_work())
-        file = server.raw.upload(rows)["id"]
-        body = {"model": MODEL, "job_type": "classifier", "training_files": [file], "auto_start": True}
-        answer = server.raw.post("/v1/fine_tuning/jobs", body | {"hyperparameters": {"training_steps": 5000}})
-        job = server.raw.reaches(answer.json["id"], "RUNNING")
-        yield job
-        server.raw.post(f"/v1/fine_tuning/jobs/{job['id']}/cancel")
 
     def test_a_validated_job(self, jobs: Jobs, file: str) -> None:
         job = jobs.validated(file)
@@ -310,25 +311,24 @@ class TestStartAndCancel:
         assert jobs.get(busy)["status"] == "RUNNING"
 
 
+@pytest.fixture(scope="module")
+def listed(job_client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Json]]:
+    """Three jobs with a mark of their own."""
+    jobs = Jobs(job_client, tmp_path_factory.mktemp("list"))
+    mark = uuid.uuid4().hex[:10]
+    made = {}
+    for number in range(3):
+        file = jobs.upload(topics(4, seed=f"{mark}{number}"))
+        tracker = [{"project": f"{mark}-{number}", "run_name": f"run-{mark}", "name": f"name-{mark}", "api_key": KEY}]
+        made[str(number)] = jobs.validated(file, suffix=mark, integrations=tracker)
+    jobs.cancel(made["2"])
+    yield {"mark": mark, **made}
+    for number in ("0", "1"):
+        jobs.cancel(made[number])
+
+
 class TestList:
     """Every filter."""
-
-    @pytest.fixture(scope="class")
-    def listed(self, job_client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Json]]:
-        """Three jobs with a mark of their own."""
-        jobs = Jobs(job_client, tmp_path_factory.mktemp("list"))
-        mark = uuid.uuid4().hex[:10]
-        made = {}
-        for number in range(3):
-            file = jobs.upload(topics(4, seed=f"{mark}{number}"))
-            tracker = [
-                {"project": f"{mark}-{number}", "run_name": f"run-{mark}", "name": f"name-{mark}", "api_key": KEY}
-            ]
-            made[str(number)] = jobs.validated(file, suffix=mark, integrations=tracker)
-        jobs.cancel(made["2"])
-        yield {"mark": mark, **made}
-        for number in ("0", "1"):
-            jobs.cancel(made[number])
 
     def ids(self, client: Client, **filters: Any) -> list[str]:
         answer = client.call("fine_tuning.jobs.list", **filters)
