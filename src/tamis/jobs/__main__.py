@@ -13,17 +13,12 @@ import signal
 import sys
 import threading
 
-import psutil
-
-from tamis.data.formats import ReadOptions
-from tamis.endpoints import InputLimits
+from tamis.jobs.choosing import choices_of
 from tamis.jobs.executors import LocalExecutor, Task
 from tamis.jobs.heart import end_with_parent
-from tamis.jobs.tools import Choices, Tools
+from tamis.jobs.tools import Tools
 from tamis.settings import Settings, load_settings
 from tamis.store.opening import Store, open_store
-
-SHARE_OF_MACHINE = 0.8
 
 
 def main(arguments: list[str]) -> int:
@@ -97,33 +92,6 @@ def _first_line(pipe: int) -> bytes:
 def _open(settings: Settings) -> Store:
     settings.home.mkdir(parents=True, exist_ok=True)
     return open_store(settings.database, settings.storage, settings.secret)
-
-
-def choices_of(settings: Settings) -> Choices:
-    """Return what the operator chose, as far as jobs go."""
-    machine = psutil.virtual_memory().total / 1e6
-    return Choices(
-        work=settings.home / "work",
-        home=settings.home,
-        memory_mb=settings.job_memory_mb or SHARE_OF_MACHINE * machine,
-        cost_per_million_tokens=settings.cost_per_million_tokens,
-        cost_currency=settings.cost_currency,
-        max_labels=settings.max_labels,
-        max_batch_requests=settings.max_batch_requests,
-        limits=InputLimits(
-            settings.max_inputs, settings.max_input_chars, settings.max_request_chars, settings.max_messages
-        ),
-        trackers={
-            "wandb_base_url": settings.wandb_base_url,
-            "wandb_mode": settings.wandb_mode,
-            "mlflow_tracking_uri": settings.mlflow_tracking_uri,
-        },
-        reading=ReadOptions(
-            max_line_bytes=settings.max_line_bytes,
-            max_label_chars=settings.max_label_chars,
-            max_nesting=settings.max_nesting,
-        ),
-    )
 
 
 def _log(settings: Settings) -> None:

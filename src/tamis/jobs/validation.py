@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any, cast
@@ -18,10 +19,30 @@ from tamis.ml.estimates import Estimate, estimate
 from tamis.ml.progress import StopCheck
 from tamis.ml.schedule import STEP_TOKENS, hyperparameters
 from tamis.schema import Kind
+from tamis.store.opening import Store
 from tamis.store.records import JobRecord
 
 LOSS_OF = {Kind.SINGLE_LABEL: "single_class", Kind.MULTI_LABEL: "multi_class"}
 KIND_OF = {loss: kind for kind, loss in LOSS_OF.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What reading a job's files came to: the targets found, the figures that are shown, and how long it will train."""
+
+    targets: tuple[dict[str, Any], ...]
+    metadata: dict[str, Any]
+    hyperparameters: dict[str, Any]
+
+    @property
+    def details(self) -> str:
+        """The figures in a sentence."""
+        seconds, tokens = self.metadata["expected_duration_seconds"], self.metadata["data_tokens"]
+        names = ", ".join(str(target["name"]) for target in self.targets)
+        return (
+            f"{self.metadata['rows']:,} rows with {tokens:,} tokens for the target(s) {names}: at most "
+            f"{self.hyperparameters['training_steps']:,} steps, in about {seconds:,} s."
+        )
 
 
 def validate(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None:
@@ -31,19 +52,15 @@ def validate(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None:
         TamisError: the job cannot be trained; the message says why.
         Cancelled: `stop` said so.
     """
-    file_ids = [*(file_id for file_id, _ in job.training_files), *job.validation_files]
-    with files_here(tools.store, file_ids, tools.choices.work / job.id) as paths:
-        loaded = load(job, paths, tools.choices, stop)
-    found = estimate(loaded.train, load_base(job.base), hyperparameters(**job.hyperparameters), loaded.validation)
-    _refuse_beyond_limits(loaded, found, tools.choices)
+    measured = measure(tools.store, tools.choices, job, stop)
     done = tools.store.jobs.change(
         job.id,
         when=before(Move.FIND_GOOD),
         attempt=job.attempt,
         to=Status.VALIDATED.value,
-        targets=_targets(loaded, job),
-        metadata={**_metadata(found, loaded, tools.choices), "asked": _asked(job)},
-        hyperparameters={**job.hyperparameters, "training_steps": found.training_steps, "epochs": found.epochs},
+        targets=measured.targets,
+        metadata={**measured.metadata, "asked": _asked(job)},
+        hyperparameters=measured.hyperparameters,
         owner=None,
         lease_until=None,
     )
@@ -51,6 +68,25 @@ def validate(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None:
         tools.store.jobs.change(
             job.id, when=before(Move.START), to=Status.QUEUED.value, quiet=True, phase=Phase.TRAIN.value
         )
+
+
+def measure(store: Store, choices: Choices, job: JobRecord, stop: Callable[[], bool]) -> Measured:
+    """Read the job's files, and say what is in them and what training will take.
+
+    Raises:
+        TamisError: the job cannot be trained; the message says why.
+        Cancelled: `stop` said so.
+    """
+    file_ids = [*(file_id for file_id, _ in job.training_files), *job.validation_files]
+    with files_here(store, file_ids, choices.work / job.id) as paths:
+        loaded = load(job, paths, choices, stop)
+    found = estimate(loaded.train, load_base(job.base), hyperparameters(**job.hyperparameters), loaded.validation)
+    _refuse_beyond_limits(loaded, found, choices)
+    return Measured(
+        targets=_targets(loaded, job),
+        metadata=_metadata(found, loaded, choices),
+        hyperparameters={**job.hyperparameters, "training_steps": found.training_steps, "epochs": found.epochs},
+    )
 
 
 def load(job: JobRecord, paths: Mapping[str, Path], choices: Choices, stop: Callable[[], bool]) -> Loaded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, Unpack
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +17,10 @@ from tamis.store.tables import aliases, counters, model_names, models
 
 Listing = tuple[list[ModelRecord], int]
 _COUNTER = "models"
+
+FT_START = "ft:"
+ID_END = "-ft"
+"""How the names of fine-tuned models begin with one hosted service, and end with the other."""
 
 
 class Models:
@@ -42,6 +47,18 @@ class Models:
     def by_ft(self, ft: str) -> ModelRecord | None:
         """Return the model of a name like `ft:classifier:...`."""
         return self._first(models.c.ft == ft)
+
+    def look_up(self, reference: str) -> ModelRecord | None:
+        """Return the model of any name: id, `<id>-ft`, `ft:...`, `name@version`, an alias, or `name` (its newest)."""
+        if reference.startswith(FT_START):
+            return self.by_ft(reference)
+        if _is_id(plain := reference.removesuffix(ID_END)):
+            return self.find(plain.lower())
+        name, at, version = reference.rpartition("@")
+        if at and version.isascii() and version.isdigit() and len(version) < 10:
+            return self.by_name(name, int(version))
+        pointed_at = self.alias(reference)
+        return self.find(pointed_at) if pointed_at else self.by_name(reference)
 
     def list(self, page: int = 0, page_size: int | None = None, **filters: Unpack[ModelFilters]) -> Listing:
         """Return a page of models (default: all), newest first, and how many there are on all pages."""
@@ -130,6 +147,13 @@ def add_model(connection: Connection, record: ModelRecord) -> ModelRecord:
     numbered = replace(record, version=version)
     connection.execute(insert(models).values(row_of(numbered)))
     return numbered
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
 
 
 def _grow(connection: Connection) -> None:

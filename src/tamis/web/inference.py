@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
 from fastapi import Request, Response
 
 from tamis.endpoints import CHAT_MODERATIONS, MODERATIONS, InputLimits, read_question
@@ -23,10 +22,10 @@ async def infer(request: Request, endpoint: str) -> Response:
     question = read_question(endpoint, await request.body(), state.input_limits)
     model = question.model or _default_model(endpoint, state.settings)
     try:
-        content = await state.workspace.classifier.answer(endpoint, model, question.inputs)
+        content = await state.workspace.answerer.answer(endpoint, model, question.inputs)
     except UnknownModel:
         return unknown_model(model, id_of(request))
-    return Response(orjson.dumps(content), media_type=JSON)
+    return Response(content, media_type=JSON)
 
 
 def _default_model(endpoint: str, settings: Settings) -> str:

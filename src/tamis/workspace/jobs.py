@@ -10,13 +10,16 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from shutil import rmtree
 from time import time
 from typing import Any
 from uuid import uuid4
 
 from tamis.data.declared import DeclaredTarget
 from tamis.errors import IllegalTransition, InvalidRequest, InvalidSetting, Overloaded, UnknownJob
+from tamis.jobs.choosing import choices_of
 from tamis.jobs.states import FINAL, HELD, Move, Phase, Status, advance, before
+from tamis.jobs.validation import Measured, measure
 from tamis.ml.base_models import CARDS
 from tamis.ml.registry import NAME
 from tamis.ml.schedule import Hyperparameters, hyperparameters
@@ -25,6 +28,8 @@ from tamis.settings import HOSTED_BASES, Settings
 from tamis.store.opening import Store
 from tamis.store.records import CheckpointRecord, EventRecord, JobFilters, JobRecord
 from tamis.workspace.files import Files
+
+__all__ = ["Integration", "JobDetail", "Jobs", "Measured", "NewJob"]
 
 MOST_SUFFIX = 18
 LEAST_TRACKER_KEY = 40
@@ -152,6 +157,20 @@ class Jobs:
             modified_at=now,
             created_by=new.created_by,
         )
+
+    def dry_run(self, new: NewJob) -> Measured:
+        """Return what a job would come to, without making it.
+
+        Raises:
+            DataError: its files cannot be learnt from.
+            InvalidRequest: a field is not what it should be.
+            UnknownFile: a file is not there.
+        """
+        job, choices = self.prepare(new), choices_of(self._settings)
+        try:
+            return measure(self._store, choices, job, lambda: False)
+        finally:
+            rmtree(choices.work / job.id, ignore_errors=True)
 
     def get(self, job_id: str) -> JobDetail:
         """Return a job.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from tamis.errors import InvalidSetting
+from tamis.errors import InvalidSetting, StorageFailed
+from tamis.jobs.states import LIVE, Status
+from tamis.serving.batching import Answerer
 from tamis.settings import Settings
 from tamis.store.opening import Store, open_store
 from tamis.workspace.batches import Batches
+from tamis.workspace.classifying import Classifier
 from tamis.workspace.files import Files
 from tamis.workspace.jobs import Jobs
 from tamis.workspace.keys import Keys
@@ -26,6 +30,31 @@ class Workspace:
         self.models = Models(store, settings)
         self.batches = Batches(store, self.files, self.models, settings)
         self.keys = Keys(store)
+        self.classifier = Classifier(self.models, settings)
+        self.answerer = Answerer(self.classifier)
+
+    def missing(self) -> dict[str, str]:
+        """Return what keeps the server from serving, by name: nothing where it is ready.
+
+        Raises:
+            StorageFailed: the database cannot be used.
+        """
+        missing = {}
+        self.store.jobs.live()
+        try:
+            self.store.objects.exists("files/is-it-there")
+        except StorageFailed as error:
+            missing["storage"] = error.message
+        return missing
+
+    def queue_lengths(self) -> dict[str, int]:
+        """Return how many jobs and batch jobs there are in each state that is not final.
+
+        Raises:
+            StorageFailed: the database cannot be used.
+        """
+        counts = Counter(self.store.jobs.counts()) + Counter(self.store.batches.counts())
+        return {status.value: counts.get(status.value, 0) for status in Status if status in LIVE}
 
     def close(self) -> None:
         """Let go of the store."""

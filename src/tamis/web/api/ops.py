@@ -67,7 +67,7 @@ class _State:
         """Return the gauges; those that cannot be had now are left out."""
         try:
             queues = self._workspace.queue_lengths()
-            models, size = self._workspace.classifier.loaded()
+            loaded = self._workspace.classifier.figures()
         except TamisError as error:
             _log.warning("metrics without queues: %s", error)
             return
@@ -75,8 +75,8 @@ class _State:
         for status, count in queues.items():
             waiting.add_metric([status], count)
         yield waiting
-        yield GaugeMetricFamily("tamis_models_loaded", "Models in this process' memory.", value=models)
-        yield GaugeMetricFamily("tamis_models_bytes", "Memory that they are counted with.", value=size)
+        yield GaugeMetricFamily("tamis_models_loaded", "Models in this process' memory.", value=loaded.models)
+        yield GaugeMetricFamily("tamis_models_bytes", "Memory that they are counted with.", value=loaded.bytes)
 
 
 router.include_router(_raw)

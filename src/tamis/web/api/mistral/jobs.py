@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from tamis.web.routing import JsonRoute, answer, caller_of, workspace_of
 from tamis.workspace.jobs import Integration as NewIntegration
-from tamis.workspace.jobs import JobDetail, NewJob
+from tamis.workspace.jobs import JobDetail, Measured, NewJob
 
 if TYPE_CHECKING:
     from tamis.store.records import CheckpointRecord, EventRecord, JobRecord
-    from tamis.workspace.jobs import Estimate
 
 router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["Fine-tuning"], route_class=JsonRoute)
 
@@ -342,5 +341,6 @@ def _checkpoint(row: CheckpointRecord) -> Checkpoint:
     return Checkpoint(metrics=Metrics(**figures), step_number=row.step, created_at=row.created_at)
 
 
-def _dry_run(estimate: Estimate) -> DryRun:
-    return DryRun(**_known(DryRun, estimate.metadata), details=estimate.details)
+def _dry_run(measured: Measured) -> DryRun:
+    known = _known(DryRun, {**measured.hyperparameters, **measured.metadata})
+    return DryRun(**known, details=measured.details)

@@ -1,0 +1,111 @@
+"""What runs where: a small question is answered on the event loop, a large one in a thread, too many of these later.
+
+A thread costs more than a short text takes; a thousand texts would hold up everyone else. The only asynchronous module
+outside `web`. It does not know models: they are asked for by name, and answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from tamis.errors import Overloaded
+from tamis.schema import Input
+
+SMALL = 4_000
+"""Characters up to which a question is answered on the event loop: about a millisecond of work."""
+
+OVERHEAD = 100
+"""Characters that an input costs beside its own."""
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class Models(Protocol[S]):
+    """Loaded models, and what they say."""
+
+    def ready(self, reference: str) -> S | None:
+        """Return a model that is loaded, at once, or None."""
+
+    def served(self, reference: str) -> S:
+        """Return a model, found and loaded first if need be."""
+
+    def answer(self, endpoint: str, reference: str, inputs: Sequence[Input], served: S) -> bytes:
+        """Return the body of its answer."""
+
+
+class Dispatcher:
+    """Runs work where it holds up nobody."""
+
+    def __init__(self, threads: int = 2, waiting: int = 64) -> None:
+        """Take the number of threads, and how much work may wait for one."""
+        self._threads, self._most = threads, threads + waiting
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._at_work = 0
+
+    async def run(self, work: Callable[[], T], cost: int) -> T:
+        """Do the work, which costs about as much as so many characters.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
+        if cost <= SMALL:
+            return work()
+        return await self.aside(work)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do the work in a thread.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
+        if self._at_work >= self._most:
+            raise Overloaded("The server has as much to classify as it can: try again in a moment.", retry_after=1)
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._threads)
+        self._at_work += 1
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            self._at_work -= 1
+
+    @property
+    def at_work(self) -> int:
+        """How much is in threads, or waits for one."""
+        return self._at_work
+
+
+class Answerer(Generic[S]):
+    """Answers requests, each where it holds up nobody."""
+
+    def __init__(self, models: Models[S], dispatcher: Dispatcher | None = None) -> None:
+        """Ask these models."""
+        self._models = models
+        self._dispatcher = dispatcher or Dispatcher()
+
+    async def answer(self, endpoint: str, reference: str, inputs: Sequence[Input]) -> bytes:
+        """Return the body of the answer, as JSON.
+
+        Raises:
+            UnknownModel: there is no model of this name.
+            InvalidRequest: the model cannot answer there.
+            Overloaded: too much is going on.
+        """
+        served = self._models.ready(reference)
+        if served is None:
+            served = await self._dispatcher.aside(partial(self._models.served, reference))
+        work = partial(self._models.answer, endpoint, reference, inputs, served)
+        return await self._dispatcher.run(work, cost_of(inputs))
+
+
+def cost_of(inputs: Sequence[Input]) -> int:
+    """Return about how many characters of work the inputs are."""
+    characters = sum(
+        len(given) if isinstance(given, str) else sum(len(message.content) for message in given) for given in inputs
+    )
+    return characters + OVERHEAD * len(inputs)

@@ -1,0 +1,110 @@
+"""Answers with the workspace's models: names resolved, models kept loaded.
+
+What a name stands for is remembered and looked at again when any model or alias has changed, at most twice a second, so
+that an answer costs no SQL. Nothing here is asynchronous: callers decide what runs where.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import orjson
+
+from tamis.endpoints import Answering, Floats
+from tamis.errors import UnknownModel
+from tamis.ml.model import load
+from tamis.ml.predictor import Predictor
+from tamis.schema import Input
+from tamis.serving.pool import Figures, Pool
+from tamis.settings import Settings
+from tamis.store.records import ModelRecord
+from tamis.workspace.models import Models
+
+FRESH_S = 0.5
+MOST_NAMES = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """A loaded model."""
+
+    record: ModelRecord
+    predictor: Predictor
+    answering: Answering
+
+    def scores(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
+        """Return (inputs, labels) scores by target."""
+        return self.predictor.checked_scores(inputs)
+
+
+class Classifier:
+    """Answers of a workspace's models. All methods may be called from any thread."""
+
+    def __init__(self, models: Models, settings: Settings) -> None:
+        """Take the models, and how much memory those that are loaded may take."""
+        self._models = models
+        self._pool: Pool[Served] = Pool(self._load, settings.model_memory_mb * 1_000_000)
+        self._ids: dict[str, str] = {}
+        self._generation = -1
+        self._fresh_until = 0.0
+        self._lock = threading.Lock()
+
+    def ready(self, reference: str) -> Served | None:
+        """Return the model if it is loaded and its name was looked at lately: quick enough for an event loop."""
+        if monotonic() > self._fresh_until:
+            return None
+        model_id = self._ids.get(reference)
+        return None if model_id is None else self._pool.ready(model_id)
+
+    def served(self, reference: str) -> Served:
+        """Return the model, found and loaded first if need be.
+
+        Raises:
+            UnknownModel: there is none of this name, or it is archived.
+            ModelError: it cannot be loaded.
+        """
+        self._refresh()
+        model_id = self._ids.get(reference)
+        if model_id is None:
+            record = self._models.find(reference)
+            if record.archived:
+                raise UnknownModel(f"The model {reference[:200]} is archived: unarchive it first.", model=reference)
+            model_id = record.id
+            if len(self._ids) >= MOST_NAMES:
+                self._ids.clear()
+            self._ids[reference] = model_id
+        return self._pool.get(model_id)
+
+    def answer(self, endpoint: str, reference: str, inputs: Sequence[Input], served: Served) -> bytes:
+        """Return the body of the answer, as JSON.
+
+        Raises:
+            InvalidRequest: the endpoint moderates, and the model cannot.
+        """
+        return orjson.dumps(served.answering.answer(endpoint, reference, served.scores(inputs)))
+
+    def figures(self) -> Figures:
+        """Return what is loaded."""
+        return self._pool.figures()
+
+    def _refresh(self) -> None:
+        """Forget what names stand for if anything has changed since they were looked at."""
+        if monotonic() <= self._fresh_until:
+            return
+        with self._lock:
+            if monotonic() <= self._fresh_until:
+                return
+            generation = self._models.generation()
+            if generation != self._generation:
+                self._ids.clear()
+                self._generation = generation
+            self._fresh_until = monotonic() + FRESH_S
+
+    def _load(self, model_id: str) -> tuple[Served, int]:
+        record = self._models.find(model_id)
+        predictor = load(self._models.folder(record)).predictor
+        thresholds = {target.name: predictor.thresholds(target.name) for target in predictor.targets}
+        return Served(record, predictor, Answering(predictor.targets, thresholds)), record.bytes
