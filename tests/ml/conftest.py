@@ -3,13 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from tamis import testing
+
 TINY = runpy.run_path(str(Path(__file__).with_name("make_fixture.py")))
 
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
     """A base model of forty words, as a folder."""
-    return TINY["tiny_base"](tmp_path_factory.mktemp("base") / "tiny")
+    return testing.tiny_base(tmp_path_factory.mktemp("base") / "tiny")
 
 
 @pytest.fixture(scope="session")

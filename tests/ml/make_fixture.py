@@ -1,22 +1,16 @@
 """Write the fixture of the current artifact format: `python tests/ml/make_fixture.py`.
 
 Each released format keeps its folder, `fixtures/format-N`, for ever: run this again only until format N is released.
-The base model and the rows are also what the tests of this folder train on.
+The rows are also what the tests of this folder train on.
 """
 
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.normalizers import Lowercase
-from tokenizers.pre_tokenizers import Whitespace
-
 from tamis.ml.manifest import FORMAT
 from tamis.ml.training import train
+from tamis.testing import tiny_base
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SUBJECTS = {
@@ -30,25 +24,6 @@ ASKS = {
     "change": "how do i change my {}",
     "thanks": "thank you for the {} it is fine",
 }
-DIMENSIONS = 8
-
-
-def tiny_base(folder: Path) -> Path:
-    """Write a base model of a few words, in model2vec's format."""
-    words = dict.fromkeys(word for ask in ASKS.values() for word in ask.replace("{}", "").split())
-    words |= dict.fromkeys(word for subject in SUBJECTS.values() for word in subject)
-    vocabulary = {word: i for i, word in enumerate(["[UNK]", *words, ".", "?"])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = Lowercase()
-    tokenizer.pre_tokenizer = Whitespace()
-    folder.mkdir(parents=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    random = np.random.default_rng(7)
-    save_file(
-        {"embeddings": random.standard_normal((len(vocabulary), DIMENSIONS)).astype(np.float16)},
-        folder / "model.safetensors",
-    )
-    return folder
 
 
 def tiny_rows() -> list[dict]:
