@@ -41,7 +41,12 @@ Number = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows b
 
 def storable(value: str) -> str:
     """Return the text with what databases refuse, NUL and lone surrogates, replaced by U+FFFD."""
-    return value.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    value = value.replace("\0", "\ufffd")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def storable_json(value: Any) -> Any:  # noqa: ANN401  (any JSON)
