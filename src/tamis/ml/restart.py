@@ -88,7 +88,7 @@ class RestartPoints:
             if (self.folder / INDEX).exists():
                 try:
                     self._read(self.folder)
-                except (ModelError, KeyError, TypeError, ValueError) as error:
+                except (ModelError, KeyError, TypeError, ValueError, AttributeError) as error:
                     self._kept, self._found, self._written = {}, {}, {}
                     cause = str(getattr(error, "context", {}).get("cause", error))
                     self.remarks.append(f"The restart points in {self.folder} were not used: {cause}. Started afresh.")
@@ -136,7 +136,10 @@ class RestartPoints:
 
     def _read(self, folder: Path) -> None:
         path = folder / INDEX
-        index = parse_object(map_file(path, limit=MAX_INDEX).tobytes(), path)
+        sealed = parse_object(map_file(path, limit=MAX_INDEX).tobytes(), path)
+        index = sealed["index"]
+        if not isinstance(index, dict) or sealed["sha256"] != _seal(index):
+            raise damaged(path, f"{INDEX} is damaged")
         if index["format"] != FORMAT or index["fingerprint"] != self._fingerprint:
             raise damaged(path, "they belong to other data, hyperparameters, base model or version")
         entries = cast("dict[str, _Entry]", index["states"])
@@ -154,9 +157,9 @@ class RestartPoints:
             entry = before[1] if before and before[0] is state else self._entry(folder, state)
             entries[name] = {**entry, "running": name not in self._kept}
         sync(folder)
-        index = {"format": FORMAT, "fingerprint": self._fingerprint, "states": cast("JsonValue", entries)}
+        index: _Entry = {"format": FORMAT, "fingerprint": self._fingerprint, "states": cast("JsonValue", entries)}
         partial = folder / f"{INDEX}.partial"
-        partial.write_text(json.dumps(index, allow_nan=False), encoding="utf-8")
+        partial.write_text(json.dumps({"sha256": _seal(index), "index": index}, allow_nan=False), encoding="utf-8")
         sync(folder)
         os.replace(partial, folder / INDEX)
         sync(folder)
@@ -203,6 +206,10 @@ def _arrays(folder: Path, file: str, entry: _Entry) -> dict[str, Tensor]:
     if hashlib.sha256(raw.data).hexdigest() != entry["sha256"]:
         raise damaged(path, f"{file} is damaged")
     return parse_tensors(raw, path)
+
+
+def _seal(index: _Entry) -> str:
+    return hashlib.sha256(json.dumps(index, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
