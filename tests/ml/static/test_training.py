@@ -342,3 +342,23 @@ class TestOddValidation:
 
     def test_texts_without_a_word(self, run, rows_of):
         run(rows_of(60), [("", {"t": "label 0"}), ("\ud800", {"t": "label 1", "m": []})])
+
+
+class TestLongInputs:
+    def test_they_are_cut_and_told(self, run, rows_of):
+        filler = " unheard" * 10 + " " + " ".join(rows_of(3)[0][0] for _ in range(40))
+        rows = [(text + (filler if row % 4 == 0 else ""), labels) for row, (text, labels) in enumerate(rows_of(40))]
+        cut, whole = run(rows, seq_len=100), run(rows)
+        assert cut.facts["cut_share"] == 0.25
+        assert cut.facts["tokens"] == 30 * 5 + 10 * 100
+        assert whole.facts["tokens"] == 40 * 5 + 10 * 200
+        assert "cut_share" not in whole.facts
+        assert any("10 of 40 training inputs (25.0%) were longer than 100 tokens" in told for told in cut.remarks)
+
+    def test_where_none_is_that_long_nothing_changes(self, run, rows_of):
+        text = [rows_of(5)[0][0]]
+        one, other = run(rows_of(40), seq_len=100), run(rows_of(40))
+        assert one.facts["cut_share"] == 0
+        assert one.remarks == other.remarks
+        for name, logits in one.model.logits(text).items():
+            np.testing.assert_array_equal(logits, other.model.logits(text)[name])

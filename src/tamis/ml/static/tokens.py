@@ -50,6 +50,14 @@ class RunTokenizer:
         encodings = self._tokenizer.encode_batch_fast(list(map(_whole, strings)), add_special_tokens=False)
         return self._known([encoding.ids for encoding in encodings])
 
+    def spans(self, strings: list[str]) -> list[list[tuple[int, int]]]:
+        """Return where each known token of each string begins and ends, in characters."""
+        encodings = self._tokenizer.encode_batch(list(map(_whole, strings)), add_special_tokens=False)
+        return [
+            [span for token, span in zip(encoding.ids, encoding.offsets, strict=True) if token != self.unknown_id]
+            for encoding in encodings
+        ]
+
     def few(self, strings: list[str]) -> RunTokens:
         """Return the same, without the threads that a few strings would wait for."""
         return self._known([self._tokenizer.encode(_whole(s), add_special_tokens=False).ids for s in strings])

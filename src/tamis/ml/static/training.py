@@ -18,6 +18,7 @@ from tamis.data.truth import Truth
 from tamis.ml.progress import Check, Listener, Progress, nobody, nothing
 from tamis.ml.restart import RestartPoints, Stage, State
 from tamis.ml.schedule import Hyperparameters, Plan, plan
+from tamis.ml.static.cutting import cut_inputs
 from tamis.ml.static.fitting import (
     Encoded,
     Lexical,
@@ -97,10 +98,11 @@ class Attended:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """Some rows, made ready."""
+    """Some rows, made ready; `n_cut` of their inputs were cut."""
 
     data: Dataset
     rows: Encoded
+    n_cut: int = 0
 
     def select(self, which: Ints) -> _Part:
         return _Part(self.data.select(which), self.rows.select(which))
@@ -156,10 +158,26 @@ class StaticTrainer:
         model = assemble(fitted.lexical, fitted.semantic, shares, self._semantics, columns_of(data), n_fields)
         facts = {"shares": shares, "tokens": given.rows.n_tokens}
         facts |= {"held_out": held_out.rows} if held_out else {}
+        facts |= self._told_cuts(given)
         return Trained(model, held_out, tuple(repeatable(fitted.checkpoints)), tuple(self._remarks), facts)
 
     def _encoded(self, data: Dataset, n_fields: int) -> _Part:
-        return _Part(data, Encoded.of(data.inputs, self._semantics, n_fields, self._attended.check))
+        inputs, n_cut, check = data.inputs, 0, self._attended.check
+        if self._chosen.seq_len is not None:
+            inputs, n_cut = cut_inputs(inputs, self._semantics.tokenizer, self._chosen.seq_len, check)
+        return _Part(data, Encoded.of(inputs, self._semantics, n_fields, check), n_cut)
+
+    def _told_cuts(self, given: _Part) -> dict[str, float]:
+        """Remark on inputs that were cut, and return their share."""
+        if self._chosen.seq_len is None:
+            return {}
+        share = given.n_cut / len(given.data)
+        if given.n_cut:
+            self._remarks.append(
+                f"{given.n_cut:,} of {len(given.data):,} training inputs ({share:.1%}) were longer than "
+                f"{self._chosen.seq_len:,} tokens (seq_len), and were cut."
+            )
+        return {"cut_share": share}
 
     def _with_validation(self, given: _Part, watched: _Part) -> _Fitted:
         fit = self._watch(given, watched, _Watch("validation", (0.05, 0.95)))
