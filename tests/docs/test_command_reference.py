@@ -4,6 +4,7 @@ Commands that read labelled files share the options of the section "Reading", an
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,16 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_t
 
 
 def commands() -> dict[str, Any]:
-    group = typer.main.get_command(app)
-    return dict(getattr(group, "commands", {}))
+    return dict(_below(typer.main.get_command(app), ""))
+
+
+def _below(group: Any, start: str) -> Iterator[tuple[str, Any]]:
+    """Yield the commands of a group, those of groups within it too, by what one types."""
+    for name, command in getattr(group, "commands", {}).items():
+        if getattr(command, "commands", None):
+            yield from _below(command, f"{start}{name} ")
+        else:
+            yield f"{start}{name}", command
 
 
 def sections() -> dict[str, str]:

@@ -69,8 +69,11 @@ def _around(workspace: Workspace, settings: Settings, figures: Figures) -> list[
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the connections to the LLM endpoint while the server runs, and let go of the workspace at the end."""
-    async with httpx.AsyncClient() as client:
-        app.state.llm = client
+    """Hold the connections to the LLM endpoint, if there is one, while the server runs; close the workspace at the end."""
+    if app.state.settings.llm_base_url:
+        async with httpx.AsyncClient() as client:
+            app.state.llm = client
+            yield
+    else:
         yield
     app.state.workspace.close()

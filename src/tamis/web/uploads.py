@@ -31,7 +31,7 @@ MOST_FIELD_BYTES = 1024
 PIECE = 2**20
 """Bytes that are gathered before they are written: a trip to another thread for each packet would cost more."""
 
-_PLAIN_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
+_PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
 
 class Form:
@@ -47,7 +47,7 @@ class Form:
         self._into = ""  # what the present part is: a field, FILE, or nothing
         self._value = bytearray()
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
-        self._headers: dict[str, str] = {}
+        self._headers: dict[bytes, bytes] = {}
         self._parser = MultipartParser(
             boundary,
             {
@@ -89,12 +89,12 @@ class Form:
         self._value.clear()
 
     def _end_header(self) -> None:
-        name, value = (bytes(part).decode("utf-8", "replace") for part in self._header)
-        self._headers[name.strip().lower()] = value
+        name, value = self._header
+        self._headers[bytes(name).strip().lower()] = bytes(value)
         self._header = (bytearray(), bytearray())
 
     def _end_headers(self) -> None:
-        kind, options = parse_options_header(self._headers.get("content-disposition"))
+        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind.lower() != b"form-data" or not name:
             raise InvalidRequest("A part of the form has no Content-Disposition that names it.", loc=["body"])
@@ -106,10 +106,11 @@ class Form:
     def _begin_file(self, filename: bytes) -> None:
         if self.filename is not None:
             raise InvalidRequest("The form has two parts `file`. Send one request a file.", loc=["body", FILE])
-        encoding = self._headers.get("content-transfer-encoding", "").strip().lower()
-        if encoding not in _PLAIN_ENCODINGS or self._headers.get("content-type", "").lower().startswith("multipart/"):
+        encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
+        kind = self._headers.get(b"content-type", b"").strip().lower()
+        if encoding not in _PLAIN_ENCODINGS or kind.startswith(b"multipart/"):
             raise InvalidRequest("The part `file` must hold the file's own bytes, as they are.", loc=["body", FILE])
-        self.filename = filename.decode("utf-8", "replace")
+        self.filename = filename.decode("utf-8", "replace").replace("%22", '"')  # as browsers and SDKs write it
         self._into = FILE
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -143,13 +144,14 @@ async def receive_file(request: Request) -> FileRecord:
         async for piece in request.stream():
             form.feed(piece)
             if upload is None and form.filename is not None:
-                upload = await anyio.to_thread.run_sync(_begin, request, form)
+                upload = await anyio.to_thread.run_sync(workspace_of(request).files.begin, _new_file(request, form))
             if upload is not None and len(form.pending) >= PIECE:
                 await anyio.to_thread.run_sync(upload.write, form.take())
         if not form.ended:
             raise InvalidRequest("The body ends in the middle: its last boundary is missing.", loc=["body"])
         if upload is None:
             raise InvalidRequest("The form has no part `file`.", loc=["body", FILE])
+        upload.describe(_new_file(request, form))
         return await anyio.to_thread.run_sync(_finish, upload, form)
     except BaseException:
         if upload is not None:
@@ -172,16 +174,15 @@ def boundary_of(content_type: str) -> bytes:
     return boundary
 
 
-def _begin(request: Request, form: Form) -> Upload:
+def _new_file(request: Request, form: Form) -> NewFile:
     fields = form.fields
-    new = NewFile(
+    return NewFile(
         name=form.filename or DEFAULT_NAME,
         purpose=fields.get("purpose") or None,
         visibility=fields.get("visibility") or None,
         expiry_hours=_hours(fields.get("expiry", "")),
         created_by=caller_of(request),
     )
-    return workspace_of(request).files.begin(new)
 
 
 def _finish(upload: Upload, form: Form) -> FileRecord:

@@ -75,6 +75,14 @@ class Upload:
         self._last = chunk[-1:] or self._last
         self._writer.write(chunk)
 
+    def describe(self, new: NewFile) -> None:
+        """Say anew what is known of the file, since clients may send its purpose after its bytes.
+
+        Raises:
+            InvalidRequest: the name, purpose, visibility or expiry is none that a file can have.
+        """
+        self._new = _checked(new)
+
     def commit(self) -> FileRecord:
         """Make the file appear, and return it; the file that is there already where name and content are the same.
 

@@ -168,7 +168,7 @@ class Event(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Figures at a step; 0.0 where there was no validation at that step."""
+    """Figures at a step; 0.0 where there was no validation at that step. The last is accuracy or micro-F1 of a target."""
 
     train_loss: float
     valid_loss: float
@@ -337,7 +337,8 @@ def _events(events: Sequence[EventRecord]) -> list[Event]:
 
 
 def _checkpoint(row: CheckpointRecord) -> Checkpoint:
-    figures = {name: round(row.metrics.get(name) or 0.0, 6) for name in Metrics.model_fields}
+    names = {**dict.fromkeys(Metrics.model_fields), "valid_mean_token_accuracy": "valid_metric"}
+    figures = {name: round(row.metrics.get(ours or name) or 0.0, 6) for name, ours in names.items()}
     return Checkpoint(metrics=Metrics(**figures), step_number=row.step, created_at=row.created_at)
 
 
