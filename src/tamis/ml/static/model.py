@@ -29,7 +29,7 @@ LENGTH = 0.5
 
 WORTH_THREADS = 1_000
 BATCH_INPUTS = 8_192
-BATCH_CHARACTERS = 4_000_000
+BATCH_CHARACTERS = 500_000
 BATCH_SCORES = 8_000_000
 """Bounds of what is computed at once, in inputs, characters and inputs x labels; from how many on in two threads."""
 
