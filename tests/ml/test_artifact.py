@@ -174,7 +174,7 @@ def test_a_place_without_a_model(tmp_path, name):
 
 
 @given(data=st.data())
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("name", FILES)
 def test_every_truncation_and_every_flipped_byte_is_refused(folder, name, data):
     raw = (FIXTURES / f"format-{FORMAT}" / name).read_bytes()

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from tamis.errors import UnknownBaseModel
 from tamis.extras import require
 from tamis.ml.tensors import Tensor, parse_tensors
+from tamis.ml.tokenizer_check import refuse_hostile
 from tamis.ml.untrusted import damaged, map_file, parse_object
 
 if TYPE_CHECKING:
@@ -236,8 +237,9 @@ def _tokenizer(path: Path) -> tuple[bytes, int | None, int]:
     raw = map_file(path, limit=MAX_TOKENIZER, follow_links=True).tobytes()
     try:
         tokenizer = Tokenizer.from_buffer(raw)
+        refuse_hostile(tokenizer)
     except Exception as error:  # the package raises nothing narrower
-        raise damaged(path, f"it is not a tokenizer ({error})") from error
+        raise damaged(path, f"it is not a tokenizer that can be used ({error})") from error
     if tokenizer.truncation is not None or tokenizer.padding is not None:
         tokenizer.no_truncation()
         tokenizer.no_padding()

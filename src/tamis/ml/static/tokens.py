@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from tamis.ml.static.runs import Ints, Runs
 from tamis.ml.static.sparse import Floats, Matrix, counts, scale_rows
+from tamis.ml.tokenizer_check import refuse_hostile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +32,13 @@ class RunTokenizer:
     """A base model's tokenizer, applied a run at a time; tokens it does not know are left out."""
 
     def __init__(self, tokenizer_json: bytes, unknown_id: int | None) -> None:
-        """Read the tokenizer."""
+        """Read the tokenizer.
+
+        Raises:
+            ValueError: it is of no known kind, or made to take for ever.
+        """
         self._tokenizer = Tokenizer.from_str(tokenizer_json.decode("utf-8"))
+        refuse_hostile(self._tokenizer)
         self.source, self.unknown_id = tokenizer_json, unknown_id
 
     @property
