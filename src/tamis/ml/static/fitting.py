@@ -5,8 +5,9 @@ The semantic part is trained in `updates`. It does not know how rows were held o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.random import Generator
@@ -107,12 +108,21 @@ def columns_of(data: Dataset) -> dict[str, slice]:
     return columns
 
 
+Told = Callable[[float], None]
+"""Hears the share of something that is done, about ten times."""
+
+
 def fit_lexical(
-    data: Dataset, rows: Encoded, seed: int, before: Lexical | None = None, stage: Stage | None = None
+    data: Dataset,
+    rows: Encoded,
+    seed: int,
+    before: Lexical | None = None,
+    stage: Stage | None = None,
+    told: Told = lambda _: None,
 ) -> Lexical:
     """Fit the lexical part; `before` is a fit to some of the rows, to start from.
 
-    Targets that `stage` remembers are not fitted again.
+    Targets that `stage` remembers are not fitted again. `told` hears how much is done.
     """
     stage = stage or Stage("", RestartPoints(None), nothing)
     columns = columns_of(data)
@@ -128,14 +138,29 @@ def fit_lexical(
     n_labels = sum(len(target.labels) for target in data.targets)
     weights = np.empty((design.n_columns, n_labels), dtype=np.float32)
     start = _moved(before, vocabulary) if before else None
+    heard = _tenths(told, len(columns))
     for number, (name, place) in enumerate(columns.items()):
         fitted = stage.recall(f"lexical {number}")
         if fitted is None:
-            fit = _TargetFit(design, data.truth[name], data.weights, seed, stage)
+            fit = _TargetFit(design, data.truth[name], data.weights, seed, stage, partial(heard, number))
             fitted = State({"weights": fit.weights(None if start is None else start[:, place])})
         stage.keep(f"lexical {number}", fitted)
         weights[:, place] = fitted.arrays["weights"]
     return Lexical(vocabulary, centring, weights)
+
+
+def _tenths(told: Told, n_targets: int) -> Callable[[int, float], None]:
+    """Return what passes on how much of all targets is done, from a target's number and share: a tenth at a time."""
+    last = 0.0
+
+    def heard(number: int, share: float) -> None:
+        nonlocal last
+        overall = (number + share) / n_targets
+        if overall >= last + 0.0999:
+            last = overall
+            told(overall)
+
+    return heard
 
 
 def prior_log_odds(truth: Truth, row_weights: Floats | None = None) -> Floats:
@@ -160,6 +185,7 @@ class _TargetFit:
     row_weights: Floats | None
     seed: int
     stage: Stage
+    told: Told
 
     def weights(self, start: Floats | None) -> Floats:
         """Return (columns, labels); `start` is where to begin."""
@@ -169,10 +195,12 @@ class _TargetFit:
             start = start.copy()
             start[-1] -= offset
         if max(len(design), design.n_columns) * n_labels > MOST_AT_ONCE:
-            weights = fit_by_batches(design, loss, n_labels, seed=self.seed, start=start)
+            weights = fit_by_batches(design, loss, n_labels, seed=self.seed, start=start, told=self.told)
         else:
             iterations = ITERATIONS if start is None else WARM_ITERATIONS
-            weights = fit_linear(design, loss, n_labels, strength=STRENGTH, iterations=iterations, start=start)
+            weights = fit_linear(
+                design, loss, n_labels, strength=STRENGTH, iterations=iterations, start=start, told=self.told
+            )
         weights[-1] += offset
         return weights
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -196,7 +197,8 @@ class StaticTrainer:
         self._remark_on(fit.outcome)
         self._tell("using all rows", 0.75)
         stage = self._attended.stage("all")
-        lexical = fit_lexical(data, rows, self._chosen.seed, fit.lexical, stage)
+        told = partial(self._tell_share, "using all rows", (0.75, 0.8))
+        lexical = fit_lexical(data, rows, self._chosen.seed, fit.lexical, stage, told)
         semantic = replace(fit.semantic, network=fit.semantic.network.copy())
         random = np.random.default_rng([self._chosen.seed, 2])
         more = _second(fit.outcome, train, given)
@@ -277,8 +279,10 @@ class StaticTrainer:
     def _watch(self, given: _Part, held: _Part, how: _Watch) -> Watched:
         """Fit to some rows, keep the state that is best on others."""
         stage = self._attended.stage(how.name)
-        self._tell("fitting words and n-grams", how.begin)
-        lexical = fit_lexical(given.data, given.rows, self._chosen.seed, stage=stage)
+        words, wide = "fitting words and n-grams", 0.3 * (how.end - how.begin)
+        self._tell(words, how.begin)
+        told = partial(self._tell_share, words, (how.begin, how.begin + wide))
+        lexical = fit_lexical(given.data, given.rows, self._chosen.seed, stage=stage, told=told)
         lexical_logits = lexical.logits(held.rows)
         random = np.random.default_rng([self._chosen.seed, 0])
         vocabulary_of = how.vocabulary_of or given.rows
@@ -345,6 +349,9 @@ class StaticTrainer:
                 f"Stopped early after {planned.epochs_at(outcome.stopped_at):.1f} passes over the data: the loss on "
                 f"held-out rows was lowest after {planned.epochs_at(outcome.best_update):.1f}."
             )
+
+    def _tell_share(self, stage: str, between: tuple[float, float], share: float) -> None:
+        self._tell(stage, between[0] + (between[1] - between[0]) * share)
 
     def _tell(self, stage: str, share: float) -> None:
         self._attended.check()
