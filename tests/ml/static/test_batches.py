@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from tamis.data.truth import UNKNOWN, SingleTruth
+from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
+from tamis.ml.static import batches as module
 from tamis.ml.static.batches import fit_by_batches
 from tamis.ml.static.lexical import count_grams, fit_vocabulary
 from tamis.ml.static.linear import LinearDesign, fit_linear
@@ -53,6 +54,35 @@ def test_it_goes_on_from_a_start_and_leaves_that_alone(labelled):
     again = fit(labelled, start=start)
     np.testing.assert_array_equal(start, before)
     assert loss_at(labelled, again) < loss_at(labelled, start)
+
+
+def test_progress_is_told(labelled):
+    design, truth = labelled
+    heard = []
+    fit_by_batches(design, loss_of(truth, 0.5), LABELS, seed=0, told=heard.append)
+    assert heard == sorted(heard)
+    assert heard[-1] == 1
+    assert len(heard) == 3 * -(-N // 256)
+
+
+def test_very_much_is_gone_over_once_and_less_where_there_is_a_start(labelled, monkeypatch):
+    monkeypatch.setattr(module, "MANY_SCORES", 1024 * LABELS)
+    design, truth = labelled
+    heard = []
+    first = fit_by_batches(design, loss_of(truth, 0.5), LABELS, seed=0, told=heard.append)
+    assert len(heard) == -(-N // 256)
+    fit_by_batches(design, loss_of(truth, 0.5), LABELS, seed=0, start=first, told=heard.append)
+    assert len(heard) == -(-N // 256) + 4
+    assert loss_at(labelled, first) < 0.7 * np.log(LABELS)
+
+
+def test_one_label_less_than_two_halves_need():
+    counted = count_grams(split_runs(["a word", "another word"], FIELDS_OF_TEXT))
+    design = LinearDesign(
+        fit_vocabulary(counted, 100, private=False).matrix(counted), np.zeros((2, 2), dtype=np.float32)
+    )
+    nothing = multi_truth([[0], []], 1)
+    assert fit_by_batches(design, loss_of(nothing, 0.5), 1, seed=0).shape == (design.n_columns, 1)
 
 
 def test_unknown_rows_move_nothing(labelled):

@@ -1,8 +1,8 @@
 """The linear map where inputs x labels are too many to hold at once: AdaGrad over mini-batches.
 
-One step size a column (Duchi et al. 2011, summed over the labels); three passes, or one from where an earlier fit left
-off, or where there is very much to do. A little less exact than `lbfgs`, with memory for the weights and the gradient
-of one batch. The labels are cut in two, and two threads take half of them each.
+One step size a column (Duchi et al. 2011, summed over the labels); three passes, or one where there is very much to do,
+or one at most from where an earlier fit left off. A little less exact than `lbfgs`, with memory for the weights and the
+gradient of one batch. The labels are cut in two, and two threads take half of them each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tamis.ml.static.sparse import Floats, Matrix
 BATCH = 256
 PASSES = 3
 MANY_SCORES = 100_000_000
-"""Inputs x labels from which one pass has to do."""
+"""Inputs x labels beyond which one pass has to do, and that are gone over at most where there is an earlier fit."""
 
 RATE = 0.1
 
@@ -44,10 +44,11 @@ def fit_by_batches(
     """
     random, fit = np.random.default_rng(seed), _Fit(design, n_labels, start)
     passes = PASSES if start is None and len(design) * n_labels <= MANY_SCORES else 1
-    updates, done = passes * max(1, -(-len(design) // BATCH)), 0
+    n_rows = len(design) if start is None else min(len(design), max(BATCH, MANY_SCORES // n_labels))
+    updates, done = passes * max(1, -(-n_rows // BATCH)), 0
     with ThreadPoolExecutor(2) as threads:
         for _ in range(passes):
-            order = random.permutation(len(design))
+            order = random.permutation(len(design))[:n_rows]
             for first in range(0, len(order), BATCH):
                 fit.update(order[first : first + BATCH], loss, RATE * (1 - done / updates), threads)
                 done += 1
