@@ -51,8 +51,7 @@ def _work(*, with_parent: bool) -> int:
     with _open(settings) as store:
         tools = Tools(store, choices_of(settings))
         duties = Duties(settings.train_workers, settings.job_attempts, tools.choices.memory_mb)
-        worker = Worker(store, executor, duties, lambda job_id: forget(tools, job_id))
-        executor.prepare()
+        worker = Worker(store, executor, duties, lambda job_id: forget(tools, job_id), idle=executor.prepare)
         try:
             worker.run(over)
         finally:

@@ -74,7 +74,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None
 def forget(tools: Tools, job_id: str) -> None:
     """Remove what a job needed while it ran."""
     shutil.rmtree(tools.choices.work / job_id, ignore_errors=True)
-    tools.store.objects.delete_all(f"jobs/{job_id}/")
+    tools.store.objects.delete_all(f"jobs/{job_id}")
 
 
 def _asked(job: JobRecord) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _keep(store: Store, job: JobRecord, model: Model, folder: Path) -> bool:
         trained_tokens=tokens or job.metadata.get("train_tokens"),
     )
     if not kept:
-        store.objects.delete_all(prefix + "/")
+        store.objects.delete_all(prefix)
     return kept
 
 

@@ -58,11 +58,19 @@ class Duties:
 class Worker:
     """Claims, starts, watches, retries."""
 
-    def __init__(self, store: Store, executor: Executor, duties: Duties, forget: Callable[[str], None]) -> None:
-        """Take what it works with; `forget` removes what a job needed, once it is over."""
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        duties: Duties,
+        forget: Callable[[str], None],
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take what it works with; `forget` removes what a job needed, `idle` is called when there is nothing to do."""
         self.owner = owner_name()
         self._store, self._executor, self._duties, self._forget = store, executor, duties, forget
         self._held: dict[str, _Held] = {}
+        self._idle = idle
         self._next_look = 0.0
 
     def run(self, over: threading.Event) -> None:
@@ -76,6 +84,8 @@ class Worker:
                 busy = False
                 over.wait(1.0)
             if not busy:
+                if not self._held:
+                    self._idle()
                 over.wait(TICK_S)
         self.hand_back()
 
@@ -105,7 +115,7 @@ class Worker:
             held.running.stop()
         end = monotonic() + HAND_BACK_WITHIN_S
         while self._held and monotonic() < end:
-            self._reap()
+            self._reap(orderly=True)
             threading.Event().wait(TICK_S / 2)
         for held in self._held.values():
             held.running.stop(kill=True)

@@ -114,7 +114,7 @@ class Models:
         model = self.find(reference)
         if self._store.models.delete(model.id):
             if model.place.startswith(OBJECTS):
-                self._store.objects.delete_all(model.place.removeprefix(OBJECTS) + "/")
+                self._store.objects.delete_all(model.place.removeprefix(OBJECTS))
             else:
                 self._remove_folder(Path(model.place.removeprefix(FOLDER)))
         return model

@@ -168,7 +168,7 @@ class Event(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Figures at a step; 0.0 where there was no validation at that step. The last is accuracy or micro-F1 of a target."""
+    """Figures at a step; 0.0 where there was no validation at that step. The last one is accuracy or micro-F1."""
 
     train_loss: float
     valid_loss: float

@@ -1,0 +1,143 @@
+"""The worker: what it claims, and what becomes of a job whose child ends in one way or another."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from time import time
+
+import pytest
+
+from tamis.jobs import worker as module
+from tamis.jobs.worker import Duties, Worker, is_dead, owner_name
+from tamis.store.opening import Store
+
+
+@pytest.fixture
+def forgotten() -> list[str]:
+    return []
+
+
+def make(store: Store, executor, forgotten: list[str], **duties: object) -> Worker:
+    return Worker(store, executor, Duties(**duties), forgotten.append)  # type: ignore[arg-type]
+
+
+def test_it_starts_as_many_jobs_as_it_has_slots_and_batches_beside_them(
+    store: Store, executor, forgotten: list[str], add_job, add_batch
+):
+    jobs = [add_job() for _ in range(3)]
+    batch = add_batch()
+    worker = make(store, executor, forgotten, slots=2)
+    for _ in range(4):
+        worker.step()
+    started = [(run.task.kind, run.task.id) for run in executor.runs]
+    assert sorted(started) == sorted([("batch", batch.id), ("job", jobs[0].id), ("job", jobs[1].id)])
+    assert store.jobs.find(jobs[0].id).status == "VALIDATING"
+    assert store.jobs.find(jobs[2].id).status == "QUEUED"
+    executor.runs[0].code = 0
+    worker.step()
+    assert executor.runs[-1].task.id == jobs[2].id
+
+
+def test_a_killed_child_is_taken_up_again_and_given_up_after_three_deaths_with_its_memory(
+    store: Store, executor, forgotten: list[str], add_job
+):
+    job = add_job(phase="train")
+    worker = make(store, executor, forgotten, attempts=3)
+    for death in range(3):
+        worker.step()
+        assert store.jobs.find(job.id).status == "RUNNING"
+        assert executor.runs[-1].task.attempt == death + 1
+        executor.runs[-1].memory = 1234.0
+        executor.runs[-1].memory_mb()
+        executor.runs[-1].code = -9
+    worker.step()
+    ended = store.jobs.find(job.id)
+    assert (ended.status, ended.error_code, ended.peak_mb) == ("FAILED", "killed", 1234.0)
+    assert "killed 3 times" in ended.error
+    assert "1,234 MB" in ended.error
+    assert len(executor.runs) == 3
+    assert forgotten == [job.id]
+
+
+def test_a_child_that_ended_in_order_is_left_alone(store: Store, executor, forgotten: list[str], add_job):
+    job = add_job()
+    worker = make(store, executor, forgotten)
+    worker.step()
+    store.jobs.change(job.id, when={"VALIDATING"}, to="VALIDATED", owner=None, lease_until=None)
+    executor.runs[0].code = 0
+    worker.step()
+    assert store.jobs.find(job.id).status == "VALIDATED"
+    assert worker.at_work == 0
+
+
+def test_a_child_beyond_the_memory_limit_fails_at_once_with_the_figure(
+    store: Store, executor, forgotten: list[str], add_job, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    job = add_job(phase="train")
+    worker = make(store, executor, forgotten, memory_mb=500.0)
+    worker.step()
+    executor.runs[0].memory = 612.4
+    worker.step()
+    worker.step()
+    ended = store.jobs.find(job.id)
+    assert (ended.status, ended.error_code) == ("FAILED", "out_of_memory")
+    assert "612 MB" in ended.error
+    assert "500 MB" in ended.error
+    assert executor.runs[0].stops == [True]
+
+
+def test_a_child_that_does_not_stop_when_cancelled_is_killed_and_the_job_is_cancelled(
+    store: Store, executor, forgotten: list[str], add_job, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    monkeypatch.setattr(module, "CANCEL_WITHIN_S", 0.0)
+    job = add_job(phase="train")
+    worker = make(store, executor, forgotten)
+    worker.step()
+    store.jobs.change(job.id, when={"RUNNING"}, to="CANCELLATION_REQUESTED", cancel_requested=True)
+    worker.step()
+    assert executor.runs[0].stops == []  # the child's own heart is given time
+    worker.step()
+    assert executor.runs[0].stops == [True]
+    worker.step()
+    assert store.jobs.find(job.id).status == "CANCELLED"
+    assert [event.data["status"] for event in store.jobs.events(job.id)][-1] == "CANCELLED"
+
+
+def test_what_is_not_finished_is_handed_back_without_counting_as_a_death(
+    store: Store, executor, forgotten: list[str], add_job
+):
+    job = add_job(phase="train")
+    worker = make(store, executor, forgotten)
+    worker.step()
+    executor.runs[0].when_stopped = -15  # it did not even hand back itself
+    over = threading.Event()
+    over.set()
+    worker.run(over)
+    back = store.jobs.find(job.id)
+    assert (back.status, back.phase, back.deaths, back.owner) == ("QUEUED", "train", 0, None)
+
+
+def test_what_dead_workers_of_this_machine_held_is_taken_over_at_once(
+    store: Store, executor, forgotten: list[str], add_job
+):
+    mine, other = add_job(phase="train"), add_job(phase="train")
+    dead = f"{socket.gethostname()}/{2**22 + 1}/1.00"
+    assert store.jobs.claim(dead, time(), 1000).id == mine.id
+    assert store.jobs.claim("elsewhere/1/1.00", time(), 1000).id == other.id
+    worker = make(store, executor, forgotten, slots=5)
+    worker.take_over()
+    worker.step()
+    worker.step()
+    assert [(run.task.id, run.task.attempt) for run in executor.runs] == [(mine.id, 2)]
+    assert store.jobs.find(mine.id).deaths == 1
+
+
+def test_owners_tell_whether_they_live():
+    assert not is_dead(owner_name())
+    assert is_dead(f"{socket.gethostname()}/{os.getpid()}/1.00")  # the number was given again
+    assert not is_dead("elsewhere/1/1.00")
+    assert not is_dead("no owner's name")
