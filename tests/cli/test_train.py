@@ -73,6 +73,19 @@ def test_few_validation_rows_are_told_as_the_reason_why_nothing_was_measured(
     assert "The validation data has too few rows (6): nothing was measured or calibrated." in told
 
 
+def test_none_labels_are_those_that_are_named(run, rows: Path, here: Path):
+    given = ("--epochs", 1, "--force", "--out", here / "m")
+    run("train", rows, *given, "--none-label", "all=urgent", "--none-label", "all=payment")
+    assert open_artifact(here / "m").manifest.target("all").none_labels == ("urgent", "payment")
+    told = run("train", rows, *given, "--none-label", "all=").stdout
+    assert open_artifact(here / "m").manifest.target("all").none_labels == ()
+    assert "rows that the model learnt from" in run("evaluate", here / "m", rows).stdout
+    assert "the model learnt from" not in told
+    for wrong in ("all", "=urgent", "topic=payment", "all=x", "nothing=x"):
+        with pytest.raises(InvalidSetting, match=r"none-label|None labels"):
+            run("train", rows, *given, "--none-label", wrong)
+
+
 def test_json_is_one_object(run, rows: Path, here: Path):
     result = run("train", rows, "--epochs", 1, "--json", "--out", here / "deep" / "er")
     found = json.loads(result.stdout)

@@ -59,6 +59,11 @@ class TestAWholeRun:
         assert told["held_out"]["targets"]["intent"]["ece_before"] is not None
         assert told["test"]["n"] == 20
 
+    def test_a_run_in_a_shell_is_a_line(self, model):
+        assert repr(model.run).startswith("<TrainingRun of ")
+        assert "held_out=<EvaluationReport of " in repr(model.run)
+        assert len(repr(model.run)) < 500
+
     def test_the_report_on_held_out_rows(self, model):
         intent, topics = model.run.held_out.targets["intent"], model.run.held_out.targets["topics"]
         assert isinstance(intent, SingleReport)

@@ -62,6 +62,14 @@ Warmup = Annotated[
 Seed = Annotated[
     int, typer.Option(min=0, metavar="N", help="Another seed gives another model.", rich_help_panel=_PANEL)
 ]
+NoneLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--none-label",
+        metavar="TARGET=LABEL",
+        help="A label that means that nothing applies; repeatable. TARGET= says that there is none.",
+    ),
+]
 RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -81,6 +89,7 @@ def train(  # size: each option is one line three times: what it is called, what
     weight_decay: Decay = None,
     warmup_fraction: Warmup = None,
     seed: Seed = 0,
+    none_label: NoneLabels = None,
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     force: Force = False,
@@ -124,6 +133,7 @@ def train(  # size: each option is one line three times: what it is called, what
             weight_decay=weight_decay,
             warmup_fraction=warmup_fraction,
             seed=seed,
+            none_labels=none_labels(none_label),
             options=read_options(
                 text_column=text_column,
                 label_columns=label_column,
@@ -142,6 +152,27 @@ def train(  # size: each option is one line three times: what it is called, what
             listener=listener,
         )
     tell(model, _registered(model, name, settings.home), rejects, as_json=as_json)
+
+
+def none_labels(given: list[str] | None) -> dict[str, list[str]] | None:
+    """Return the none labels by target, from `TARGET=LABEL` and `TARGET=`.
+
+    Raises:
+        InvalidSetting: one of them is not of that form.
+    """
+    from tamis.errors import InvalidSetting
+
+    if not given:
+        return None
+    found: dict[str, list[str]] = {}
+    for each in given:
+        target, equals, label = each.partition("=")
+        if not target or not equals:
+            raise InvalidSetting(
+                f"--none-label {each!r}: give TARGET=LABEL, or TARGET= for none.", setting="none_labels"
+            )
+        found.setdefault(target, []).extend([label] if label else [])
+    return found
 
 
 def default_folder(named_after: str) -> Path:

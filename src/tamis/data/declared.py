@@ -129,3 +129,27 @@ class Declarations:
         labels = declared.labels or (inferred.labels if inferred else ())
         none = declared.none_labels
         return Target.of(declared.name, kind, labels, none)
+
+
+def with_none_labels(targets: Iterable[Target], marked: Mapping[str, Sequence[str]]) -> tuple[Target, ...]:
+    """Return targets with other none labels: those of `marked`, by target; an empty sequence leaves a target without.
+
+    Raises:
+        InvalidSetting: a target or a label that is not there, or a single-label target, which has no none labels.
+    """
+    by_name = {target.name: target for target in targets}
+    for name, given in marked.items():
+        labels = [given] if isinstance(given, str) else list(given)
+        target = by_name.get(name)
+        if target is None:
+            there = ", ".join(map(repr, list(by_name)[:20]))
+            raise InvalidSetting(f"None labels: there is no target {name!r}; there are {there}.", setting="none_labels")
+        if not target.is_multi:
+            raise InvalidSetting(
+                f"None labels: target {name!r} is single-label, where exactly one label applies.", setting="none_labels"
+            )
+        for label in labels:
+            if label not in target.labels:
+                raise InvalidSetting(f"None labels: {name!r} has no label {label!r}.", setting="none_labels")
+        by_name[name] = target.model_copy(update={"none_labels": tuple(dict.fromkeys(labels))})
+    return tuple(by_name.values())

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from tamis.data.dataset import require_learnable
-from tamis.data.declared import Declarations, DeclaredTarget
+from tamis.data.declared import Declarations, DeclaredTarget, with_none_labels
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import Loaded, Tally, load_splits
 from tamis.data.rows import Note
@@ -81,6 +81,12 @@ class TrainingRun:
     held_out: EvaluationReport | None = None
     test: EvaluationReport | None = None
 
+    def __repr__(self) -> str:
+        """How long it took and what was measured; `to_json` has all."""
+        measured = {"held_out": self.held_out, "test": self.test}
+        told = "".join(f", {name}={report!r}" for name, report in measured.items() if report is not None)
+        return f"<TrainingRun of {self.seconds.get('total', 0.0):.1f} s{told}>"
+
     def to_json(self) -> dict[str, object]:
         """Plain types."""
         return {
@@ -112,6 +118,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     seq_len: int | None = None,
     seed: int = 0,
     targets: Sequence[Target | DeclaredTarget] | None = None,
+    none_labels: Mapping[str, Sequence[str]] | None = None,
     options: ReadOptions | None = None,
     max_bad_share: float = 0.0,
     rejects: str | Path | None = None,
@@ -140,6 +147,8 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         seed: the same data, settings, seed and thread count give the same model, byte for byte.
         targets: targets that are not to be inferred, in the order that the model will have; their labels keep their
             order. Rows of the training data with other labels are bad; other targets are left out with a note.
+        none_labels: by multi-label target, its labels that mean "nothing applies", like {"topics": ["other"]}; an empty
+            list for none. Targets that are not named keep those with the usual names (safe, none, ok, ...).
         options: how to read files.
         max_bad_share: share of bad rows up to which they are left out instead of refused.
         rejects: file to write bad rows to.
@@ -176,6 +185,8 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     given = given_splits(train, validation, test, options)
     loaded = load_splits(*given, options, max_bad_share=max_bad_share, rejects=rejects, declared=declared, check=check)
     require_learnable(loaded.train)
+    if none_labels is not None:
+        loaded = _marked(loaded, none_labels)
     watch.lap("read")
     attended = Attended(listener, check, restart or RestartPoints(None))
     model = _Run(loaded, base_model, chosen, name, attended, watch, declared).model()
@@ -190,6 +201,16 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         model.run = replace(model.run, seconds=watch.laps(), peak_rss_mb=_peak_rss_mb())
     listener(Progress("done", 1.0))
     return model
+
+
+def _marked(loaded: Loaded, none_labels: Mapping[str, Sequence[str]]) -> Loaded:
+    """The same data with other none labels."""
+    targets = with_none_labels(loaded.train.targets, none_labels)
+    train, validation, test = (
+        None if data is None else replace(data, targets=targets)
+        for data in (loaded.train, loaded.validation, loaded.test)
+    )
+    return replace(loaded, train=train or loaded.train, validation=validation, test=test)
 
 
 class _Stopwatch:
