@@ -124,7 +124,7 @@ def test_the_only_target_may_have_another_name(tmp_path):
 def test_other_targets_are_an_error_or_a_note(tmp_path):
     train = write(tmp_path / "train.jsonl", [("one", {"t": "a", "u": "x"}), ("two", {"t": "b", "u": "y"})], "labels")
     test = write(tmp_path / "test.jsonl", ROWS)
-    with pytest.raises(DataError, match=r"the target.* label, but what is declared is t, u"):
+    with pytest.raises(DataError, match=r"the target.* label, but expected are t, u"):
         load_splits(train, test=test)
     mixed = write(tmp_path / "mixed.jsonl", [("one", {"t": "a", "w": "x"})], "labels")
     (note,) = load_splits(train, test=mixed).notes["test"]

@@ -228,7 +228,7 @@ class Reading:
         more = f"\n  ... and {bad - len(first):,} more" if bad > len(first) else ""
         allow = min(1.0, -(-share * 100 // 1) / 100)
         without = (
-            f"or train without them: --max-bad-share {allow:.2g} (in Python max_bad_share={allow:.2g}; all are written "
+            f"or go on without them: --max-bad-share {allow:.2g} (in Python max_bad_share={allow:.2g}; all are written "
             "by --rejects FILE, in Python rejects)"
         )
         raise TooManyBadRows(
@@ -441,8 +441,8 @@ def _match_targets(builder: DatasetBuilder, declared: Sequence[str], split: str,
         notes.add("target_renamed", 0, f"{there[0]} -> {declared[0]}")
         return
     raise DataError(
-        f"The {split} data has the target(s) {', '.join(there)}, but what is declared is {', '.join(declared)}. Name "
-        "the columns alike (--label-column), or correct the targets' names.",
+        f"The {split} data has the target(s) {', '.join(there)}, but expected are {', '.join(declared)}. Name the "
+        "columns or targets alike, or choose the label columns (--label-column, in Python label_columns).",
         targets=tuple(there),
     )
 
