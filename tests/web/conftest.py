@@ -9,7 +9,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from tamis.ml.registry import register
+from tamis.ml.training import train
 from tamis.settings import Settings
+from tamis.testing import tiny_base
 from tamis.web.app import create_app
 from tamis.workspace.workspace import Workspace, open_workspace
 
@@ -80,3 +83,36 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What is logged."""
     caplog.set_level(logging.DEBUG, logger="tamis")
     return caplog
+
+
+def rows_of(labels: Callable[[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return 40 rows of two topics, labelled as told."""
+    said = {"delivery": "where is my parcel", "payment": "you charge my card"}
+    return [
+        {"text": f"{text} {'please ' * (n % 3)}", "labels": labels(topic, n)}
+        for n in range(20)
+        for topic, text in said.items()
+    ]
+
+
+@pytest.fixture(scope="session")
+def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three trained models: `intents` (single-label), `flags` (multi-label) and `both` (one of each kind, and a third)."""
+    folder = tmp_path_factory.mktemp("models")
+    base = str(tiny_base(folder / "base"))
+    kinds: dict[str, Callable[[str, int], dict[str, Any]]] = {
+        "intents": lambda topic, n: {"topic": topic},
+        "flags": lambda topic, n: {"flags": [topic] if n % 2 else ["safe"]},
+        "both": lambda topic, n: {"topic": topic, "a": [topic], "b": ["odd"] if n % 2 else ["safe", "even"]},
+    }
+    for name, labels in kinds.items():
+        train(rows_of(labels), base=base, out=folder / name, epochs=4)
+    return {name: folder / name for name in kinds}
+
+
+@pytest.fixture
+def models(workspace: Workspace, model_folders: dict[str, Path]) -> Workspace:
+    """The workspace with these models in its home."""
+    for name, folder in model_folders.items():
+        register(workspace.settings.home, name, folder)
+    return workspace

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from tamis.errors import InvalidRequest, LimitExceeded, TamisError
+from tamis.errors import InvalidRequest, LimitExceeded
 from tamis.web.uploads import MOST_FIELD_BYTES, MOST_PARTS, Form, boundary_of
 
 FORM = {"content-type": "multipart/form-data; boundary=XX"}
@@ -183,10 +184,8 @@ class TestParser:
     )
     def test_nothing_else_than_refusals_comes_of_garbage(self, parts: list[bytes]) -> None:
         form = Form(b"XX")
-        try:
+        with suppress(InvalidRequest, LimitExceeded):
             form.feed(b"".join(parts))
-        except TamisError as error:
-            assert error.code in ("invalid_request", "limit_exceeded")
         assert len(form.pending) <= sum(map(len, parts))
 
 
@@ -225,14 +224,20 @@ def memory_of(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def head_of(length: int) -> bytes:
+    kind = FORM["content-type"]
+    fields = f"host: 127.0.0.1\r\ncontent-length: {length}\r\ncontent-type: {kind}"
+    return f"POST /v1/files HTTP/1.1\r\n{fields}\r\n\r\n".encode()
+
+
 def send(port: int, megabytes: int, watch: Callable[[], None]) -> bytes:
     """Upload a generated file and return the beginning of the answer."""
     start = FILE[:-10]
     length = len(start) + megabytes * 2**20 + 2 + len(END)
-    head = f"POST /v1/files HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {length}\r\ncontent-type: {FORM['content-type']}\r\n\r\n"
+    head = head_of(length)
     piece = (b'{"text": "' + b"x" * 1000 + b'", "labels": {"a": "b"}}\n') * 1100
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        connection.sendall(head.encode() + start)
+        connection.sendall(head + start)
         for index in range(megabytes):
             connection.sendall(piece[: 2**20])
             if index % 16 == 0:
@@ -268,8 +273,7 @@ def _healthz(port: int) -> bytes:
 def test_a_client_that_leaves_leaves_nothing(server: tuple[int, int], tmp_path: Path, sent: bytes) -> None:
     port, _ = server
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        head = f"POST /v1/files HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9000000\r\ncontent-type: {FORM['content-type']}\r\n\r\n"
-        connection.sendall(head.encode() + sent)
+        connection.sendall(head_of(9_000_000) + sent)
     assert b" 200 " in _healthz(port)
     deadline = time.monotonic() + 10
     while left(tmp_path / "home") and time.monotonic() < deadline:

@@ -35,21 +35,16 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["path"] in QUIET:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._settings.max_concurrent_requests
         body = _Body(receive, *self._most_bytes(scope), self._settings.request_timeout_s)
-        refusal: Refused | None = None
-        if self._at_work >= most:
-            why = f"The server is at work on {most} requests, the most it takes at a time. Try again in a moment."
-            refusal = Overloaded(why, limit=most, setting="max_concurrent_requests", retry_after=RETRY_AFTER_S)
-        else:
-            refusal = body.declared(scope)
+        counted = scope["path"] not in QUIET  # monitors get through whatever is going on
+        refusal = (self._too_much() if counted else None) or body.declared(scope)
         if refusal is not None:
             await refuse(refusal, scope, body, send)
             return
-        self._at_work += 1
+        self._at_work += counted
         try:
             await self._app(scope, body.receive, send)
         except BodyRefused as error:
@@ -57,7 +52,14 @@ class Limits:
         except Refused as error:  # by what stands between this and the routes
             await refuse(error, scope, body, send)
         finally:
-            self._at_work -= 1
+            self._at_work -= counted
+
+    def _too_much(self) -> Refused | None:
+        most = self._settings.max_concurrent_requests
+        if self._at_work < most:
+            return None
+        why = f"The server is at work on {most} requests, the most it takes at a time. Try again in a moment."
+        return Overloaded(why, limit=most, setting="max_concurrent_requests", retry_after=RETRY_AFTER_S)
 
     def _most_bytes(self, scope: Scope) -> tuple[int, str]:
         if scope["path"] in UPLOAD_PATHS and scope["method"] == "POST":

@@ -59,6 +59,7 @@ STATUS: Mapping[str, int] = {
     "unsupported_artifact": 500,
     "golden_rows_drift": 500,
     "output_exists": 409,
+    "cancelled": 409,
 }
 """The status of each error code; too many *bytes* are 413."""
 

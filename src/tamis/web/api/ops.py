@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 import tamis
@@ -77,6 +77,8 @@ class _State:
         yield waiting
         yield GaugeMetricFamily("tamis_models_loaded", "Models in this process' memory.", value=loaded.models)
         yield GaugeMetricFamily("tamis_models_bytes", "Memory that they are counted with.", value=loaded.bytes)
+        yield CounterMetricFamily("tamis_model_loads", "Models loaded so far by this process.", value=loaded.loads)
+        yield CounterMetricFamily("tamis_model_evictions", "Models let go of to make room.", value=loaded.evictions)
 
 
 router.include_router(_raw)

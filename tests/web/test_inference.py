@@ -1,0 +1,81 @@
+"""From a request to a model's answer."""
+
+from collections.abc import Callable
+
+import pytest
+from starlette.testclient import TestClient
+
+from tamis.endpoints import CHAT_CLASSIFICATIONS, CHAT_MODERATIONS, CLASSIFICATIONS, MODERATIONS
+from tamis.workspace.workspace import Workspace
+
+MakeClient = Callable[..., TestClient]
+CHAT = [{"role": "user", "content": "where is my parcel"}]
+INPUTS = {
+    CLASSIFICATIONS: "x",
+    CHAT_CLASSIFICATIONS: {"messages": CHAT},
+    MODERATIONS: "x",
+    CHAT_MODERATIONS: CHAT,
+}
+
+
+@pytest.mark.parametrize("endpoint", INPUTS, ids=str)
+class TestEveryEndpoint:
+    def test_an_unknown_model_is_400(self, client: TestClient, endpoint: str) -> None:
+        answer = client.post(endpoint, json={"model": "ft:classifier:gone", "input": INPUTS[endpoint]})
+        assert answer.status_code == 400
+        assert answer.json()["message"] == "Invalid model: ft:classifier:gone"
+        assert (answer.json()["type"], answer.json()["code"]) == ("invalid_model", "1500")
+
+    def test_no_model_is_422(self, client: TestClient, endpoint: str) -> None:
+        answer = client.post(endpoint, json={"input": INPUTS[endpoint]})
+        assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "model"])
+
+    def test_extra_fields_do_no_harm(self, client: TestClient, models: Workspace, endpoint: str) -> None:
+        body = {"model": "flags", "input": INPUTS[endpoint], "metadata": {"a": 1}, "truncate_for_context_length": True}
+        assert client.post(endpoint, json=body).status_code == 200
+
+    def test_no_content_type_is_no_obstacle(self, client: TestClient, models: Workspace, endpoint: str) -> None:
+        import orjson
+
+        content = orjson.dumps({"model": "flags", "input": INPUTS[endpoint]})
+        assert client.post(endpoint, content=content).status_code == 200
+
+    def test_an_empty_list_is_422(self, client: TestClient, models: Workspace, endpoint: str) -> None:
+        assert client.post(endpoint, json={"model": "flags", "input": []}).status_code == 422
+
+    def test_an_archived_model_answers_no_more(self, client: TestClient, models: Workspace, endpoint: str) -> None:
+        body = {"model": "flags", "input": INPUTS[endpoint]}
+        assert client.post("/v1/fine_tuning/models/flags/archive").json()["archived"] is True
+        assert client.post(endpoint, json=body).status_code == 400
+
+
+def test_limits_name_their_settings(make_client: MakeClient, models: Workspace) -> None:
+    client = make_client(max_inputs=2, max_input_chars=10, max_request_chars=15, max_messages=2)
+    for endpoint, given, setting in (
+        (CLASSIFICATIONS, ["a", "b", "c"], "max_inputs"),
+        (CLASSIFICATIONS, "x" * 11, "max_input_chars"),
+        (CLASSIFICATIONS, ["x" * 9, "y" * 9], "max_request_chars"),
+        (CHAT_CLASSIFICATIONS, {"messages": [{"role": "user", "content": "x"}] * 3}, "max_messages"),
+    ):
+        answer = client.post(endpoint, json={"model": "flags", "input": given})
+        assert (answer.status_code, answer.json()["code"]) == (422, "limit_exceeded")
+        assert setting in answer.json()["message"]
+        assert answer.json()["detail"][0]["loc"][:2] == ["body", "input"]
+
+
+def test_a_model_that_stands_in_moderates(make_client: MakeClient, models: Workspace) -> None:
+    client = make_client(moderation_model="flags")
+    answer = client.post(MODERATIONS, json={"input": "x"})
+    assert (answer.status_code, answer.json()["model"]) == (200, "flags")
+    assert client.post(CLASSIFICATIONS, json={"input": "x"}).status_code == 422
+
+
+def test_overload_is_429(client: TestClient, models: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tamis.errors import Overloaded
+
+    async def busy(*_: object) -> bytes:
+        raise Overloaded("Too much to classify.", retry_after=3)
+
+    monkeypatch.setattr(models.answerer, "answer", busy)
+    answer = client.post(CLASSIFICATIONS, json={"model": "flags", "input": "x"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")

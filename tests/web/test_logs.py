@@ -1,0 +1,55 @@
+"""Lines of the log: text for people, JSON for machines, and no tricks with line breaks."""
+
+import json
+import logging
+
+import pytest
+
+from tamis.web.logs import JsonLines, TextLines, set_up_logs
+
+
+def record(message: str = "request", **fields: object) -> logging.LogRecord:
+    made = logging.LogRecord("tamis.web", logging.INFO, __file__, 1, message, None, None)
+    made.__dict__.update(fields)
+    return made
+
+
+def test_text() -> None:
+    line = TextLines().format(record(method="GET", path="/v1/files", status=200, ms=1.5, key_id=None))
+    assert line.endswith("Z info tamis.web request method=GET path=/v1/files status=200 ms=1.5")
+
+
+def test_json() -> None:
+    line = json.loads(JsonLines().format(record(path="/é\n", status=200)))
+    assert (line["message"], line["level"], line["logger"], line["path"]) == ("request", "info", "tamis.web", "/é\n")
+
+
+@pytest.mark.parametrize("path", ["/a\nb", "/a\r\nb", "/\x1b[2J", "/a b", '/a"b', "/a=b", "/\u2028x"])
+def test_a_line_stays_one_line(path: str) -> None:
+    for formatter in (TextLines(), JsonLines()):
+        line = formatter.format(record(path=path))
+        assert len(line.splitlines()) == 1
+        assert line.isprintable()
+
+
+def test_tracebacks_come_with_it() -> None:
+    try:
+        raise ValueError("x")
+    except ValueError as error:
+        made = record()
+        made.exc_info = (type(error), error, error.__traceback__)
+    assert "ValueError: x" in TextLines().format(made)
+    assert "ValueError: x" in json.loads(JsonLines().format(made))["traceback"]
+
+
+def test_setting_up(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        set_up_logs("json", "warning")
+        logging.getLogger("tamis.web").info("not this")
+        logging.getLogger("tamis.web").warning("but this")
+        assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == ["but this"]
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
