@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 
 from tamis.examples import EXAMPLES, example_path
 from tamis.ml.base_models import load_base
+from tamis.ml.static import tokens as module
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT, OPENING_RUNS, TEXT, split_runs
 from tamis.ml.static.tokens import RunTokenizer, pool, token_matrix, used_tokens
 from tamis.schema import Message
@@ -65,6 +66,16 @@ class TestTokenizer:
         cutting = Tokenizer.from_str(static_en.source.decode())
         cutting.enable_truncation(4)
         assert RunTokenizer(cutting.to_str().encode(), None).changes_lengths
+
+
+def test_the_same_tokenizer_is_read_once_in_a_row_and_another_anew(semantics):
+    source = semantics.tokenizer.source
+    module._read.cache_clear()
+    first, again = (RunTokenizer(bytes(bytearray(source)), None) for _ in range(2))
+    assert module._read.cache_info().hits == 1
+    assert first(["a"]).ids.tolist() == again(["a"]).ids.tolist()
+    RunTokenizer(source + b" ", None)
+    assert module._read.cache_info().misses == 2
 
 
 class TestRunsOrWhole:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Protocol
 
@@ -37,8 +38,7 @@ class RunTokenizer:
         Raises:
             ValueError: it is of no known kind, or made to take for ever.
         """
-        self._tokenizer = Tokenizer.from_str(tokenizer_json.decode("utf-8"))
-        refuse_hostile(self._tokenizer)
+        self._tokenizer = _read(tokenizer_json)
         self.source, self.unknown_id = tokenizer_json, unknown_id
 
     @property
@@ -77,6 +77,14 @@ class RunTokenizer:
         offsets = np.zeros(len(ids) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
         return RunTokens(flat, offsets)
+
+
+@lru_cache(maxsize=1)
+def _read(tokenizer_json: bytes) -> Tokenizer:
+    """Return the tokenizer; the last one is kept, since a model is opened again as soon as it is written."""
+    tokenizer = Tokenizer.from_str(tokenizer_json.decode("utf-8"))
+    refuse_hostile(tokenizer)
+    return tokenizer
 
 
 def _whole(string: str) -> str:
