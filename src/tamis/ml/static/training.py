@@ -63,6 +63,16 @@ MORE_EPOCHS = 1
 MORE_RATE = 0.5
 
 
+def are_many(n_rows: int, n_labels: int) -> bool:
+    """Whether rows are so many that some are held out once, and not each in its turn."""
+    return n_rows >= MANY_ROWS or n_rows * n_labels > MANY_SCORES
+
+
+def folds_of(n_rows: int) -> int:
+    """Return into how many parts so many rows are cut for cross-validation."""
+    return 5 if n_rows < 2000 else 4
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
     """Rows that the fit did not see: `rows` says what they are, `logits` (n, labels) and `truth` by target."""
@@ -151,7 +161,7 @@ class StaticTrainer:
             fitted = self._with_validation(given, self._encoded(validation, n_fields))
         elif len(data) < FEW_ROWS:
             fitted = self._fit_blind(given)
-        elif len(data) >= MANY_ROWS or len(data) * n_labels > MANY_SCORES:
+        elif are_many(len(data), n_labels):
             fitted = self._hold_out_once(given)
         else:
             fitted = self._cross_validate(given)
@@ -209,7 +219,7 @@ class StaticTrainer:
 
     def _cross_validate(self, given: _Part) -> _Fitted:
         data = given.data
-        count = min(5 if len(data) < 2000 else 4, different_texts(data))
+        count = min(folds_of(len(data)), different_texts(data))
         if count < 2:
             return self._fit_blind(given)
         fold = folds(data, count, self._chosen.seed)
