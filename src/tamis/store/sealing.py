@@ -6,6 +6,7 @@ import base64
 import errno
 import hmac
 import os
+import re
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -19,6 +20,7 @@ from tamis.store.database import Database
 from tamis.store.tables import secrets
 
 SHORTEST_KEY = 16
+_FERNET_KEY = re.compile("[A-Za-z0-9_-]{43}=")  # 32 bytes
 
 
 class Sealer:
@@ -95,11 +97,8 @@ class Secrets:
 
 
 def _fernet_key(text: str) -> bytes:
-    try:
-        if len(base64.urlsafe_b64decode(text.encode())) == 32:
-            return text.encode()
-    except ValueError:
-        pass
+    if _FERNET_KEY.fullmatch(text):
+        return text.encode()
     stretched = Scrypt(salt=b"tamis secret key", length=32, n=2**14, r=8, p=1).derive(text.encode("utf-8", "replace"))
     return base64.urlsafe_b64encode(stretched)
 
