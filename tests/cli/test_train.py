@@ -178,3 +178,42 @@ def test_few_rows_are_not_measured_and_it_is_said(run, here: Path):
 )
 def test_the_folder_is_named_after_the_data(given: str, folder: str):
     assert default_folder(given) == Path(folder)
+
+
+class TestAnInterruptedRun:
+    """Restart points are kept beside the model while it is made."""
+
+    @pytest.fixture
+    def at_once(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("tamis.ml.restart.RestartPoints.__init__.__kwdefaults__", {"every": 0.0})
+
+    @pytest.fixture
+    def interrupted(self, run, rows: Path, at_once, monkeypatch: pytest.MonkeyPatch):
+        """What a run said that was interrupted at the end of its training."""
+        from tamis.ml.static.training import StaticTrainer
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(StaticTrainer, "_combine", interrupt)
+            return run("train", rows, "--epochs", 1)
+
+    def test_the_same_command_goes_on(self, run, rows: Path, here: Path, interrupted):
+        first = interrupted
+        assert first.exit_code == 130
+        assert "the same command goes on from here" in first.stderr
+        assert (here / ".rows-model.restart" / "restart.json").exists()
+        second = run("train", rows, "--epochs", 1)
+        assert second.exit_code == 0, second.output
+        assert "went on from its last restart point" in " ".join(second.stdout.split())
+        assert not (here / ".rows-model.restart").exists()
+
+    def test_another_command_starts_afresh(self, run, rows: Path, here: Path, interrupted):
+        other = run("train", rows, "--epochs", 2)
+        assert other.exit_code == 0
+        assert "Started afresh" in " ".join(other.stdout.split())
+
+    def test_one_that_is_short_leaves_nothing(self, run, rows: Path, here: Path):
+        assert run("train", rows, "--epochs", 1).exit_code == 0
+        assert not list(here.glob(".*restart*"))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import err, out, print_json
 from tamis.cli.reading import (
     BinaryColumns,
     DatasetConfig,
@@ -28,6 +30,7 @@ from tamis.cli.reading import (
 if TYPE_CHECKING:
     from tamis.ml.model import Model
     from tamis.ml.registry import Version
+    from tamis.ml.restart import RestartPoints
 
 _PANEL = "How to train (by default the trainer picks)"
 
@@ -108,9 +111,11 @@ def train(  # size: each option is one line three times: what it is called, what
     """Train a classifier and measure it; it is written to a folder of its own.
 
     Splits that a dataset folder or hub dataset has of its own are used. What is not given is decided and told.
+    A long run that is interrupted goes on from where it was when the same command is given again.
     """
     from tamis.cli.progress_bar import progress_bar
     from tamis.ml.registry import require_name
+    from tamis.ml.restart import RestartPoints
     from tamis.ml.training import train as run_training
     from tamis.settings import load_settings
 
@@ -119,7 +124,9 @@ def train(  # size: each option is one line three times: what it is called, what
         require_name(name)
     folder = out_dir or default_folder(name or train_data)
     refuse_taken(folder, force=force)
-    with progress_bar() as listener:
+    place = folder.resolve()
+    restart = RestartPoints(place.parent / f".{place.name}.restart")
+    with progress_bar() as listener, _kept(restart):
         model = run_training(
             train_data,
             validation,
@@ -150,6 +157,7 @@ def train(  # size: each option is one line three times: what it is called, what
             rejects=rejects,
             overwrite=force,
             listener=listener,
+            restart=restart,
         )
     tell(model, _registered(model, name, settings.home), rejects, as_json=as_json)
 
@@ -173,6 +181,19 @@ def none_labels(given: list[str] | None) -> dict[str, list[str]] | None:
             )
         found.setdefault(target, []).extend([label] if label else [])
     return found
+
+
+@contextmanager
+def _kept(restart: RestartPoints) -> Iterator[None]:
+    """Say that an interrupted run can be gone on with, where it can."""
+    from tamis.ml.restart import INDEX
+
+    try:
+        yield
+    except BaseException:
+        if restart.folder is not None and (restart.folder / INDEX).exists():
+            err.print("Not finished: the same command goes on from here.", soft_wrap=True)
+        raise
 
 
 def default_folder(named_after: str) -> Path:

@@ -81,10 +81,9 @@ class RestartPoints:
         self._fingerprint = fingerprint
         self._kept, self._found, self._written, self.resumed = {}, {}, {}, False
         self._next = monotonic() + self._every
-        if self.folder is None:
+        if self.folder is None or not self.folder.exists():
             return
         with self._or_without():
-            self.folder.mkdir(parents=True, exist_ok=True)
             if (self.folder / INDEX).exists():
                 try:
                     self._read(self.folder)
@@ -151,6 +150,7 @@ class RestartPoints:
                 self._kept[name] = state
 
     def _write(self, folder: Path, states: Mapping[str, State]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         entries: dict[str, _Entry] = {}
         for name, state in states.items():
             before = self._written.get(name)

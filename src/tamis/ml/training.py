@@ -195,8 +195,9 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         listener(Progress("writing the model", 0.98))
         model = _stored(model, Path(out), overwrite=overwrite)
         watch.lap("write")
-    if restart is not None:
+    if restart is not None and model.run:
         restart.clear()
+        model.run = replace(model.run, remarks=(*restart.remarks, *model.run.remarks))
     if model.run:
         model.run = replace(model.run, seconds=watch.laps(), peak_rss_mb=_peak_rss_mb())
     listener(Progress("done", 1.0))
@@ -291,10 +292,10 @@ class _Run:
         if points.folder is None:
             return
         points.begin(self._fingerprint())
+        if points.resumed:
+            points.remarks.append("An earlier attempt was interrupted: this one went on from its last restart point.")
         for remark in points.remarks:
             told(Progress("looking for restart points", 0.0, remark=remark))
-        if points.resumed:
-            told(Progress("going on from a restart point", 0.0))
 
     def _fingerprint(self) -> str:
         """All that decides what the training does."""
@@ -307,7 +308,9 @@ class _Run:
             "validation": None if self.loaded.validation is None else self.loaded.validation.rows_hash(),
             "base": self.base.card.model_dump(),
             "tokenizer": hashlib.sha256(self.base.tokenizer_json).hexdigest(),
-            "matrix": hashlib.sha256(np.ascontiguousarray(self.base.matrix).tobytes()).hexdigest(),
+            "matrix": hashlib.sha256(
+                np.ascontiguousarray(self.base.matrix).reshape(-1).view(np.uint8).data
+            ).hexdigest(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
