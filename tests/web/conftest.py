@@ -97,7 +97,7 @@ def rows_of(labels: Callable[[str, int], dict[str, Any]]) -> list[dict[str, Any]
 
 @pytest.fixture(scope="session")
 def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Three trained models: `intents` (single-label), `flags` (multi-label) and `both` (one of each kind, and a third)."""
+    """Trained models: `intents` (single-label), `flags` (multi-label), `both` (one single-label target, two others)."""
     folder = tmp_path_factory.mktemp("models")
     base = str(tiny_base(folder / "base"))
     kinds: dict[str, Callable[[str, int], dict[str, Any]]] = {

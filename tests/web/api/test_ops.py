@@ -13,7 +13,7 @@ def test_alive(client: TestClient) -> None:
 
 
 def test_ready_says_what_is_missing(client: TestClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace, "missing", lambda: {})
+    monkeypatch.setattr(workspace, "missing", dict)
     assert client.get("/readyz").json() == {"status": "ready", "missing": {}}
     monkeypatch.setattr(workspace, "missing", lambda: {"worker": "No worker."})
     answer = client.get("/readyz")

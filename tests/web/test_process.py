@@ -1,0 +1,152 @@
+"""The server as processes: sockets, signals, several that share one."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tamis.errors import InvalidSetting
+from tamis.web.process import bound_socket, require_keys_unless_loopback, url_of
+
+SERVE = """
+import sys
+from tamis.settings import load_settings
+from tamis.web.process import bound_socket, serve, url_of
+if __name__ == "__main__":
+    with bound_socket("127.0.0.1", 0) as listening:
+        print(url_of(listening), flush=True)
+        serve(listening, load_settings(), int(sys.argv[1]))
+"""
+
+
+class TestSockets:
+    def test_a_free_port(self) -> None:
+        with bound_socket("127.0.0.1", 0) as listening:
+            port = listening.getsockname()[1]
+            assert port
+            assert url_of(listening) == f"http://127.0.0.1:{port}"
+
+    def test_one_that_is_taken(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InvalidSetting, match="--port"):
+            bound_socket("127.0.0.1", taken.getsockname()[1])
+
+    @pytest.mark.parametrize("host", ["no.such.host.invalid", "", "\udcff", "x" * 300])
+    def test_no_address_of_this_machine(self, host: str) -> None:
+        if host:
+            with pytest.raises(InvalidSetting, match="--host"):
+                bound_socket(host, 0)
+
+    @pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://127.0.0.1:"), ("::1", "http://[::1]:")])
+    def test_how_this_machine_reaches_it(self, host: str, url: str) -> None:
+        try:
+            with bound_socket(host, 0) as listening:
+                assert url_of(listening).startswith(url)
+        except InvalidSetting:
+            if ":" not in host:
+                raise
+            pytest.skip("no IPv6 here")
+
+
+class TestKeys:
+    def test_others_need_one(self) -> None:
+        with pytest.raises(InvalidSetting, match="tamis keys create"):
+            require_keys_unless_loopback("0.0.0.0", has_keys=False)
+
+    @pytest.mark.parametrize(("address", "has_keys"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)])
+    def test_these_may_start(self, address: str, has_keys: bool) -> None:
+        require_keys_unless_loopback(address, has_keys=has_keys)
+
+
+@contextmanager
+def serving(home: Path, workers: int = 1) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    script = home.parent / "serve.py"
+    script.write_text(SERVE, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(workers)],
+        env=os.environ | {"TAMIS_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    url = process.stdout.readline().strip()
+    try:
+        wait_until(lambda: httpx.get(f"{url}/healthz").status_code == 200)
+        yield url, process
+    finally:
+        process.stdout.close()
+        try:
+            process.wait(20)
+        finally:
+            with_group(process.pid, signal.SIGKILL)
+
+
+def with_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def wait_until(is_so: object, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if is_so():  # type: ignore[operator]
+                return
+        except httpx.HTTPError:
+            pass
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def upload_slowly(url: str, stop: object) -> httpx.Response:
+    """Upload a file in pieces, and have something happen in the middle."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+        for n in range(10):
+            yield b'{"text": "a"}\n'
+            if n == 3:
+                time.sleep(0.2)
+                stop()  # type: ignore[operator]
+            time.sleep(0.05)
+        yield b"\r\n--XX--\r\n"
+
+    return httpx.post(f"{url}/v1/files", content=pieces(), headers={"content-type": "multipart/form-data; boundary=XX"})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_running_requests_finish(tmp_path: Path, number: int) -> None:
+    with serving(tmp_path / "home") as (url, process):
+        answer = upload_slowly(url, lambda: process.send_signal(number))
+        assert answer.status_code == 200
+        assert answer.json()["bytes"] == 140
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url)
+
+
+def test_several_processes_share_a_socket_and_end_with_their_parent(tmp_path: Path) -> None:
+    with serving(tmp_path / "home", workers=2) as (url, process):
+        file = httpx.post(f"{url}/v1/files", files={"file": ("a.jsonl", b"{}")}).json()
+        seen = [httpx.get(f"{url}/v1/files/{file['id']}").status_code for _ in range(20)]
+        assert seen == [200] * 20
+        process.kill()
+        process.wait()
+
+        def gone() -> bool:
+            try:
+                httpx.get(f"{url}/healthz", timeout=1)
+            except httpx.TransportError:
+                return True
+            return False
+
+        wait_until(gone)
