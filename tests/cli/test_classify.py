@@ -54,7 +54,7 @@ def test_stdin_is_read_where_nothing_is_given(run, model: Path):
 def test_the_name_of_a_file_is_a_text_and_that_is_told(run, model: Path, mixed: Path):
     result = run("classify", model, str(mixed), "where is it")
     assert result.exit_code == 0
-    assert result.stdout.startswith(str(mixed))
+    assert result.stdout.startswith(str(mixed)[:40])
     assert f"{mixed} is a file here" in result.stderr
     assert "--input" in result.stderr
     assert "is a file here" not in run("classify", model, "no such file", "x" * 100_000, "a\0b").stderr

@@ -85,7 +85,7 @@ class TestLength:
         assert planned(epochs=658).updates == far.updates
 
     @given(st.integers(1, 2_000_000), st.floats(0.001, 1000))
-    @settings(max_examples=60)
+    @settings(max_examples=60, deadline=None)
     def test_epochs_are_an_upper_bound(self, n_rows, epochs):
         run = planned(n_rows, 9 * n_rows, epochs=epochs)
         assert run.updates >= 1
@@ -94,7 +94,7 @@ class TestLength:
         assert run.allowed_epochs == epochs
 
     @given(st.integers(1, 2_000_000))
-    @settings(max_examples=60)
+    @settings(max_examples=60, deadline=None)
     def test_neither_given_goes_by_the_size_of_the_data(self, n_rows):
         run = planned(n_rows, 9 * n_rows)
         assert run.allowed_epochs is None
@@ -112,7 +112,7 @@ class TestLength:
 
 class TestEvaluations:
     @given(st.integers(1, 2_000_000), st.one_of(st.none(), st.floats(0.01, 100)))
-    @settings(max_examples=80)
+    @settings(max_examples=80, deadline=None)
     def test_twenty_a_run_and_one_an_epoch(self, n_rows, epochs):
         run = planned(n_rows, 9 * n_rows, epochs=epochs)
         assert run.updates // run.evaluate_every >= min(EVALUATIONS, run.updates)

@@ -19,7 +19,7 @@ documents = st.dictionaries(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(documents)
 def test_what_is_rendered_is_read_back(document):
     assert parse_object(render_json(document).encode(), HERE) == document
@@ -77,7 +77,7 @@ def test_nesting_up_to_the_limit_and_surrogate_pairs_are_fine():
     assert value == "😀"
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=60) | documents.map(lambda document: json.dumps(document).encode()[:-1]))
 def test_any_bytes_are_read_or_refused(raw):
     with contextlib.suppress(DamagedArtifact):
