@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -33,10 +33,8 @@ def serving(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], 
         try:
             process.communicate(timeout=20)
         finally:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 def test_it_says_where_it_is_and_how_to_try_it(home: Path) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -90,20 +90,16 @@ def serving(home: Path, workers: int = 1) -> Iterator[tuple[str, subprocess.Pope
 
 
 def with_group(pid: int, number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def wait_until(is_so: object, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
-        try:
+        with suppress(httpx.HTTPError):
             if is_so():  # type: ignore[operator]
                 return
-        except httpx.HTTPError:
-            pass
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.05)
 
