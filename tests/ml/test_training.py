@@ -5,11 +5,22 @@ import sys
 import numpy as np
 import pytest
 
-from tamis.errors import GoldenRowsDrift, InvalidSetting, NothingToLearn, OutputExists, TooManyBadRows, UnknownBaseModel
+from tamis.data.declared import DeclaredTarget
+from tamis.data.loading import Weighted
+from tamis.errors import (
+    Cancelled,
+    GoldenRowsDrift,
+    InvalidSetting,
+    NothingToLearn,
+    OutputExists,
+    TooManyBadRows,
+    UnknownBaseModel,
+)
 from tamis.evaluation.figures import SingleReport
 from tamis.ml import training
 from tamis.ml.artifact import open_artifact
 from tamis.ml.model import Model, load
+from tamis.ml.restart import RestartPoints
 from tamis.ml.training import train
 from tamis.schema import Kind, plain_text
 
@@ -264,3 +275,168 @@ def test_the_default_base_model_and_a_large_number_of_targets(tiny_rows):
 def test_memory_is_not_told_where_the_system_does_not_say(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     assert training._peak_rss_mb() is None
+
+
+def bytes_of(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+def facts_of(folder):
+    return open_artifact(folder).manifest.model_dump(exclude={"created", "data", "name"})
+
+
+class TestStopping:
+    def test_a_run_that_is_cancelled_writes_nothing(self, tiny_rows, tiny_base, tmp_path):
+        began = []
+        with pytest.raises(Cancelled):
+            train(
+                tiny_rows,
+                base=str(tiny_base),
+                out=tmp_path / "m",
+                listener=began.append,
+                stop=lambda: any(told.fold for told in began),
+            )
+        assert not any(told.stage == "calibrating" for told in began)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_it_is_asked_while_data_are_read(self, tiny_rows, tiny_base):
+        told = []
+        with pytest.raises(Cancelled):
+            train(tiny_rows, base=str(tiny_base), listener=told.append, stop=lambda: True)
+        assert [progress.stage for progress in told] == ["reading the data"]
+
+    @pytest.mark.parametrize("at", ["reading the data", "calibrating", "measuring"])
+    def test_whoever_listens_may_end_it(self, tiny_rows, tiny_base, tmp_path, at):
+        def listen(told):
+            if told.stage == at:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            train(tiny_rows, base=str(tiny_base), epochs=1, out=tmp_path / "m", listener=listen)
+        assert not (tmp_path / "m").exists()
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_rows, tiny_base, tmp_path_factory):
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "m"
+    train(tiny_rows, base=str(tiny_base), out=folder, epochs=4)
+    return folder
+
+
+class TestGoingOn:
+    @pytest.fixture(autouse=True)
+    def no_flushing(self, monkeypatch):
+        """Nothing here switches the machine off."""
+        monkeypatch.setattr("tamis.ml.restart.sync", lambda _: None)
+
+    def interrupted(self, rows, base, restart, stage, **chosen):
+        def listen(told):
+            if told.stage == stage and told.share > 0.4:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            train(rows, base=base, listener=listen, restart=RestartPoints(restart, every=0), **chosen)
+        assert restart.exists()
+
+    @pytest.mark.parametrize("stage", ["fitting meanings", "using all rows", "calibrating"])
+    def test_the_same_run_ends_with_the_same_bytes(self, tiny_rows, tiny_base, tmp_path, whole, stage):
+        restart = tmp_path / "restart"
+        self.interrupted(tiny_rows, str(tiny_base), restart, stage, epochs=4)
+        points = RestartPoints(restart)
+        model = train(tiny_rows, base=str(tiny_base), out=tmp_path / "m", epochs=4, restart=points)
+        assert points.resumed
+        assert any("went on from its last restart point" in remark for remark in model.run.remarks)
+        assert bytes_of(tmp_path / "m") == bytes_of(whole)
+        assert facts_of(tmp_path / "m") == facts_of(whole)
+        assert not restart.exists()
+
+    @pytest.mark.parametrize("other", [{"seed": 1}, {"epochs": 5}, {"learning_rate": 2e-4}, {"seq_len": 100}, {}])
+    def test_another_run_starts_afresh(self, tiny_rows, tiny_base, tmp_path, other):
+        restart = tmp_path / "restart"
+        self.interrupted(tiny_rows, str(tiny_base), restart, "using all rows", epochs=4)
+        points, rows = RestartPoints(restart), tiny_rows if other else tiny_rows[::-1]
+        model = train(rows, base=str(tiny_base), restart=points, **({"epochs": 4} | other))
+        assert not points.resumed
+        assert any("Started afresh" in remark for remark in model.run.remarks)
+
+    def test_weights_and_targets_make_another_run(self, tiny_rows, tiny_base, tmp_path):
+        restart = tmp_path / "restart"
+        self.interrupted(tiny_rows, str(tiny_base), restart, "using all rows", epochs=1)
+        for given in (
+            {"train": [Weighted(tiny_rows[:30], 2), Weighted(tiny_rows[30:], 1)]},
+            {"train": tiny_rows, "targets": [DeclaredTarget("intent"), DeclaredTarget("topics", weight=2)]},
+        ):
+            points = RestartPoints(restart, every=1000)
+            with pytest.raises(Cancelled):
+                train(**given, base=str(tiny_base), epochs=1, restart=points, listener=self.stop_at_the_end)
+            assert not points.resumed
+
+    def stop_at_the_end(self, told):
+        if told.stage == "calibrating":
+            raise Cancelled
+
+
+class TestWeights:
+    def test_all_the_same_are_none(self, tiny_rows, tiny_base, tmp_path):
+        for name, rows in (("plain", tiny_rows), ("one", [Weighted(tiny_rows)]), ("seven", [Weighted(tiny_rows, 7)])):
+            train(rows, base=str(tiny_base), out=tmp_path / name, epochs=2)
+        assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "one") == bytes_of(tmp_path / "seven")
+
+    def test_they_are_recorded(self, file, tiny_rows, tiny_base, tmp_path):
+        other = tmp_path / "more.jsonl"
+        other.write_text(json.dumps(tiny_rows[0]) + "\n")
+        model = train([Weighted(file, 2.5), other], base=str(tiny_base), epochs=1)
+        assert {entry.name: entry.weight for entry in model.manifest.data.files} == {file.name: 2.5, "more.jsonl": 1}
+
+    @pytest.mark.parametrize("heavy", ["yes", "no"])
+    def test_rows_that_weigh_more_are_believed(self, tiny_base, heavy):
+        """Two files that contradict each other: the heavier one is right."""
+        texts = [f"where is my parcel number {n}" for n in range(30)]
+        files = {label: [(text, {"t": label}) for text in texts] for label in ("yes", "no")}
+        model = train(
+            [Weighted(rows, 20 if label == heavy else 1) for label, rows in files.items()],
+            base=str(tiny_base),
+            validation=files[heavy],
+        )
+        assert {answer["t"].label for answer in model.classify(texts)} == {heavy}
+
+
+class TestDeclaredTargets:
+    def test_their_order_kinds_and_weights_are_those_of_the_model(self, tiny_rows, tiny_base):
+        found = {row["labels"]["intent"] for row in tiny_rows if "intent" in row["labels"]}
+        labels = tuple(sorted(found, reverse=True))
+        declared = [DeclaredTarget("topics", weight=0), DeclaredTarget("intent", labels, Kind.SINGLE_LABEL, 2.0)]
+        model = train(tiny_rows, base=str(tiny_base), targets=declared)
+        assert [target.name for target in model.targets] == ["topics", "intent"]
+        assert model.targets[1].labels == labels
+        assert list(model.classify("where is my parcel")["intent"].scores) == list(labels)
+        assert [entry.weight for entry in model.manifest.targets] == [0, 2]
+        assert "delivery" in model.classify("where is my parcel please")["topics"].labels, "its own head has learnt it"
+
+    def test_rows_with_other_labels_are_bad(self, tiny_rows, tiny_base):
+        with pytest.raises(TooManyBadRows, match="declared for 'intent'"):
+            train(tiny_rows, base=str(tiny_base), targets=[DeclaredTarget("intent", ("refund", "nothing else"))])
+
+
+def test_seq_len_is_kept(tiny_rows, tiny_base):
+    model = train(tiny_rows, base=str(tiny_base), epochs=1, seq_len=100)
+    assert model.manifest.hyperparameters["seq_len"] == 100
+    assert model.manifest.training["cut_share"] == 0
+    with pytest.raises(InvalidSetting, match="seq_len"):
+        train(tiny_rows, base=str(tiny_base), seq_len=99)
+
+
+def test_every_run_has_a_curve_of_twenty_checkpoints(tiny_rows, tiny_base):
+    for given in ({}, {"validation": tiny_rows[:30]}, {"training_steps": 250}, {"training_steps": 1}):
+        told = []
+        model = train(tiny_rows, base=str(tiny_base), listener=told.append, **given)
+        curve = [progress.checkpoint for progress in told if progress.checkpoint]
+        assert len(curve) >= 20
+        steps = [row["step"] for row in curve]
+        assert all(isinstance(step, int) for step in steps)
+        assert steps == sorted(set(steps))
+        wanted = {"step", "epoch", "train_loss", "valid_loss", "valid_metric", "learning_rate", "tokens_per_second"}
+        assert all(wanted <= set(row) for row in curve)
+        assert [row["step"] for row in model.manifest.checkpoints] == steps
+        assert not any("tokens_per_second" in row for row in model.manifest.checkpoints)
