@@ -15,6 +15,7 @@ from tamis.jobs.executors import JOB, Task
 from tamis.jobs.heart import LEASE_S, Heart, Stop
 from tamis.jobs.states import Move, Phase, Status, before
 from tamis.jobs.tools import Tools
+from tamis.jobs.tracking import Tracking
 from tamis.jobs.training import forget, run_training
 from tamis.jobs.validation import validate
 from tamis.store.leases import Beat
@@ -39,14 +40,18 @@ def run_task(tools: Tools, task: Task, find: Find) -> None:
 
 
 def _run_job(tools: Tools, job: JobRecord, task: Task) -> None:
-    work = validate if job.phase == Phase.VALIDATE else run_training
-
     def beat() -> Beat:
         return tools.store.jobs.beat(job.id, task.owner, task.attempt, time(), LEASE_S)
 
     with Heart(beat) as heart:
         _hand_back_on_signal(heart)
-        _guarded(heart, partial(work, tools, job, heart.must_stop), partial(_end_job, tools, job))
+        end = partial(_end_job, tools, job)
+        if job.phase == Phase.VALIDATE:
+            _guarded(heart, partial(validate, tools, job, heart.must_stop), end)
+            return
+        tracking = Tracking(tools, job)
+        _guarded(heart, partial(run_training, tools, job, heart.must_stop, tracking), end)
+        tracking.end()
 
 
 def _run_batch(tools: Tools, batch: BatchRecord, task: Task, find: Find) -> None:

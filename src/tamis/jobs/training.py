@@ -16,6 +16,7 @@ from tamis.errors import Cancelled, StorageFailed, UnknownFile
 from tamis.jobs.reporting import Reporter
 from tamis.jobs.states import Move, Status, before
 from tamis.jobs.tools import Tools, files_here
+from tamis.jobs.tracking import Tracking
 from tamis.jobs.validation import declarations, training_data
 from tamis.ml.model import Model
 from tamis.ml.progress import Progress
@@ -32,7 +33,7 @@ CHOSEN = ("training_steps", "epochs", "learning_rate", "weight_decay", "warmup_f
 log = logging.getLogger(__name__)
 
 
-def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None:
+def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool], tracking: Tracking) -> None:
     """Train the job's model, store it, and end the job: all in one transaction, if this attempt still has the job.
 
     Raises:
@@ -47,6 +48,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None
 
         def listen(progress: Progress) -> None:
             reporter(progress)
+            tracking(progress)
             points.mirror()
 
         model = train(
@@ -65,6 +67,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None
             **_asked(job),
         )
         reporter.finish(model)
+        tracking.finish(model)
     if stop():
         raise Cancelled("The job was cancelled at its end: its model was not kept.")
     if _keep(tools.store, job, model, work / "model"):

@@ -19,6 +19,7 @@ from tamis.data.declared import DeclaredTarget
 from tamis.errors import IllegalTransition, InvalidRequest, InvalidSetting, Overloaded, UnknownJob
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.states import FINAL, HELD, Move, Phase, Status, advance, before
+from tamis.jobs.tracking import WANDB, secret_name
 from tamis.jobs.validation import Measured, measure
 from tamis.ml.base_models import CARDS
 from tamis.ml.registry import NAME
@@ -34,7 +35,6 @@ __all__ = ["Integration", "JobDetail", "Jobs", "Measured", "NewJob"]
 MOST_SUFFIX = 18
 LEAST_TRACKER_KEY = 40
 MOST_BAD_SHARE = 0.5
-WANDB = "wandb"
 LOSSES = {"single_class": Kind.SINGLE_LABEL, "multi_class": Kind.MULTI_LABEL}
 
 _SUFFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -112,8 +112,8 @@ class Jobs:
                 f"{self._settings.max_live_jobs} jobs are not finished yet (max_live_jobs): wait, or cancel some.",
                 retry_after=60,
             )
-        for integration in new.integrations:
-            self._store.secrets.put(record.id, integration.type, integration.api_key)
+        for place, integration in enumerate(new.integrations):
+            self._store.secrets.put(record.id, secret_name(integration.type, place), integration.api_key)
         try:
             self._store.jobs.add(record)
         except BaseException:

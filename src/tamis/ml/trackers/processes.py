@@ -1,0 +1,17 @@
+"""The end of processes that trackers' libraries start beside themselves: none may outlive its job."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psutil
+
+
+def kill_children(pid: int, *, itself: bool = False) -> None:
+    """Kill all that a process has started, and what those have; `itself` too."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        doomed = process.children(recursive=True) + ([process] if itself else [])
+        for each in doomed:
+            with suppress(psutil.Error):
+                each.kill()
