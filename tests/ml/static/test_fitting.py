@@ -1,18 +1,21 @@
 import numpy as np
 import pytest
 
-from tamis.data.truth import SingleTruth, multi_truth
+from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
 from tamis.ml.schedule import hyperparameters, plan
 from tamis.ml.static import fitting as module
 from tamis.ml.static.fitting import (
+    LOGITS_A_MARGIN,
     Encoded,
     assemble,
     columns_of,
     fit_lexical,
     pools_of,
     prior_log_odds,
+    prior_margins,
     start_semantic,
 )
+from tamis.ml.static.linear import fit_linear
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT
 from tamis.ml.static.training import TUNED
 from tamis.ml.static.updates import Updates
@@ -198,3 +201,36 @@ class TestPrior:
 
     def test_single_label_targets_start_even(self):
         assert not prior_log_odds(SingleTruth(np.array([0, 0, 1], dtype=np.int32), 2)).any()
+
+
+class TestPriorMargins:
+    def test_shares_of_the_known_rows_from_minus_one_to_one(self):
+        share = (np.array([2, 1, 0]) + 0.5) / 4
+        for truth in (
+            multi_truth([[0], [0, 1], None, []], 3),
+            SingleTruth(np.array([0, UNKNOWN, 0, 1], dtype=np.int32), 3),
+        ):
+            np.testing.assert_allclose(prior_margins(truth), 2 * share - 1, rtol=1e-6)
+
+    def test_an_input_without_a_word_gets_about_the_share_of_each_label(self, data, rows, semantics):
+        nothing = Encoded.of([""], semantics, FIELDS_OF_TEXT)
+        found = fit_lexical(data, rows, 0).logits(nothing)[0]
+        for name, place in columns_of(data).items():
+            prior = LOGITS_A_MARGIN * prior_margins(data.truth[name])
+            np.testing.assert_allclose(found[place], prior, atol=1.5)
+
+
+def test_emphasis_is_in_the_weights_once_they_are_fitted(data, rows, monkeypatch):
+    plain, seen = fit_lexical(data, rows, 0), []
+
+    def spy(design, *given, **chosen):
+        weights = fit_linear(design, *given, **chosen)
+        seen.append((design, weights.copy()))
+        return weights
+
+    monkeypatch.setattr("tamis.ml.static.fitting.fit_linear", spy)
+    spied = fit_lexical(data, rows, 0)
+    np.testing.assert_array_equal(spied.weights, plain.weights)
+    for (design, weights), (name, place) in zip(seen, columns_of(data).items(), strict=True):
+        expected = LOGITS_A_MARGIN * (design.dot(weights) + prior_margins(data.truth[name]))
+        np.testing.assert_allclose(plain.logits(rows)[:, place], expected, atol=1e-4)

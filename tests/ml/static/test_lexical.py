@@ -255,6 +255,14 @@ class TestProducts:
         matrix = matrix_of(texts)
         np.testing.assert_allclose(matrix.column_squares(), (dense_of(matrix) ** 2).sum(axis=0), atol=1e-6)
 
+    def test_emphasis_of_words_and_pairs(self):
+        matrix = matrix_of(TEXTS)
+        plain, louder = dense_of(matrix), dense_of(matrix.emphasised(1.5))
+        a, _, c, _ = np.cumsum(matrix.widths)
+        np.testing.assert_allclose(louder[:, a:c], 1.5 * plain[:, a:c], rtol=1e-6)
+        np.testing.assert_array_equal(louder[:, :a], plain[:, :a])
+        np.testing.assert_array_equal(louder[:, c:], plain[:, c:])
+
     def test_inputs_of_length_one(self):
         matrix = matrix_of(["parcel of the king", "parcel of the king"])
         dense, widths = dense_of(matrix), matrix.widths

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
-from tamis.ml.static.losses import SigmoidLoss, SoftmaxLoss, loss_of
+from tamis.ml.static.losses import SigmoidLoss, SoftmaxLoss, loss_of, margin_loss_of
 
 EVERY = slice(None)
 
@@ -27,6 +27,8 @@ LOSSES = {
     "single": loss_of(single([0, 2, UNKNOWN, 1, 2, 3], 3, ("odd",)), 0.5),
     "smoothed": loss_of(single([0, 2, UNKNOWN, 1, 2, 2], 3), 0.5, 0.1),
     "multi": loss_of(multi_truth([[0], [1, 2], None, [], [2], [0, 3]], 3, ("odd",)), 0.5, 0.1),
+    "single margins": margin_loss_of(single([0, 2, UNKNOWN, 1, 2, 3], 3, ("odd",)), 0.5),
+    "multi margins": margin_loss_of(multi_truth([[0], [1, 2], None, [], [2], [0, 3]], 3, ("odd",)), 0.5),
 }
 
 
@@ -53,12 +55,14 @@ def test_the_unknown_says_nothing(loss):
     assert loss(logits, EVERY)[1][[0, 1, 3]].any(axis=1).all()
 
 
-def test_an_unseen_label_says_nothing_of_a_single_label_target():
-    assert not LOSSES["single"](np.ones((6, 3)), EVERY)[1][5].any()
+@pytest.mark.parametrize("name", ["single", "single margins"])
+def test_an_unseen_label_says_nothing_of_a_single_label_target(name):
+    assert not LOSSES[name](np.ones((6, 3)), EVERY)[1][5].any()
 
 
-def test_an_unseen_label_of_a_multi_label_target_is_none_of_the_others():
-    loss = LOSSES["multi"]
+@pytest.mark.parametrize("name", ["multi", "multi margins"])
+def test_an_unseen_label_of_a_multi_label_target_is_none_of_the_others(name):
+    loss = LOSSES[name]
     assert loss.wanted[5].tolist() == [True, False, False]
     assert loss.weights.tolist() == [1, 1, 0, 1, 1, 1]
 
@@ -107,3 +111,34 @@ class TestClassWeights:
         value, slope = loss_of(single([UNKNOWN] * 3, 2), 0.5)(np.ones((3, 2)), EVERY)
         assert value == 0
         assert not slope.any()
+
+
+class TestMargins:
+    def test_a_row_that_is_right_by_a_margin_costs_nothing(self):
+        right = np.array([[1.0, -1.0], [-3.0, 2.0]])
+        for loss in (margin_loss_of(single([0, 1], 2), 0.5), margin_loss_of(multi_truth([[0], [1]], 2), 0.5)):
+            value, slope = loss(right, EVERY)
+            assert value == 0
+            assert not slope.any()
+
+    def test_what_is_missing_is_squared(self):
+        logits = np.array([[0.5, 0.0]])
+        assert margin_loss_of(single([0], 2), 0.0)(logits, EVERY)[0] == pytest.approx(0.5**2 + 1)
+        assert margin_loss_of(multi_truth([[0]], 2), 0.0)(logits, EVERY)[0] == pytest.approx(0.5**2 + 1)
+        assert margin_loss_of(multi_truth([[]], 2), 0.0)(logits, EVERY)[0] == pytest.approx(1.5**2 + 1)
+
+    def test_only_what_speaks_for_a_label_is_balanced(self):
+        _, slope = margin_loss_of(single([0] * 9 + [1], 2), 1.0)(np.zeros((10, 2), dtype=np.float32), EVERY)
+        np.testing.assert_allclose(slope[0], [-2 * 5 / 9, 2], rtol=1e-6)
+        np.testing.assert_allclose(slope[9], [2, -2 * 5], rtol=1e-6)
+        many = margin_loss_of(multi_truth([[0]] * 9 + [[1]], 2), 1.0)
+        np.testing.assert_allclose(many(np.zeros((10, 2), dtype=np.float32), EVERY)[1][[0, 9]], slope[[0, 9]])
+
+    def test_weights_of_rows_count_as_rows_do(self):
+        rows = np.array([0, 1, 1, 1, 2, 3])
+        logits = np.random.default_rng(0).standard_normal((4, 2)).astype(np.float32)
+        weights = np.array([1, 3, 9, 1], dtype=np.float32)
+        for truth in (single([0, 1, UNKNOWN, 1], 2), multi_truth([[0], [0, 1], None, []], 2)):
+            weighted = margin_loss_of(truth, 0.0, weights)(logits, EVERY)[0]
+            repeated = margin_loss_of(truth.select(rows), 0.0)(logits[rows], EVERY)[0]
+            assert weighted == pytest.approx(repeated * 3 / 5, rel=1e-5), "only proportions count"

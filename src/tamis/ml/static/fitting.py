@@ -18,8 +18,8 @@ from tamis.ml.progress import Check, nothing
 from tamis.ml.restart import RestartPoints, Stage, State
 from tamis.ml.static.batches import fit_by_batches
 from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
-from tamis.ml.static.linear import LinearDesign, fit_linear
-from tamis.ml.static.losses import Loss, label_counts, loss_of
+from tamis.ml.static.linear import CURVATURE_OF_MARGINS, LinearDesign, fit_linear
+from tamis.ml.static.losses import Loss, label_counts, loss_of, margin_loss_of
 from tamis.ml.static.model import Centring, Semantics, StaticModel, TunedEmbeddings
 from tamis.ml.static.network import Network, start_network
 from tamis.ml.static.runs import Ints, Runs, split_runs
@@ -27,10 +27,12 @@ from tamis.ml.static.sparse import Floats, Matrix, find
 from tamis.ml.static.tokens import pool, used_tokens
 from tamis.schema import Input
 
-STRENGTH = 30.0  # of the data against the penalty, in the lexical part
+STRENGTH = 1.0  # of the data against the penalty, in the lexical part
+LOGITS_A_MARGIN = 5.0  # about how many logits a margin of 1 is worth
 BALANCE = 0.5  # the power of the label weights
 ITERATIONS, WARM_ITERATIONS = 14, 6
 HIDDEN = 256
+WORD_EMPHASIS = 1.4  # of words and pairs beside characters; in the weights, once they are fitted
 
 MOST_TERM_WEIGHTS = 6_000_000
 LEAST_TERMS, MOST_TERMS = 2_000, 400_000
@@ -134,10 +136,14 @@ def fit_lexical(
     vocabulary = fit_vocabulary(counted, most_terms, private=len(rows) * widest <= MOST_AT_ONCE)
     centring = before.centring if before else Centring.of(rows.pooled)
     stage.pulse()
-    design = LinearDesign(vocabulary.matrix(counted), centring.apply(rows.pooled, rows.runs.n_fields))
+    matrix = vocabulary.matrix(counted)
+    design = LinearDesign(matrix.emphasised(WORD_EMPHASIS), centring.apply(rows.pooled, rows.runs.n_fields))
     n_labels = sum(len(target.labels) for target in data.targets)
     weights = np.empty((design.n_columns, n_labels), dtype=np.float32)
+    words = slice(matrix.widths[0], sum(matrix.widths[:3]))
     start = _moved(before, vocabulary) if before else None
+    if start is not None:
+        start[words] /= np.float32(WORD_EMPHASIS)
     heard = _tenths(told, len(columns))
     for number, (name, place) in enumerate(columns.items()):
         fitted = stage.recall(f"lexical {number}")
@@ -146,6 +152,7 @@ def fit_lexical(
             fitted = State({"weights": fit.weights(None if start is None else start[:, place])})
         stage.keep(f"lexical {number}", fitted)
         weights[:, place] = fitted.arrays["weights"]
+    weights[words] *= np.float32(WORD_EMPHASIS)
     return Lexical(vocabulary, centring, weights)
 
 
@@ -176,6 +183,17 @@ def prior_log_odds(truth: Truth, row_weights: Floats | None = None) -> Floats:
     return odds
 
 
+def prior_margins(truth: Truth, row_weights: Floats | None = None) -> Floats:
+    """Return (n_labels,) what a squared loss would answer without looking: -1 for no row, 1 for every row.
+
+    Intercepts that margins are fitted with start there and are drawn there.
+    """
+    known = max(int(truth.known.sum()), 1)
+    share = (label_counts(truth, row_weights) + 0.5) / (known + 1)
+    margins: Floats = (2 * share - 1).astype(np.float32)
+    return margins
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _TargetFit:
     """The fit of one target's linear head."""
@@ -189,31 +207,50 @@ class _TargetFit:
 
     def weights(self, start: Floats | None) -> Floats:
         """Return (columns, labels); `start` is where to begin."""
-        design, n_labels = self.design, self.truth.n_labels
-        loss, offset = self._loss()
-        if start is not None:
-            start = start.copy()
-            start[-1] -= offset
-        if max(len(design), design.n_columns) * n_labels > MOST_AT_ONCE:
-            weights = fit_by_batches(design, loss, n_labels, seed=self.seed, start=start, told=self.told)
-        else:
-            iterations = ITERATIONS if start is None else WARM_ITERATIONS
-            weights = fit_linear(
-                design, loss, n_labels, strength=STRENGTH, iterations=iterations, start=start, told=self.told
-            )
-        weights[-1] += offset
+        if max(len(self.design), self.design.n_columns) * self.truth.n_labels > MOST_AT_ONCE:
+            return self._by_odds(start)
+        return self._by_margins(start)
+
+    def _by_margins(self, start: Floats | None) -> Floats:
+        loss = margin_loss_of(self.truth, BALANCE, self.row_weights)
+        prior = prior_margins(self.truth, self.row_weights)
+        weights = fit_linear(
+            self.design,
+            self._around(prior, loss),
+            self.truth.n_labels,
+            strength=STRENGTH,
+            iterations=ITERATIONS if start is None else WARM_ITERATIONS,
+            start=None if start is None else _less(start / np.float32(LOGITS_A_MARGIN), prior),
+            guess=CURVATURE_OF_MARGINS,
+            told=self.told,
+        )
+        weights[-1] += prior
+        weights *= np.float32(LOGITS_A_MARGIN)
         return weights
 
-    def _loss(self) -> tuple[Loss, Floats]:
-        """Return the loss around the prior log-odds, which looks each time whether to go on, and these."""
+    def _by_odds(self, start: Floats | None) -> Floats:
         loss = loss_of(self.truth, BALANCE, row_weights=self.row_weights)
-        offset = prior_log_odds(self.truth, self.row_weights)
+        prior = prior_log_odds(self.truth, self.row_weights)
+        start = None if start is None else _less(start.copy(), prior)
+        shifted = self._around(prior, loss)
+        weights = fit_by_batches(self.design, shifted, self.truth.n_labels, seed=self.seed, start=start, told=self.told)
+        weights[-1] += prior
+        return weights
+
+    def _around(self, prior: Floats, loss: Loss) -> Loss:
+        """Return the loss of what is added to the prior; it looks each time whether to go on."""
 
         def shifted(logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
             self.stage.pulse()
-            return loss(logits + offset, rows)
+            return loss(logits + prior, rows)
 
-        return shifted, offset
+        return shifted
+
+
+def _less(weights: Floats, prior: Floats) -> Floats:
+    """Take the prior from the intercepts, in place."""
+    weights[-1] -= prior
+    return weights
 
 
 def _moved(before: Lexical, new: Vocabulary) -> Floats:

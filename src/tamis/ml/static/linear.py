@@ -17,8 +17,8 @@ from tamis.ml.static.losses import Loss
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats, Matrix
 
-CURVATURE = 0.05
-"""A guess of the second derivative of a row's loss by a logit, to start from."""
+CURVATURE, CURVATURE_OF_MARGINS = 0.05, 0.2
+"""Guesses of the second derivative of a row's loss by a logit, to start from; of cross-entropy, of a squared hinge."""
 
 RENEW_AFTER = 5
 """Steps until that guess gives way to what the slopes say."""
@@ -109,9 +109,13 @@ def fit_linear(  # noqa: PLR0913  (a start and someone to tell are for the few)
     strength: float,
     iterations: int,
     start: Floats | None = None,
+    guess: float = CURVATURE,
     told: Callable[[float], None] = lambda _: None,
 ) -> Floats:
-    """Return weights (columns, n_labels) that minimise strength x loss + |W|² / 2; `told` hears the share done."""
+    """Return weights (columns, n_labels) that minimise strength x loss + |W|² / 2.
+
+    `guess` is a second derivative of a row's loss by a logit, to start from; `told` hears the share done.
+    """
     squared = design.squared()
 
     def objective(logits: Floats) -> tuple[float, Floats]:
@@ -121,7 +125,7 @@ def fit_linear(  # noqa: PLR0913  (a start and someone to tell are for the few)
 
     def by_rows(_: Floats) -> Floats:
         """The same guess for every row and label: far from the minimum, little more is known."""
-        scale: Floats = np.float32(1) / (1 + np.float32(strength * CURVATURE) * squared.transposed_dot(ones))
+        scale: Floats = np.float32(1) / (1 + np.float32(strength * guess) * squared.transposed_dot(ones))
         return scale
 
     def by_slopes(slopes: Floats) -> Floats:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
+from tamis.ml.static.margins import ManyLabelsHinge, OneLabelHinge
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
 
@@ -91,6 +92,16 @@ def loss_of(truth: Truth, balance: float, smoothing: float = 0.0, row_weights: F
     codes = np.where(usable, truth.codes, 0).astype(np.int32)
     weights = np.where(usable, weight[codes], 0).astype(np.float32)
     return SoftmaxLoss(codes, _times(weights, row_weights), smoothing)
+
+
+def margin_loss_of(truth: Truth, balance: float, row_weights: Floats | None = None) -> Loss:
+    """Return the squared hinge of a target's truth, what speaks for a label being balanced; else as `loss_of`."""
+    own = _label_weights(label_counts(truth, row_weights), balance)
+    if isinstance(truth, MultiTruth):
+        return ManyLabelsHinge(truth.indicator(), _times(truth.known.astype(np.float32), row_weights), own)
+    usable = _usable(truth)
+    codes = np.where(usable, truth.codes, 0).astype(np.int32)
+    return OneLabelHinge(codes, _times(usable.astype(np.float32), row_weights), own[codes])
 
 
 def label_counts(truth: Truth, row_weights: Floats | None = None) -> NDArray[np.number[Any]]:
