@@ -362,3 +362,37 @@ class TestLongInputs:
         assert one.remarks == other.remarks
         for name, logits in one.model.logits(text).items():
             np.testing.assert_array_equal(logits, other.model.logits(text)[name])
+
+
+class TestGoingOnWithAllRows:
+    """Rows are held out once, and the network then goes on with all of them: within what is allowed."""
+
+    @pytest.fixture
+    def spent(self, monkeypatch):
+        """Rows that were looked at, by each pass."""
+        monkeypatch.setattr(module, "MANY_ROWS", 100)
+        passes = []
+
+        class Counted(module.Updates):
+            def run(self, after, pulse, end=None):
+                super().run(after, pulse, end)
+                passes.append(self.update * self.plan.batch)
+
+        monkeypatch.setattr(module, "Updates", Counted)
+        return passes
+
+    @pytest.mark.parametrize("epochs", [0.5, 1, 1.7, 3, 8])
+    def test_no_more_than_the_epochs_that_are_allowed(self, run, rows_of, spent, epochs):
+        run(rows_of(200), epochs=epochs)
+        assert len(spent) == 2
+        assert spent[0] > 0
+        assert sum(spent) <= max(epochs, 0.1) * 208, "200 rows are 13 batches of 16, 180 are 12"
+
+    def test_no_more_than_the_steps_that_are_allowed(self, run, rows_of, spent):
+        filler = " ".join(rows_of(3)[0][0] for _ in range(200))
+        trained = run([(f"{text} {filler}", labels) for text, labels in rows_of(200)], training_steps=4)
+        assert sum(spent) / 200 * trained.facts["tokens"] <= 4 * 65_536 * 1.04
+
+    def test_a_pass_more_where_nothing_is_said(self, run, rows_of, spent):
+        run(rows_of(200))
+        assert 150 <= spent[1] <= 208
