@@ -192,11 +192,15 @@ class TestWhatIsNotUsed:
     def test_half_a_write_changes_nothing(self, left):
         (left / f"{INDEX}.partial").write_text('{"format": 1')
         (left / "state-77.safetensors").write_bytes(b"half")
+        (left / ".tmpTHdIcc").write_bytes(b"half")
         again = points_in(left)
         assert again.resumed
         again.offer(lambda: {"four/last": state(4)})
         assert not (left / f"{INDEX}.partial").exists()
         assert not (left / "state-77.safetensors").exists()
+        assert not (left / ".tmpTHdIcc").exists()
+        again.clear()
+        assert not left.exists()
 
 
 class TestAFullDisk:

@@ -37,6 +37,7 @@ SHARE = 0.05
 MAX_INDEX = 64 << 20
 
 _STATE = re.compile(r"state-(\d{1,9})\.safetensors")
+_HALF = re.compile(r"\.tmp\w{6}|restart\.json\.partial")  # the first is what the safetensors package writes to
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +176,7 @@ class RestartPoints:
 
     def _remove_others(self, folder: Path, used: set[str]) -> None:
         for path in folder.iterdir():
-            if path.name not in used and (_STATE.fullmatch(path.name) or path.name == f"{INDEX}.partial"):
+            if path.name not in used and (_STATE.fullmatch(path.name) or _HALF.fullmatch(path.name)):
                 with suppress(OSError):  # some systems do not remove what is mapped
                     path.unlink()
 
