@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tamis.jobs.executors import Task
+from tamis.jobs.tools import Choices, Tools
 from tamis.store.opening import Store, open_store
 from tamis.store.records import BatchRecord, FileRecord, JobRecord
 
@@ -134,3 +136,29 @@ def add_batch(store: Store) -> Callable[..., BatchRecord]:
 def add_file(store: Store) -> Callable[[str, bytes], str]:
     """Stores a file, and returns its id."""
     return partial(put_file, store)
+
+
+WORDS = {"delivery": "parcel courier late", "payment": "card invoice refund"}
+
+
+def labelled(n: int) -> bytes:
+    """Return rows of JSONL with a single-label target and a multi-label one."""
+    rows = []
+    for number in range(n):
+        label = list(WORDS)[number % 2]
+        tags = ["angry"] if number % 3 == 0 else ["safe"]
+        text = f"{WORDS[label]} {number} {' '.join(tags)}"
+        rows.append(json.dumps({"text": text, "labels": {"topic": label, "tone": tags}}))
+    return "\n".join(rows).encode()
+
+
+@pytest.fixture
+def tools(store: Store, tmp_path: Path) -> Tools:
+    """What a child works with."""
+    return Tools(store, Choices(work=tmp_path / "work", home=tmp_path, memory_mb=1e6))
+
+
+@pytest.fixture
+def rows() -> Callable[[int], bytes]:
+    """Makes labelled rows."""
+    return labelled

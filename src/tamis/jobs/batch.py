@@ -161,9 +161,10 @@ class _Run:
                 row = orjson.loads(line)
             except orjson.JSONDecodeError as error:
                 raise InvalidRequest(f"Line {number + 1} is not JSON: {error}.") from None
+            if isinstance(row, dict) and row.get("custom_id") is not None:
+                custom_id = str(row["custom_id"])
             if not isinstance(row, dict) or not isinstance(row.get("body"), dict):
                 raise InvalidRequest(f'Line {number + 1} is not an object with a "body".')
-            custom_id = None if row.get("custom_id") is None else str(row["custom_id"])
             question = read_question(self._batch.endpoint, row["body"], self._tools.choices.limits)
             model = question.model or self._batch.model
             if model is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,9 @@ from tamis.store.leases import Beat
 from tamis.store.records import BatchRecord, JobRecord
 
 log = logging.getLogger(__name__)
+
+_PLACES = re.compile(r"(?:/[^/\s]+)*/files-\d+/\d+/")
+"""Where `files_here` puts files."""
 
 
 def run_task(tools: Tools, task: Task, find: Find) -> None:
@@ -84,7 +88,7 @@ def _guarded(heart: Heart, work: Callable[[], None], end: End) -> None:
         end(heart.stop or Stop.LOST, "cancelled", "")
     except TamisError as error:
         log.info("The task failed: %s", error)
-        end(None, error.code, error.message)
+        end(None, error.code, own_names(error.message))
     except MemoryError:
         log.exception("The task ran out of memory.")
         end(None, "out_of_memory", "The memory did not suffice. Use fewer rows or labels, or a larger machine.")
@@ -95,6 +99,11 @@ def _guarded(heart: Heart, work: Callable[[], None], end: End) -> None:
     except Exception as error:
         log.exception("The task failed in a way that it should not.")
         end(None, "error", f"This is a defect in Tamis ({type(error).__name__}): the server's log has the details.")
+
+
+def own_names(message: str) -> str:
+    """Return a message with files under the names that their owner gave them, not where they are on this machine."""
+    return _PLACES.sub("", message)
 
 
 def _end_job(tools: Tools, job: JobRecord, stop: Stop | None, code: str, message: str) -> None:

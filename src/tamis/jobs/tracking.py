@@ -119,6 +119,9 @@ class Tracking:
         config = config_of(self._job, self._files())
         chosen = self._tools.choices.trackers
         for place, integration in enumerate(self._integrations):
+            if chosen.get("wandb_mode") == "disabled":
+                self._note(place, Told(note="Nothing is reported: the operator switched it off (wandb_mode)."))
+                continue
             key = self._key(place)
             if key is not None:
                 yield place, self._run(place, integration, key, config)

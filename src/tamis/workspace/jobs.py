@@ -20,7 +20,7 @@ from tamis.errors import IllegalTransition, InvalidRequest, InvalidSetting, Over
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.states import FINAL, HELD, Move, Phase, Status, advance, before
 from tamis.jobs.tracking import WANDB, secret_name
-from tamis.jobs.validation import Measured, measure
+from tamis.jobs.validation import MOST_BAD_SHARE, Measured, measure
 from tamis.ml.base_models import CARDS
 from tamis.ml.registry import NAME
 from tamis.ml.schedule import Hyperparameters, hyperparameters
@@ -34,7 +34,6 @@ __all__ = ["Integration", "JobDetail", "Jobs", "Measured", "NewJob"]
 
 MOST_SUFFIX = 18
 LEAST_TRACKER_KEY = 40
-MOST_BAD_SHARE = 0.5
 LOSSES = {"single_class": Kind.SINGLE_LABEL, "multi_class": Kind.MULTI_LABEL}
 
 _SUFFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
