@@ -39,7 +39,9 @@ class HyperparametersIn(BaseModel):
     """How to train; what is absent, or null, is chosen by the server."""
 
     training_steps: int | None = Field(default=None, description="1 or more; an upper bound")
-    learning_rate: float | None = Field(default=None, description="1e-8 to 1; 1e-4 is the base model's own rate")
+    learning_rate: float | None = Field(
+        default=None, ge=1e-8, le=1, description="1e-8 to 1; 1e-4 is the base model's own rate"
+    )
     weight_decay: float | None = Field(default=None, description="0 to 1")
     warmup_fraction: float | None = Field(default=None, description="0 to 1")
     epochs: float | None = Field(default=None, description="above 0; an upper bound")
