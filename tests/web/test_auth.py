@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import tamis.web.auth as auth
+from tamis.errors import StorageFailed
 from tamis.web.auth import host_of, is_loopback, scope_for
 from tamis.workspace.workspace import Workspace
 
@@ -167,6 +168,16 @@ class TestKeys:
             assert code(client, authorization=f"Bearer {secret}") == 200
             assert code(client, authorization="Bearer wrong") == 401
         assert sorted(asked) == sorted([secret, "wrong"])
+
+    def test_a_database_that_is_down_is_503(
+        self, make_client: MakeClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail() -> bool:
+            raise StorageFailed("The database cannot be reached.")
+
+        monkeypatch.setattr(workspace.keys, "any", fail)
+        answer = make_client().get(FILES)
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_failed")
 
     def test_many_wrong_ones_take_no_memory(self) -> None:
         import anyio

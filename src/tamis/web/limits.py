@@ -7,9 +7,9 @@ import contextlib
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tamis.errors import InvalidRequest, LimitExceeded, Overloaded, Refused, TooSlow
+from tamis.errors import InvalidRequest, LimitExceeded, Overloaded, Refused, ServiceFailed, TooSlow
 from tamis.settings import Settings
-from tamis.web.problems import problem
+from tamis.web.problems import failure
 from tamis.web.telemetry import QUIET
 
 UPLOAD_PATHS = frozenset({"/v1/files"})
@@ -49,7 +49,7 @@ class Limits:
             await self._app(scope, body.receive, send)
         except BodyRefused as error:
             await refuse(error.why, scope, body, send)
-        except Refused as error:  # by what stands between this and the routes
+        except (Refused, ServiceFailed) as error:  # by what stands between this and the routes
             await refuse(error, scope, body, send)
         finally:
             self._at_work -= counted
@@ -131,9 +131,9 @@ class _Body:
         return LimitExceeded(message, limit=most, setting=self._setting)
 
 
-async def refuse(error: Refused, scope: Scope, body: _Body, send: Send) -> None:
+async def refuse(error: Refused | ServiceFailed, scope: Scope, body: _Body, send: Send) -> None:
     """Answer at once, then let the client finish what it is sending, so that it gets to read the answer."""
-    answer = problem(error, str(scope.get("request_id", "")))
+    answer = failure(error, str(scope.get("request_id", "")))
     headers = answer.raw_headers
     waits = any(name == b"expect" for name, _ in scope["headers"])  # such a client sends nothing before it is told to
     if isinstance(error, LimitExceeded | TooSlow):
