@@ -22,6 +22,10 @@ class ServerFailed(AssertionError):
     """The server did not come up; the message ends with what it said."""
 
 
+ALWAYS = {"NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1", "TAMIS_WANDB_MODE": "disabled"}
+"""What every server's environment has: nothing may be sent to the public Weights & Biases."""
+
+
 class Server:
     """A server process with a home of its own."""
 
@@ -46,7 +50,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
-                env=kept | {"NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1"} | settings,
+                env=kept | ALWAYS | settings,
                 start_new_session=True,  # so that the whole group can be ended
             )
         try:

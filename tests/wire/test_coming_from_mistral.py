@@ -40,7 +40,9 @@ print(Mistral.__module__.partition(".sdk")[0], hasattr(client, "fine_tuning"),
 
 
 @pytest.mark.parametrize(
-    ("sdk", "row"), zip(MISTRAL, ["1.7.0", "1.12.4", "2.0.0 to 2.5.1", "2.5.2 and later, 3.x"], strict=True), ids=str
+    ("sdk", "row"),
+    list(zip(MISTRAL, ["1.7.0", "1.12.4", "2.0.0 to 2.5.1", "2.5.2 and later, 3.x"], strict=True)),
+    ids=str,
 )
 def test_the_table_says_what_each_release_can_do(sdk: Sdk, row: str) -> None:
     (line,) = re.findall(rf"^\| {re.escape(row)} \|(.*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
