@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
 
 def _work(*, with_parent: bool) -> int:
     """Be a worker until a signal, or the parent's end."""
+    from tamis.jobs.sweeping import sweep
     from tamis.jobs.training import forget
     from tamis.jobs.worker import Duties, Worker
 
@@ -51,7 +52,9 @@ def _work(*, with_parent: bool) -> int:
     with _open(settings) as store:
         tools = Tools(store, choices_of(settings))
         duties = Duties(settings.train_workers, settings.job_attempts, tools.choices.memory_mb)
-        worker = Worker(store, executor, duties, lambda job_id: forget(tools, job_id), idle=executor.prepare)
+        worker = Worker(
+            store, executor, duties, lambda job_id: forget(tools, job_id), executor.prepare, lambda: sweep(tools)
+        )
         try:
             worker.run(over)
         finally:

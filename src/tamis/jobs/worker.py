@@ -20,6 +20,7 @@ from tamis.errors import StorageFailed
 from tamis.jobs.executors import BATCH, JOB, Executor, Running, Task
 from tamis.jobs.heart import LEASE_S
 from tamis.jobs.states import HELD, Move, Phase, Status, before
+from tamis.jobs.sweeping import EVERY_S
 from tamis.store.opening import Store
 from tamis.store.records import BatchRecord, JobRecord
 
@@ -65,12 +66,17 @@ class Worker:
         duties: Duties,
         forget: Callable[[str], None],
         idle: Callable[[], None] = lambda: None,
+        sweep: Callable[[], object] = lambda: None,
     ) -> None:
-        """Take what it works with; `forget` removes what a job needed, `idle` is called when there is nothing to do."""
+        """Take what it works with.
+
+        `forget` removes what a job needed, `idle` is called when there is nothing to do, `sweep` once an hour.
+        """
         self.owner = owner_name()
         self._store, self._executor, self._duties, self._forget = store, executor, duties, forget
         self._held: dict[str, _Held] = {}
-        self._idle = idle
+        self._idle, self._sweep = idle, sweep
+        self._next_sweep = 0.0
         self._next_look = 0.0
 
     def run(self, over: threading.Event) -> None:
@@ -84,10 +90,21 @@ class Worker:
                 busy = False
                 over.wait(1.0)
             if not busy:
-                if not self._held:
-                    self._idle()
+                self._rest()
                 over.wait(TICK_S)
         self.hand_back()
+
+    def _rest(self) -> None:
+        """What there is time for when nothing is to be done."""
+        if self._held:
+            return
+        self._idle()
+        if monotonic() >= self._next_sweep:
+            self._next_sweep = monotonic() + EVERY_S
+            try:
+                self._sweep()
+            except StorageFailed:
+                log.exception("The store could not be swept.")
 
     def step(self) -> bool:
         """Do one round; return whether anything happened."""

@@ -1,0 +1,82 @@
+"""What killed processes left behind, removed: objects that no row names, folders of jobs that are over, expired files.
+
+An object without a row may be one that is about to get its row, so only what has been there for a day is removed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from time import time
+
+from tamis.jobs.tools import Tools
+from tamis.store.records import FINISHED
+
+EVERY_S = 3600.0
+"""Seconds between two sweeps."""
+
+OLD = timedelta(days=1)
+
+_OWNED = re.compile(r"(files|models|jobs|batches)/([^/]+)")
+
+log = logging.getLogger(__name__)
+
+
+def sweep(tools: Tools, old: timedelta = OLD) -> int:
+    """Remove what nobody needs any more, and return how many things that was.
+
+    Raises:
+        StorageFailed: database or storage cannot be used.
+    """
+    gone = _expired_files(tools) + _orphans(tools, old) + _folders(tools)
+    if gone:
+        log.info("swept: %d things that nobody needs any more", gone)
+    return gone
+
+
+def _expired_files(tools: Tools) -> int:
+    store, gone = tools.store, 0
+    for record in store.files.expired(int(time())):
+        if not store.files.uses(record.id) and store.files.delete(record.id):
+            store.objects.delete(record.key)
+            gone += 1
+    return gone
+
+
+def _orphans(tools: Tools, old: timedelta) -> int:
+    """Objects whose file, model, job or batch is not there."""
+    store, before = tools.store, datetime.now(UTC) - old
+    finders: dict[str, Callable[[str], object]] = {
+        "files": store.files.find,
+        "models": store.models.find,
+        "jobs": store.jobs.find,
+        "batches": store.batches.find,
+    }
+    kept: dict[str, bool] = {}
+    orphans = []
+    for info in store.objects.list():
+        owned = _OWNED.match(info.key)
+        if owned is None or info.modified > before:
+            continue
+        kind, owner = owned[1], owned[2]
+        if owned[0] not in kept:
+            kept[owned[0]] = finders[kind](owner) is not None
+        if not kept[owned[0]]:
+            orphans.append(info.key)
+    for key in orphans:
+        store.objects.delete(key)
+    return len(orphans)
+
+
+def _folders(tools: Tools) -> int:
+    """Working folders of jobs that are over, or were never there."""
+    gone = 0
+    for folder in tools.choices.work.glob("*"):
+        job = tools.store.jobs.find(folder.name)
+        if job is None or job.status in FINISHED:
+            shutil.rmtree(folder, ignore_errors=True)
+            gone += 1
+    return gone
