@@ -16,7 +16,7 @@ from tamis.settings import Settings
 from tamis.web import documents, problems
 from tamis.web.api import mistral, models, ops
 from tamis.web.auth import Auth
-from tamis.web.inference import input_limits
+from tamis.web.inference import Shortcut, hot_routes, input_limits
 from tamis.web.limits import Limits
 from tamis.web.paths import Paths
 from tamis.web.telemetry import Figures, Telemetry
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 def create_app(workspace: Workspace, settings: Settings) -> FastAPI:
     """Return the application that serves a workspace."""
     figures = Figures()
+    routers = (*mistral.routers(), models.router, ops.router)
+    hot = hot_routes(route for router in routers for route in router.routes)
     app = documents.DocumentedApi(
         title="Tamis",
         version=tamis.__version__,
@@ -37,13 +39,13 @@ def create_app(workspace: Workspace, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_around(workspace, settings, figures),
+        middleware=[*_around(workspace, settings, figures), Middleware(Shortcut, hot)],
         lifespan=_lifespan,
     )
     app.state.workspace, app.state.settings, app.state.figures = workspace, settings, figures
     app.state.input_limits = input_limits(settings)
     problems.install(app)
-    for router in (*mistral.routers(), models.router, ops.router):
+    for router in routers:
         app.include_router(router, responses=problems.RESPONSES)
     app.include_router(documents.router)
     return app
@@ -69,7 +71,7 @@ def _around(workspace: Workspace, settings: Settings, figures: Figures) -> list[
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the connections to the LLM endpoint, if there is one, while the server runs; close the workspace at the end."""
+    """Hold connections to the LLM endpoint, if there is one, while the server runs; close the workspace at the end."""
     if app.state.settings.llm_base_url:
         async with httpx.AsyncClient() as client:
             app.state.llm = client

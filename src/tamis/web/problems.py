@@ -174,6 +174,16 @@ def upstream_problem(status: int, said: str, request_id: str, headers: Mapping[s
     return _answer(told, content, kept)
 
 
+def failure(error: TamisError, request_id: str) -> Response:
+    """Return the answer to a request that a route gave up, and log what is the server's fault."""
+    status = status_of(error)
+    if status >= 500:
+        _log.error("%s: %s", error.code, error, exc_info=error, extra={"request_id": request_id})
+    if status == STATUS["error"] and error.code in ("error", "secret_unreadable"):
+        return unexpected(request_id)
+    return problem(error, request_id)
+
+
 def unexpected(request_id: str = "") -> Response:
     """Return the answer where Tamis itself is at fault: it says nothing but where to look."""
     message = f"Something unexpected happened in the server. Its log has the details under request id {request_id}."
@@ -212,12 +222,7 @@ def id_of(request: Request) -> str:
 
 async def _on_tamis_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TamisError)  # what it is registered for
-    status = status_of(error)
-    if status >= 500:
-        _log.error("%s: %s", error.code, error, exc_info=error, extra={"request_id": id_of(request)})
-    if status == STATUS["error"] and error.code in ("error", "secret_unreadable"):
-        return unexpected(id_of(request))
-    return problem(error, id_of(request))
+    return failure(error, id_of(request))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:

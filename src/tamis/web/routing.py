@@ -62,6 +62,10 @@ class RawRoute(APIRoute):
         return self.endpoint
 
 
+class HotRoute(RawRoute):
+    """A raw route that is asked so often that it is not even looked for: `inference.Shortcut` leads to it."""
+
+
 def workspace_of(request: Request) -> Workspace:
     """Return the workspace that the application serves."""
     found: Workspace = request.app.state.workspace

@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 
 from tamis.endpoints import CHAT_CLASSIFICATIONS, CLASSIFICATIONS, ChatBody, TextBody
 from tamis.web.inference import infer
-from tamis.web.routing import RawRoute, body_docs
+from tamis.web.routing import HotRoute, body_docs
 
-router = APIRouter(tags=["Classification"], route_class=RawRoute)
+router = APIRouter(tags=["Classification"], route_class=HotRoute)
 
 _MODEL = "ft:classifier:ministral-3b-latest:8e27a1b3:20250416:db22a1b3"
 

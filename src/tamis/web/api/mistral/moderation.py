@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 
 from tamis.endpoints import CHAT_MODERATIONS, MODERATIONS, MessagesBody, TextBody
 from tamis.web.inference import infer
-from tamis.web.routing import RawRoute, body_docs
+from tamis.web.routing import HotRoute, body_docs
 
-router = APIRouter(tags=["Moderation"], route_class=RawRoute)
+router = APIRouter(tags=["Moderation"], route_class=HotRoute)
 
 
 class Verdict(BaseModel):
