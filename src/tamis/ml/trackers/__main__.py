@@ -73,7 +73,7 @@ def main() -> None:
     if first is None:
         return
     run = TrackedRun(**first["run"])
-    hide = Redactor([run.key, urlsplit(run.address).password or ""])
+    hide = Redactor([run.key, _password(run.address)])
     _hide_in_chatter(hide)
     watch = _Watch(first["parent"])
 
@@ -87,6 +87,14 @@ def main() -> None:
         _tidy(Path(run.folder))
     say({"done": True})
     leave(0)
+
+
+def _password(address: str) -> str:
+    """The password that a URL may hold."""
+    try:
+        return urlsplit(address).password or ""
+    except ValueError:
+        return address
 
 
 def leave(code: int) -> None:

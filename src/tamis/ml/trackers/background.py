@@ -27,7 +27,7 @@ from tamis.ml.trackers.tracker import Outcome, Results, TrackedRun
 MOST_WAITING = 1000
 """Steps that wait for a tracker."""
 
-START_WITHIN_S = 15.0
+START_WITHIN_S = 10.0
 """A tracker that has not begun so long after its start is given up at the end of the run."""
 
 INHERITED = ("WANDB_MODE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_INSECURE_DISABLE_SSL")
@@ -57,8 +57,8 @@ class BackgroundTracker:
         self._outcome: Outcome | None = None
         self._changed = threading.Condition()
         self._begun, self._over = threading.Event(), threading.Event()
-        self._troubled = False
-        self._given_up = False
+        self._explained = False
+        self._abandoned = self._told_end = False
         self._process: subprocess.Popen[bytes] | None = None
         self._start_until = monotonic() + START_WITHIN_S
         threading.Thread(target=self._guarded, name=f"tracker {run.tracker}", daemon=True).start()
@@ -101,7 +101,7 @@ class BackgroundTracker:
     def abandon(self) -> None:
         """End the process now, whatever it has not reported."""
         with self._changed:
-            self._given_up = True
+            self._abandoned = True
             self._changed.notify()
         if self._process is not None:
             kill_children(self._process.pid, itself=True)
@@ -140,7 +140,7 @@ class BackgroundTracker:
     def _next(self) -> dict[str, Any] | None:
         """Wait for what is to be told next: figures first, the end last; None after it."""
         with self._changed:
-            while not self._given_up:
+            while not (self._abandoned or self._told_end):
                 if self._figures:
                     step, figures = self._figures.popleft()
                     return {"step": step, "figures": dict(figures)}
@@ -148,21 +148,20 @@ class BackgroundTracker:
                     results, self._results = self._results, None
                     return {"results": _plain(results)}
                 if self._outcome is not None:
-                    self._given_up = True
+                    self._told_end = True
                     return {"end": self._outcome.value}
                 self._changed.wait()
         return None
 
     def _hear(self, process: subprocess.Popen[bytes]) -> None:
         """Pass on what the process says, until it ends."""
-        for line in cast("IO[bytes]", process.stdout):
-            with suppress(ValueError):
-                self._understand(json.loads(self._hide(line.decode("utf-8", "replace"))))
-            if self._over.is_set():
-                break
+        with cast("IO[bytes]", process.stdout) as answers:
+            for line in answers:
+                with suppress(ValueError):
+                    self._understand(json.loads(self._hide(line.decode("utf-8", "replace"))))
         process.wait()
-        if not (self._over.is_set() or self._given_up or self._troubled):
-            self._say(Told(problem="The tracker's process ended by itself: the rest of the run is not reported."))
+        if not (self._abandoned or self._explained):
+            self._say(Told(problem="The tracker's process ended before its time: not all of the run is reported."))
         self._over.set()
 
     def _understand(self, answer: Mapping[str, Any]) -> None:
@@ -173,10 +172,9 @@ class BackgroundTracker:
         if answer.get("note"):
             self._say(Told(note=str(answer["note"])))
         if answer.get("problem"):
-            self._troubled = True
+            self._explained = True
             self._say(Told(problem=str(answer["problem"])))
-        if answer.get("done"):
-            self._over.set()
+        self._explained = self._explained or bool(answer.get("done"))
 
     def _say(self, told: Told) -> None:
         try:

@@ -39,8 +39,10 @@ def ask(url: str, headers: Mapping[str, str], body: object = None) -> tuple[int,
         Unanswered: nothing came, or nothing that is HTTP.
     """
     sent = None if body is None else json.dumps(body).encode()
-    request = Request(url, sent, {"Content-Type": "application/json", **headers})
     try:
+        request = Request(url, sent, {"Content-Type": "application/json", **headers})
+        if request.type not in ("http", "https"):
+            raise Unanswered(f"{request.type}: is not http: or https:")
         with build_opener(_NoRedirects).open(request, timeout=PATIENCE_S) as answer:
             return answer.status, _json(answer.read(MOST_BYTES))
     except HTTPError as error:

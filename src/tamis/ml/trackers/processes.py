@@ -6,6 +6,9 @@ from contextlib import suppress
 
 import psutil
 
+WAIT_S = 1.0
+"""They are gone at once; this is for the system to say so."""
+
 
 def kill_children(pid: int, *, itself: bool = False) -> None:
     """Kill all that a process has started, and what those have; `itself` too."""
@@ -15,3 +18,4 @@ def kill_children(pid: int, *, itself: bool = False) -> None:
         for each in doomed:
             with suppress(psutil.Error):
                 each.kill()
+        psutil.wait_procs(doomed, timeout=WAIT_S)

@@ -45,7 +45,6 @@ class WandbTracker:
         self._tracked = run
         self._wandb: Any = None
         self._run: Any = None
-        self._online = False
 
     def start(self) -> Started:
         """Begin the run, or go on with it. Where the server does not answer, it is kept here.
@@ -70,8 +69,8 @@ class WandbTracker:
         try:
             self._run = self._begin("online")
         except Exception as error:  # noqa: BLE001  (of a library that was let loose on a network)
+            self._wandb.teardown()
             return self._offline(f"{chosen.base_url} failed: {_first_line(error)}")
-        self._online = True
         return Started(url=self._run.url)
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
@@ -123,7 +122,6 @@ class WandbTracker:
     def _offline(self, why: str) -> Started:
         """Keep the run here, and say how to send it later."""
         try:
-            self._wandb.teardown()
             self._run = self._begin("offline")
         except Exception as error:
             raise ServiceFailed(
