@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from wire import training_rows
 from wire.client_process import Client, Json
-from wire.sdk_environments import MISTRAL, MISTRAL_WITH_JOBS, Sdk
+from wire.sdk_environments import MISTRAL, MISTRAL_WITH_JOBS, Sdk, locked
 from wire.server_process import Server
 from wire.stub_llm import LLM_KEY, StubLlm
 from wire.training_rows import write_rows
@@ -99,6 +101,23 @@ def two_moderations_model(trained: Callable[[str], Json]) -> str:
 def chat_model(trained: Callable[[str], Json]) -> str:
     """A model trained with chats: the role of the one who speaks of money says `who`."""
     return trained("who_asked")["fine_tuned_model"]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], Json]], Json]:
+    """Return what a function makes in a folder of its own, made once for all workers of this test run."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], Json]) -> Json:
+        result = shared / f"{name}.json"
+        with locked(shared / f"{name}.lock"):
+            if not result.exists():
+                found = make(tmp_path_factory.mktemp(name))
+                result.write_text(json.dumps(found), encoding="utf-8")
+        return json.loads(result.read_text(encoding="utf-8"))
+
+    return made
 
 
 @pytest.fixture

@@ -69,13 +69,14 @@ def notebook(request: pytest.FixtureRequest) -> Notebook:
 
 
 @pytest.fixture(scope="module", params=MISTRAL_WITH_JOBS, ids=str)
-def run(
-    request: pytest.FixtureRequest, notebook: Notebook, server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Run:
-    """A notebook, run to its end with one release of the SDK."""
+def run(request: pytest.FixtureRequest, notebook: Notebook, server: Server, once: Callable[..., Json]) -> Run:
+    """A notebook, run to its end with one release of the SDK, whichever worker is the first to want it."""
     rows = notebook.rows().shuffled(str(request.param))
-    options = options_for(notebook, rows, tmp_path_factory.mktemp("notebook"))
-    return Run(notebook, rows, run_program(request.param, "notebook.py", server.url, options))
+
+    def to_its_end(folder: Path) -> Json:
+        return run_program(request.param, "notebook.py", server.url, options_for(notebook, rows, folder))
+
+    return Run(notebook, rows, once(f"{request.node.callspec.params['notebook']}-{request.param}", to_its_end))
 
 
 class TestNotebook:

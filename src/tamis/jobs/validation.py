@@ -89,7 +89,11 @@ def measure(store: Store, choices: Choices, job: JobRecord, stop: Callable[[], b
     return Measured(
         targets=_targets(loaded, job),
         metadata=_metadata(found, loaded, choices),
-        hyperparameters={**job.hyperparameters, "training_steps": found.training_steps, "epochs": found.epochs},
+        hyperparameters={
+            **job.hyperparameters,
+            "training_steps": found.training_steps,
+            "epochs": job.hyperparameters.get("epochs") or found.epochs,  # those asked for stay as they were asked for
+        },
     )
 
 
