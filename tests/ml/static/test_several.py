@@ -58,3 +58,17 @@ def test_what_is_much_or_long_is_left_to_the_batch(tiny_model):
     assert not several.suits(["a"] * (MOST_INPUTS + 1))
     assert not several.suits(["a", "a" * MOST_CHARACTERS])
     assert not several.suits([(Message("user", "a" * MOST_CHARACTERS), Message("user", "b"))])
+
+
+@pytest.mark.parametrize("model", ["tiny_model", "chat_model"])
+@pytest.mark.parametrize("way", ["several", "batch"])
+def test_the_others_and_their_order_change_no_bit(request, model, way, hostile):
+    static = request.getfixturevalue(model)._static
+    logits = static.logits if way == "batch" else Several(RunReader(static, 0)).logits
+    sentences = [" ".join(WORDS[i : i + 5] + WORDS[i % 3 : i % 3 + 2]) for i in range(11)]
+    inputs = [*(text for text in hostile if len(text) < 1000), *sentences]
+    random, whole = np.random.default_rng(0), logits(inputs)
+    for n in (1, 2, 3, 8, len(inputs)):
+        some = random.permutation(len(inputs))[:n].tolist()
+        for name, found in logits([inputs[i] for i in some]).items():
+            np.testing.assert_array_equal(found, whole[name][some])

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.ml.static.lexical import BLOCKS, Vocabulary, count_grams
-from tamis.ml.static.linear import LinearDesign
 from tamis.ml.static.network import Network
+from tamis.ml.static.row_products import product_by_rows
 from tamis.ml.static.runs import Ints, Runs, split_runs
 from tamis.ml.static.sparse import Floats, Matrix
 from tamis.ml.static.tokens import RunTokenizer, pool, token_matrix
@@ -163,8 +163,11 @@ class StaticModel:
         runs = split_runs(inputs, self.n_fields)
         tokens, _ = self.semantics.tokens(runs)
         pooled = self.centring.apply(self.semantics.pooled(tokens), self.n_fields)
-        design = LinearDesign(self.vocabulary.matrix(count_grams(runs)), pooled)
-        logits = design.dot(self.weights)
+        matrix, n_terms = self.vocabulary.matrix(count_grams(runs)), len(self.weights) - pooled.shape[1] - 1
+        matrix.private.sort_indices()  # sums in an order that the other inputs have no say in
+        logits = matrix.dot(self.weights[:n_terms])
+        logits += product_by_rows(pooled, self.weights[n_terms:-1])
+        logits += self.weights[-1]
         logits += self.network.logits(self._tuned_pool(tokens).reshape(len(inputs), -1))
         return logits
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from tamis.ml.static.losses import Loss
+from tamis.ml.static.row_products import product_by_rows
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats, Matrix
 
@@ -48,10 +49,10 @@ class Network:
 
     def logits(self, pooled: Floats) -> Floats:
         """Return (inputs, all labels) for average embeddings (inputs, pools x d)."""
-        activation: Floats = pooled @ self.hidden
+        activation = product_by_rows(pooled, self.hidden)
         activation += self.hidden_bias
         np.maximum(activation, 0, out=activation)
-        logits: Floats = activation @ self.heads
+        logits = product_by_rows(activation, self.heads)
         logits += self.head_bias
         return logits
 
