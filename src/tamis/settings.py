@@ -24,6 +24,7 @@ from tamis.errors import InvalidSetting
 
 PREFIX = "TAMIS_"
 FILE = "tamis.toml"
+DATABASE = "tamis.db"
 DEFAULT_HOME = "~/.tamis"
 HOSTED_BASES = ("ministral-3b-latest", "english", "multilingual")
 """Base models of the hosted products whose names code may still use: each stands for the default base model."""
@@ -56,7 +57,9 @@ class Settings(BaseSettings):
     cost_per_million_tokens: float = Field(default=0.0, ge=0, description="what the jobs' metadata calls the cost")
     cost_currency: str = Field(default="EUR", min_length=3, max_length=3, description="and in which currency")
     wandb_base_url: str = Field(default="", description="Weights & Biases server; empty: the public one")
-    wandb_mode: Literal["", "online", "offline", "disabled"] = Field(default="", description="as WANDB_MODE")
+    wandb_mode: Literal["", "online", "offline", "disabled"] = Field(
+        default="", description="whether jobs report there; empty: where the server answers, else runs are kept here"
+    )
     mlflow_tracking_uri: str = Field(default="", description="MLflow server that every job is reported to")
 
     # serving
@@ -82,7 +85,9 @@ class Settings(BaseSettings):
     max_inline_requests: int = Field(default=10_000, ge=1, description="requests of one batch job that are not a file")
     max_concurrent_requests: int = Field(default=64, ge=1, description="requests at work; more get 429")
     max_live_jobs: int = Field(default=1000, ge=1, description="jobs and batch jobs that are not finished")
-    request_timeout_s: float = Field(default=60.0, gt=0, description="longest wait for more of a body, or of an LLM answer")
+    request_timeout_s: float = Field(
+        default=60.0, gt=0, description="longest wait for more of a body, or of an LLM answer"
+    )
 
     @field_validator("home")
     @classmethod
@@ -105,7 +110,12 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The database's URL."""
-        return self.database_url or f"sqlite:///{self.home / 'tamis.db'}"
+        return self.database_url or f"sqlite:///{self.home / DATABASE}"
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there is a database to ask: a server or a command has made one in the home, or a URL names one."""
+        return bool(self.database_url) or (self.home / DATABASE).exists()
 
     @property
     def storage(self) -> str:

@@ -124,4 +124,4 @@ class WandbStub:
         if "viewer" in query:
             viewer = {"id": "VXNlcg==", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
             return {"data": {"viewer": viewer}}
-        return {"data": {"project": None, "serverInfo": None, "model": None}}
+        return {"data": {"project": None, "serverInfo": {"features": [], "cliVersionInfo": {}, "latestLocalVersionInfo": None}, "model": None}}

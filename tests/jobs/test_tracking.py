@@ -9,15 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 import psutil
 import pytest
 
+from ml.trackers.mlflow_stub import MlflowStub
 from ml.trackers.wandb_stub import WandbStub
+from tamis.jobs.tools import Choices, Tools
+from tamis.jobs.tracking import Tracking
+from tamis.ml.progress import Progress
+from tamis.ml.trackers.tracker import Outcome
 from tamis.settings import Settings
+from tamis.store.opening import Store
+from tamis.store.records import JobRecord
 from tamis.web.api.mistral.jobs import DetailedJob
 from tamis.workspace.files import NewFile
 from tamis.workspace.jobs import Integration, JobDetail, NewJob
@@ -244,3 +251,74 @@ def test_a_key_that_cannot_be_opened_is_an_event(place: Place):
     place.wait(job_id, "SUCCESS")
     assert "cannot be opened" in place.messages(job_id)[0]
     assert place.stub.requests == []
+
+
+@pytest.fixture
+def running(store: Store, add_job: Callable[..., JobRecord], add_file: Callable[[str, bytes], str]) -> JobRecord:
+    """A job that an attempt of this process has."""
+    file_id = add_file("topics.jsonl", b"{}")
+    return add_job(status="RUNNING", phase="train", attempt=2, training_files=((file_id, 1.0),))
+
+
+def tools_of(store: Store, home: Path, **trackers: str) -> Tools:
+    return Tools(store, Choices(work=home / "work", home=home, memory_mb=1000, trackers=trackers))
+
+
+def test_the_operators_mlflow_gets_every_job(store: Store, running: JobRecord, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with MlflowStub() as stub:
+        tracking = Tracking(tools_of(store, tmp_path, mlflow_tracking_uri=stub.url), running)
+        for step in (1, 2, 2):
+            tracking(Progress("training", 0.5, {"step": step, "train_loss": 0.5, "valid_loss": float("nan")}))
+        store.jobs.change(running.id, when={"RUNNING"}, to="FAILED", error="x", error_code="y")
+        tracking.end()
+        assert [step for name, _, step in stub.metrics if name == "train_loss"] == [1, 2, 3]
+        assert stub.statuses == ["FAILED"]
+        assert stub.params["job"] == running.id
+        assert next(value for name, value in stub.params.items() if name.endswith(".sha256")) != "None"
+        told = [event.data for event in store.jobs.events(running.id) if event.name == "integration"]
+        assert told == [{"type": "mlflow", "tracker": "MLflow", "url": f"{stub.url}/#/experiments/7/runs/abc"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"to": "SUCCESS"}, Outcome.FINISHED),
+        ({"to": "FAILED"}, Outcome.FAILED),
+        ({"to": "CANCELLED"}, Outcome.KILLED),
+        ({"to": "QUEUED"}, Outcome.HANDED_BACK),
+        ({}, None),
+    ],
+)
+def test_a_run_ends_as_its_job_did(store: Store, running: JobRecord, tmp_path: Path, change, outcome):
+    ends: list[Outcome | None] = []
+
+    class Recorder:
+        def end_soon(self, how: Outcome) -> None:
+            ends.append(how)
+
+        def wait(self, seconds: float, *, start_counts: bool) -> None:
+            assert seconds <= 5
+
+        def abandon(self) -> None:
+            ends.append(None)
+
+    tracking = Tracking(tools_of(store, tmp_path), running)
+    tracking._trackers = [Recorder()]
+    if change:
+        store.jobs.change(running.id, when={"RUNNING"}, **change)
+    tracking.end()
+    assert ends == [outcome]
+
+
+def test_a_job_that_another_attempt_has_is_left(store: Store, running: JobRecord, tmp_path: Path):
+    tracking = Tracking(tools_of(store, tmp_path), replace(running, attempt=1))
+    assert tracking._outcome() is None
+
+
+def test_jobs_wishes_are_ignored_where_the_operator_says_so(store: Store, add_job, tmp_path: Path):
+    job = add_job(status="RUNNING", attempt=1, integrations=({"type": "wandb", "project": "shop", "url": None},))
+    tracking = Tracking(tools_of(store, tmp_path, wandb_mode="disabled"), job)
+    assert tracking._trackers == []
+    events = [event.data for event in store.jobs.events(job.id) if event.name == "integration"]
+    assert "wandb_mode" in events[0]["message"]
