@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tamis.errors import InUse, InvalidSetting, UnknownModel
 from tamis.ml import artifact
-from tamis.ml.registry import register
+from tamis.ml.registry import Version, register
+from tamis.settings import load_settings
+from tamis.workspace.workspace import open_workspace
 
 
 def test_an_empty_home_says_how_to_fill_it(run, home: Path):
@@ -97,3 +100,68 @@ def test_a_name_is_a_model_everywhere(run, home: Path, model: Path, rows: Path):
     for name in ("shop", "shop@1"):
         assert run("classify", name, "where is my parcel").exit_code == 0
         assert run("evaluate", name, rows).exit_code == 0
+
+
+@pytest.fixture
+def served(home: Path, model: Path) -> Version:
+    """A version in a home that a server has been started in."""
+    version = register(home, "shop", model)
+    open_workspace(load_settings()).close()
+    return version
+
+
+def test_with_a_database_the_aliases_and_ids_are_told(run, home: Path, model: Path, served: Version):
+    assert run("models", "alias", "prod", "shop").stdout == "prod is now shop@1.\n"
+    assert run("models").stdout.startswith("shop@1 = prod  20")
+    (found,) = json.loads(run("models", "--json").stdout)["models"]
+    assert (found["model"], found["folder"], found["aliases"]) == ("shop@1", str(served.folder), ["prod"])
+    assert found["job"] is None
+    assert found["targets"]["topic"]["accuracy"] == 1.0
+    register(home, "shop", model)
+    told = json.loads(run("models", "alias", "prod", "shop", "--json").stdout)
+    assert (told["alias"], told["model"]) == ("prod", "shop@2")
+    assert "archived" not in run("models").stdout
+    with open_workspace(load_settings()) as workspace:
+        workspace.models.archive("shop@1")
+    assert "archived" in run("models").stdout
+
+
+def test_an_alias_can_be_taken_away(run, served: Version):
+    run("models", "alias", "prod", "shop")
+    assert json.loads(run("models", "unalias", "prod", "--json").stdout) == {"alias": "prod", "model": None}
+    with pytest.raises(UnknownModel, match="no alias prod"):
+        run("models", "unalias", "prod")
+    with pytest.raises(InvalidSetting, match="name of a model"):
+        run("models", "alias", "shop", "shop@1")
+    with pytest.raises(UnknownModel, match="did you mean shop"):
+        run("models", "alias", "prod", "shob")
+
+
+def test_deleting_asks_first_and_spares_what_an_alias_points_at(run, home: Path, served: Version):
+    refused = run("models", "delete", "shop", stdin="n\n")
+    assert refused.exit_code == 1
+    assert served.folder.exists()
+    run("models", "alias", "prod", "shop")
+    with pytest.raises(InUse, match="prod"):
+        run("models", "delete", "shop", "--yes")
+    run("models", "unalias", "prod")
+    assert run("models", "delete", "shop", stdin="y\n").stdout.endswith("shop@1 is deleted.\n")
+    assert not served.folder.exists()
+    assert json.loads(run("models", "--json").stdout)["models"] == []
+
+
+def test_without_a_database_a_model_can_be_deleted_too(run, home: Path, model: Path):
+    version = register(home, "shop", model)
+    assert json.loads(run("models", "delete", "shop@1", "--yes", "--json").stdout)["model"] == "shop@1"
+    assert not version.folder.exists()
+    register(home, "shop", model)
+    found = json.loads(run("models", "--json").stdout)["models"]
+    assert found[0]["model"].startswith("shop@")
+
+
+def test_a_damaged_one_is_told_of_beside_those_of_a_database(run, home: Path, model: Path, served: Version):
+    damaged = register(home, "bad", model)
+    (damaged.folder / "manifest.json").write_text("{")
+    shown = run("models").stdout
+    assert "shop@1" in shown
+    assert "✗ bad@1" in shown

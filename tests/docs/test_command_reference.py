@@ -25,6 +25,8 @@ def _below(group: Any, start: str) -> Iterator[tuple[str, Any]]:
     for name, command in getattr(group, "commands", {}).items():
         if getattr(command, "commands", None):
             yield from _below(command, f"{start}{name} ")
+            if command.invoke_without_command:
+                yield f"{start}{name}", command
         else:
             yield f"{start}{name}", command
 

@@ -11,6 +11,7 @@ import typer
 
 from tamis.cli.app import app
 from tamis.cli.console import out, print_json
+from tamis.cli.given_model import opened
 
 if TYPE_CHECKING:
     from tamis.store.records import KeyRecord
@@ -78,10 +79,7 @@ def revoke(key: Which, as_json: AsJson = False) -> None:
 
 @contextmanager
 def _keys() -> Iterator[Keys]:
-    from tamis.settings import load_settings
-    from tamis.workspace.workspace import open_workspace
-
-    with open_workspace(load_settings()) as workspace:
+    with opened() as workspace:
         yield workspace.keys
 
 

@@ -64,6 +64,7 @@ def serve(
     set_up_logs(settings.log_format, settings.log_level)
     with open_workspace(settings) as workspace:
         has_keys = workspace.keys.any()
+        workspace.models.take_in()
     with process.bound_socket(host, port) as listening, _signals(), _figures_of_all(settings, workers):
         process.require_keys_unless_loopback(listening.getsockname()[0], has_keys)
         worker = kept_running(WorkerProcess()) if settings.train_workers else nullcontext()
@@ -186,3 +187,4 @@ def _greet(url: str, settings: Settings, has_keys: bool) -> None:
     ]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
+    out.file.flush()  # it may be a file, or a log of the system's

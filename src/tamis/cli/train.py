@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tamis.ml.model import Model
     from tamis.ml.registry import Version
     from tamis.ml.restart import RestartPoints
+    from tamis.settings import Settings
 
 _PANEL = "How to train (by default the trainer picks)"
 
@@ -159,7 +160,7 @@ def train(  # size: each option is one line three times: what it is called, what
             listener=listener,
             restart=restart,
         )
-    tell(model, _registered(model, name, settings.home), rejects, as_json=as_json)
+    tell(model, _registered(model, name, settings), rejects, as_json=as_json)
 
 
 def none_labels(given: list[str] | None) -> dict[str, list[str]] | None:
@@ -241,7 +242,14 @@ def tell(model: Model, registered: Version | None, rejects: Path | None, *, as_j
     say_where(model, str(registered) if registered else None, out)
 
 
-def _registered(model: Model, name: str | None, home: Path) -> Version | None:
+def _registered(model: Model, name: str | None, settings: Settings) -> Version | None:
+    from tamis.cli.given_model import opened
     from tamis.ml.registry import register
 
-    return register(home, name, Path(str(model.folder))) if name is not None else None
+    if name is None:
+        return None
+    folder = Path(str(model.folder))
+    if not settings.has_database:
+        return register(settings.home, name, folder)
+    with opened(settings) as workspace:  # jobs may have made versions of this name
+        return workspace.models.register(name, folder)

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -55,8 +55,10 @@ def require_name(name: str) -> None:
         )
 
 
-def register(home: Path, name: str, folder: Path) -> Version:
+def register(home: Path, name: str, folder: Path, *, after: int = 0) -> Version:
     """Copy an artifact to the home as the next version of `name`: whole or not at all, and checked there.
+
+    `after` is the highest number that models of this name have elsewhere.
 
     Raises:
         InvalidSetting: a model cannot have this name.
@@ -72,7 +74,7 @@ def register(home: Path, name: str, folder: Path) -> Version:
                 shutil.copyfile(path, partial / path.name)
         open_artifact(partial)
         sync(partial)
-        return _take_number(name, place, partial)
+        return _take_number(name, place, partial, after)
     except OSError as error:
         raise ModelError(
             f"The model could not be registered in {place}: {error.strerror or error}. Make room, or choose another "
@@ -91,8 +93,7 @@ def resolve(home: Path, reference: str | Path) -> Path:
     Raises:
         UnknownModel: there is neither; the message names those that are there.
     """
-    folder = Path(os.path.expanduser(reference))
-    if (folder / MANIFEST).exists():
+    if (folder := folder_at(reference)) is not None:
         return folder
     asked = _REFERENCE.fullmatch(str(reference))
     if asked:
@@ -103,7 +104,32 @@ def resolve(home: Path, reference: str | Path) -> Path:
         if numbers:
             there = ", ".join(f"{asked['name']}@{number}" for number in numbers[-5:])
             raise UnknownModel(f"There is no {reference}: the home has {there}.", model=str(reference))
-    raise UnknownModel(_unknown(home, str(reference), folder, could_be_name=asked is not None), model=str(reference))
+    names = list(dict.fromkeys(version.name for version in versions(home)))
+    raise unknown_model(str(reference), names, home, could_be_name=asked is not None)
+
+
+def folder_at(reference: str | Path) -> Path | None:
+    """Return the folder of the file system that a reference is, if it holds a model."""
+    folder = Path(os.path.expanduser(reference))
+    try:
+        return folder if (folder / MANIFEST).exists() else None
+    except (OSError, ValueError):  # too long, or a character that no path has
+        return None
+
+
+def unknown_model(reference: str, names: Sequence[str], home: Path, *, could_be_name: bool = True) -> UnknownModel:
+    """Return what to raise where nothing is called `reference`, in words that help to find what is: one of `names`."""
+    what = f"it has no {MANIFEST}" if os.path.isdir(os.path.expanduser(reference)) else "there is no such folder"
+    if not could_be_name:
+        why = f"There is no model at {reference}: {what}. Give the folder that `tamis train` wrote."
+        return UnknownModel(why, model=reference)
+    alike = get_close_matches(reference.partition("@")[0], names, n=1)
+    if alike:
+        there = f"did you mean {alike[0]}?"
+    else:
+        there = f"the home {home} has {', '.join(names[:10])}." if names else f"the home {home} has no models yet."
+    why = f"There is no model {reference}: {what} here, and no model of that name; {there}"
+    return UnknownModel(why, model=reference)
 
 
 def versions(home: Path) -> list[Version]:
@@ -115,10 +141,10 @@ def versions(home: Path) -> list[Version]:
     ]
 
 
-def _take_number(name: str, place: Path, partial: Path) -> Version:
+def _take_number(name: str, place: Path, partial: Path, after: int) -> Version:
     """Move the copy to the first free number; another process may take one at the same time."""
     while True:
-        number = max(_numbers(place), default=0) + 1
+        number = max(*_numbers(place), after, 0) + 1
         folder = place / str(number)
         try:
             partial.rename(folder)
@@ -140,16 +166,3 @@ def _folders(place: Path) -> Iterator[Path]:
             yield from (Path(entry.path) for entry in entries if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return
-
-
-def _unknown(home: Path, reference: str, folder: Path, *, could_be_name: bool) -> str:
-    what = f"it has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
-    if not could_be_name:
-        return f"There is no model at {reference}: {what}. Give the folder that `tamis train` wrote."
-    names = list(dict.fromkeys(version.name for version in versions(home)))
-    alike = get_close_matches(reference.partition("@")[0], names, n=1)
-    if alike:
-        there = f"did you mean {alike[0]}?"
-    else:
-        there = f"the home {home} has {', '.join(names[:10])}." if names else f"the home {home} has no models yet."
-    return f"There is no model {reference}: {what} here, and no model of that name; {there}"

@@ -31,9 +31,21 @@ class Models:
         self._database = database
 
     def add(self, record: ModelRecord) -> ModelRecord:
-        """Add a model as the next version of its name; return it with its number. No number is given twice."""
+        """Add a model as the next version of its name, or as a later one where the record has its number.
+
+        Return it with its number. No number is given twice.
+        """
         with self._database.writing() as connection:
             return add_model(connection, record)
+
+    def add_once(self, record: ModelRecord) -> bool:
+        """Add a model as `add` does, unless one is there whose files are in the same place; return whether it was."""
+        with self._database.writing() as connection:
+            _grow(connection)
+            if connection.execute(select(models.c.id).where(models.c.place == record.place)).first():
+                return False
+            add_model(connection, record)
+            return True
 
     def find(self, id: str) -> ModelRecord | None:
         """Return the model of an id."""
@@ -43,6 +55,12 @@ class Models:
         """Return a version of a name; None: the newest that is there."""
         conditions = [models.c.name == name] + ([] if version is None else [models.c.version == version])
         return self._first(*conditions)
+
+    def last_version(self, name: str) -> int:
+        """Return the highest number that a model of the name has, or had; 0 where there was none."""
+        with self._database.reading() as connection:
+            query = select(model_names.c.last_version).where(model_names.c.name == name)
+            return int(connection.execute(query).scalar() or 0)
 
     def by_ft(self, ft: str) -> ModelRecord | None:
         """Return the model of a name like `ft:classifier:...`."""
@@ -137,13 +155,18 @@ class Models:
 
 
 def add_model(connection: Connection, record: ModelRecord) -> ModelRecord:
-    """Add a model as the next version of its name, in the caller's transaction."""
+    """Add a model as the next version of its name, in the caller's transaction.
+
+    A record that has a number already keeps it where no model of the name has, or had, that number or a higher one.
+    """
     _grow(connection)
     named = model_names.c.name == record.name
-    counted = connection.execute(update(model_names).where(named).values(last_version=model_names.c.last_version + 1))
-    if not counted.rowcount:
-        connection.execute(insert(model_names).values(name=record.name, last_version=1))
-    version = connection.execute(select(model_names.c.last_version).where(named)).scalar_one()
+    last = connection.execute(select(model_names.c.last_version).where(named)).scalar()
+    version = max(record.version, (last or 0) + 1)
+    if last is None:
+        connection.execute(insert(model_names).values(name=record.name, last_version=version))
+    else:
+        connection.execute(update(model_names).where(named).values(last_version=version))
     numbered = replace(record, version=version)
     connection.execute(insert(models).values(row_of(numbered)))
     return numbered

@@ -119,7 +119,7 @@ class ModelRecord:
     base: str
     place: str  # "objects:models/<id>", or "folder:/abs/path"
     created_at: int
-    version: int = 0  # given when it is added
+    version: int = 0  # 0: given when it is added
     ft: str | None = None  # "ft:classifier:..."
     job_id: str | None = None
     title: str | None = None

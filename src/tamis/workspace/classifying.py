@@ -14,7 +14,6 @@ from time import monotonic
 import orjson
 
 from tamis.endpoints import Answering, Floats
-from tamis.errors import UnknownModel
 from tamis.ml.model import load
 from tamis.ml.predictor import Predictor
 from tamis.schema import Input
@@ -69,10 +68,7 @@ class Classifier:
         self._refresh()
         model_id = self._ids.get(reference)
         if model_id is None:
-            record = self._models.find(reference)
-            if record.archived:
-                raise UnknownModel(f"The model {reference[:200]} is archived: unarchive it first.", model=reference)
-            model_id = record.id
+            model_id = self._models.answering(reference).id
             if len(self._ids) >= MOST_NAMES:
                 self._ids.clear()
             self._ids[reference] = model_id

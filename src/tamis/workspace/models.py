@@ -51,15 +51,38 @@ class Models:
             UnknownModel: none.
         """
         found = self._store.models.look_up(reference)
-        if found is None and self._adopt():
+        if found is None and self.take_in():
             found = self._store.models.look_up(reference)
         if found is None:
             raise UnknownModel(f"There is no model {reference[:200]}: list the models.", model=reference)
         return found
 
+    def answering(self, reference: str) -> ModelRecord:
+        """Return the model that a name stands for, to ask it something.
+
+        Raises:
+            UnknownModel: there is none, or it is archived.
+        """
+        found = self.find(reference)
+        if found.archived:
+            raise UnknownModel(f"The model {reference[:200]} is archived: unarchive it first.", model=reference)
+        return found
+
+    def register(self, name: str, folder: Path) -> registry.Version:
+        """Copy an artifact to the home as the next version of `name`, whoever made the earlier ones.
+
+        Raises:
+            InvalidSetting: a model cannot have this name.
+            ModelError: the folder is not a sound artifact, or the home cannot be written.
+        """
+        self.take_in()
+        version = registry.register(self._settings.home, name, folder, after=self._store.models.last_version(name))
+        self.take_in()
+        return version
+
     def list(self) -> Listed:
         """Return all models, the newest first."""
-        self._adopt()
+        self.take_in()
         return self._store.models.list()[0]
 
     def bases(self) -> tuple[Base, ...]:
@@ -151,6 +174,13 @@ class Models:
         """
         return folder_of(self._store.objects, model, self._settings.home / CACHE)
 
+    def place(self, model: ModelRecord) -> str:
+        """Return where a model's files are, for people: a folder, or an address in a bucket."""
+        if model.place.startswith(FOLDER):
+            return model.place.removeprefix(FOLDER)
+        objects, prefix = self._store.objects, model.place.removeprefix(OBJECTS)
+        return f"{objects.url}/{prefix}" if objects.root is None else str(objects.root / prefix)
+
     def generation(self) -> int:
         """Return a number that grows with every change of models and aliases."""
         return self._store.models.generation()
@@ -161,9 +191,13 @@ class Models:
             raise UnknownModel(f"There is no model {reference[:200]}.", model=reference)
         return changed
 
-    def _adopt(self) -> bool:
-        """Take in models of the home's registry that are not known yet, and let go of those that are gone."""
-        known = {model.place: model for model in self._store.models.list()[0] if model.place.startswith(FOLDER)}
+    def take_in(self) -> bool:
+        """Take in models of the home's registry that are not known yet, and let go of those that are gone.
+
+        A version keeps its number, so that `name@3` is the same model at every door.
+        """
+        mine = f"{FOLDER}{self._settings.home / registry.FOLDER}/"
+        known = {model.place: model for model in self._store.models.list()[0] if model.place.startswith(mine)}
         there = {f"{FOLDER}{version.folder}": version for version in registry.versions(self._settings.home)}
         for place, model in known.items():
             if place not in there and not self._store.models.aliases(model.id):
@@ -175,8 +209,8 @@ class Models:
                 manifest = open_artifact(version.folder, check_hashes=False).manifest
             except ModelError:
                 continue  # `tamis models` tells of it
-            self._store.models.add(_record(version, manifest))
-            adopted = True
+            self._store.models.add_once(_record(version, manifest))
+            adopted = True  # by another process at the same time, it may be
         return adopted
 
     def _remove_folder(self, folder: Path) -> None:
@@ -189,6 +223,7 @@ def _record(version: registry.Version, manifest: Manifest) -> ModelRecord:
     return ModelRecord(
         id=str(uuid4()),
         name=version.name,
+        version=version.number,
         root=manifest.base_model.id,
         base=manifest.base_model.id,
         place=f"{FOLDER}{version.folder}",
