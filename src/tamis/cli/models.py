@@ -123,7 +123,9 @@ def delete(model: Known, yes: Yes = False, as_json: AsJson = False) -> None:
         found = find(workspace, model)
         name = f"{found.name}@{found.version}"
         if not yes:
-            typer.confirm(f"Delete {name} ({found.bytes / 1e6:,.1f} MB, made {_moment(found):%Y-%m-%d})?", abort=True, err=True)
+            typer.confirm(
+                f"Delete {name} ({found.bytes / 1e6:,.1f} MB, made {_moment(found):%Y-%m-%d})?", abort=True, err=True
+            )
         workspace.models.delete(found.id)
     if as_json:
         print_json({"deleted": found.id, "model": name})
