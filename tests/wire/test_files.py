@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wire.client_process import CallFailed, Client, Json
+from wire.polling import wait_for
 from wire.sdk_environments import MISTRAL
 from wire.server_process import Server
 from wire.training_rows import topics
@@ -169,6 +170,7 @@ def test_a_file_of_a_job_under_way_stays(job_client: Client, jsonl: Callable[...
         job_client.call("files.delete", file_id=file["id"])
     assert caught.value.status == 409
     job_client.call("fine_tuning.jobs.cancel", job_id=job["id"])
+    wait_for(lambda: job_client.call("fine_tuning.jobs.get", job_id=job["id"])["status"] == "CANCELLED", 5)
     assert job_client.call("files.delete", file_id=file["id"])["deleted"] is True
 
 

@@ -25,6 +25,7 @@ THRESHOLDS = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0
 class Notebook:
     """What one of the published notebooks does differently."""
 
+    name: str
     rows: Callable[[], Rows]
     kinds: dict[str, str]
     steps: int
@@ -33,9 +34,10 @@ class Notebook:
 
 
 NOTEBOOKS = {
-    "intent": Notebook(training_rows.intents, {"intent": "single_class"}, 100, 0.00004, "intent-classifier"),
-    "moderation": Notebook(training_rows.moderation, {"moderation": "multi_class"}, 200, 0.00005, None),
+    "intent": Notebook("intent", training_rows.intents, {"intent": "single_class"}, 100, 0.00004, "intent-classifier"),
+    "moderation": Notebook("moderation", training_rows.moderation, {"moderation": "multi_class"}, 200, 0.00005, None),
     "product": Notebook(
+        "product",
         training_rows.products,
         {"food": "multi_class", "country_label": "single_class"},
         250,
@@ -76,7 +78,7 @@ def run(request: pytest.FixtureRequest, notebook: Notebook, server: Server, once
     def to_its_end(folder: Path) -> Json:
         return run_program(request.param, "notebook.py", server.url, options_for(notebook, rows, folder))
 
-    return Run(notebook, rows, once(f"{request.node.callspec.params['notebook']}-{request.param}", to_its_end))
+    return Run(notebook, rows, once(f"{notebook.name}-{request.param}", to_its_end))
 
 
 class TestNotebook:
