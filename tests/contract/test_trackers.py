@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -84,9 +85,23 @@ CASES: dict[str, tuple[type[Any], Callable[[Any, TrackedRun], Case]]] = {
 }
 
 
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is meant for another machine comes here, and nothing may."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
 @pytest.fixture(params=list(TRACKERS))
-def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def case(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: None
+) -> Iterator[Case]:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     kind, case_of = CASES[request.param]
     config = {"job": "job-1", "hyperparameters": {"epochs": 2.0, "seq_len": None}, "rows": 40}

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from math import isfinite
+from time import monotonic
 from typing import Any
 
 from tamis.errors import SecretUnreadable, TamisError
@@ -98,9 +99,10 @@ class Tracking:
             return
         for tracker in self._trackers:
             tracker.end_soon(outcome)
-        begun_counts = outcome in (Outcome.FINISHED, Outcome.FAILED)
+        until = monotonic() + PATIENCE_S[outcome]  # for all of them together
         for tracker in self._trackers:
-            tracker.wait(PATIENCE_S[outcome], start_counts=begun_counts)
+            in_time = max(0.0, until - monotonic())
+            tracker.wait(in_time, start_counts=outcome in (Outcome.FINISHED, Outcome.FAILED))
 
     def _outcome(self) -> Outcome | None:
         """How the job ended; None where this attempt has it no longer."""

@@ -124,4 +124,5 @@ class WandbStub:
         if "viewer" in query:
             viewer = {"id": "VXNlcg==", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
             return {"data": {"viewer": viewer}}
-        return {"data": {"project": None, "serverInfo": {"features": [], "cliVersionInfo": {}, "latestLocalVersionInfo": None}, "model": None}}
+        server = {"features": [], "cliVersionInfo": {}, "latestLocalVersionInfo": None}
+        return {"data": {"project": None, "serverInfo": server, "model": None}}

@@ -63,7 +63,7 @@ class WandbTracker:
             return Started(note="Nothing is reported to Weights & Biases: its mode is `disabled` (wandb_mode).")
         if mode in ("offline", "dryrun"):
             return self._offline("its mode is `offline` (wandb_mode)")
-        why = self._obstacle(str(chosen.base_url).rstrip("/"))
+        why = self._obstacle(str(chosen.base_url).rstrip("/"), str(chosen.app_url).rstrip("/"))
         if why:
             return self._offline(why)
         try:
@@ -98,7 +98,7 @@ class WandbTracker:
         self._run.finish(exit_code=EXIT_CODES[outcome])
         return ""
 
-    def _obstacle(self, address: str) -> str:
+    def _obstacle(self, address: str, pages: str) -> str:
         """Ask the server who has the key, as the library does at a login; return why it cannot be used, if so.
 
         Raises:
@@ -113,7 +113,7 @@ class WandbTracker:
         if status in (401, 403) or (isinstance(data, dict) and "viewer" in data and not data["viewer"]):
             raise ServiceFailed(
                 f"Weights & Biases at {address} does not know the key: nothing is reported. Make a job with a valid "
-                f"key: {address}/authorize shows it."
+                f"key: {pages}/authorize shows it."
             )
         if status != 200 or not isinstance(data, dict):
             return f"{address} does not answer as Weights & Biases does (status {status})"
