@@ -21,6 +21,7 @@ from ml.trackers.wandb_stub import WandbStub
 from tamis.jobs.tools import Choices, Tools
 from tamis.jobs.tracking import Tracking
 from tamis.ml.progress import Progress
+from tamis.ml.trackers import background
 from tamis.ml.trackers.tracker import Outcome
 from tamis.settings import Settings
 from tamis.store.opening import Store
@@ -266,6 +267,7 @@ def tools_of(store: Store, home: Path, **trackers: str) -> Tools:
 
 def test_the_operators_mlflow_gets_every_job(store: Store, running: JobRecord, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(background, "START_WITHIN_S", 60.0)
     with MlflowStub() as stub:
         tracking = Tracking(tools_of(store, tmp_path, mlflow_tracking_uri=stub.url), running)
         for step in (1, 2, 2):

@@ -27,7 +27,7 @@ from tamis.ml.trackers.tracker import Outcome, Results, TrackedRun
 MOST_WAITING = 1000
 """Steps that wait for a tracker."""
 
-START_WITHIN_S = 10.0
+START_WITHIN_S = 20.0
 """A tracker that has not begun so long after its start is given up at the end of the run."""
 
 INHERITED = ("WANDB_MODE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_INSECURE_DISABLE_SSL")
