@@ -4,13 +4,12 @@ import pytest
 from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
 from tamis.ml.schedule import hyperparameters, plan
 from tamis.ml.static import fitting as module
+from tamis.ml.static.encoded import Encoded, pools_of
 from tamis.ml.static.fitting import (
     LOGITS_A_MARGIN,
-    Encoded,
     assemble,
     columns_of,
     fit_lexical,
-    pools_of,
     prior_log_odds,
     prior_margins,
     start_semantic,

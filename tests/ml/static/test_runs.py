@@ -128,7 +128,7 @@ class TestBlocks:
 
     def test_blocks_are_really_cut(self, monkeypatch):
         monkeypatch.setattr(module, "BLOCK_CHARACTERS", 10)
-        blocks = module._blocks(["abcdef"] * 10)
+        blocks = module.text_blocks(["abcdef"] * 10)
         assert len(blocks) > 3
         assert [i for block in blocks for i in range(10)[block]] == list(range(10))
 

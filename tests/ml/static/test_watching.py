@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tamis.ml.schedule import EVALUATIONS, hyperparameters, plan
-from tamis.ml.static.fitting import Encoded, start_semantic
+from tamis.ml.static.encoded import Encoded
+from tamis.ml.static.fitting import start_semantic
 from tamis.ml.static.runs import FIELDS_OF_TEXT
 from tamis.ml.static.training import TUNED
 from tamis.ml.static.watching import (

@@ -5,7 +5,7 @@ The semantic part is trained in `updates`. It does not know how rows were held o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,18 +14,20 @@ from numpy.random import Generator
 
 from tamis.data.dataset import Dataset
 from tamis.data.truth import SingleTruth, Truth
-from tamis.ml.progress import Check, nothing
+from tamis.ml.progress import nothing
 from tamis.ml.restart import RestartPoints, Stage, State
 from tamis.ml.static.batches import fit_by_batches
+from tamis.ml.static.encoded import Encoded, Packed, Rows
 from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
 from tamis.ml.static.linear import CURVATURE_OF_MARGINS, LinearDesign, fit_linear
 from tamis.ml.static.losses import Loss, label_counts, loss_of, margin_loss_of
 from tamis.ml.static.model import Centring, Semantics, StaticModel, TunedEmbeddings
 from tamis.ml.static.network import Network, start_network
-from tamis.ml.static.runs import Ints, Runs, split_runs
-from tamis.ml.static.sparse import Floats, Matrix, find
-from tamis.ml.static.tokens import pool, used_tokens
-from tamis.schema import Input
+from tamis.ml.static.packed_lexical import CountedRuns, fit_packed_vocabulary, packed_matrix
+from tamis.ml.static.pooled_tokens import PooledTokens, pooled_tokens
+from tamis.ml.static.runs import Ints
+from tamis.ml.static.sparse import Floats, find
+from tamis.ml.static.tokens import pool
 
 STRENGTH = 1.0  # of the data against the penalty, in the lexical part
 LOGITS_A_MARGIN = 5.0  # about how many logits a margin of 1 is worth
@@ -37,40 +39,7 @@ WORD_EMPHASIS = 1.4  # of words and pairs beside characters; in the weights, onc
 MOST_TERM_WEIGHTS = 6_000_000
 LEAST_TERMS, MOST_TERMS = 2_000, 400_000
 MOST_AT_ONCE = 10_000_000  # inputs x labels, and columns x labels, up to which L-BFGS fits all rows at once
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
-    """Rows made ready: `runs`, `tokens` (rows x pools, vocabulary), the base's `pooled` (rows x pools, d)."""
-
-    runs: Runs
-    tokens: Matrix
-    pooled: Floats
-    n_tokens: int
-
-    @classmethod
-    def of(cls, inputs: Sequence[Input], semantics: Semantics, n_fields: int, check: Check = nothing) -> Encoded:
-        """Encode inputs; `check` is called between the steps."""
-        runs = split_runs(inputs, n_fields)
-        check()
-        tokens, n_tokens = semantics.tokens(runs)
-        check()
-        return cls(runs, tokens, semantics.pooled(tokens), n_tokens)
-
-    def __len__(self) -> int:
-        """Rows."""
-        return self.runs.n_rows
-
-    def select(self, rows: Ints) -> Encoded:
-        """The same for some rows."""
-        pools = pools_of(rows, self.runs.n_pools)
-        share = len(rows) / max(len(self), 1)
-        return Encoded(self.runs.select(rows), self.tokens[pools], self.pooled[pools], round(self.n_tokens * share))
-
-
-def pools_of(rows: Ints, n_pools: int) -> Ints:
-    """Return the numbers of the pools of some rows."""
-    return (rows[:, None] * n_pools + np.arange(n_pools)).ravel()
+MOST_PACKED_AT_ONCE = 24_000_000  # inputs x labels of packed rows, which bring less of their own: about 40 bytes each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +50,11 @@ class Lexical:
     centring: Centring
     weights: Floats
 
-    def logits(self, rows: Encoded) -> Floats:
+    def logits(self, rows: Rows) -> Floats:
         """Return (rows, all labels)."""
+        return np.concatenate([self._logits(some) for some in rows.portions()])
+
+    def _logits(self, rows: Encoded) -> Floats:
         pooled = self.centring.apply(rows.pooled, rows.runs.n_fields)
         return LinearDesign(self.vocabulary.matrix(count_grams(rows.runs)), pooled).dot(self.weights)
 
@@ -95,10 +67,11 @@ class Semantic:
     tokens: Ints
     scale: float
 
-    def logits(self, rows: Encoded, semantics: Semantics) -> Floats:
+    def logits(self, rows: Rows, semantics: Semantics) -> Floats:
         """Return (rows, all labels)."""
-        pooled = pool(rows.tokens, TunedEmbeddings(semantics.matrix, self.scale, self.tokens, self.network))
-        return self.network.logits(pooled.reshape(len(rows), -1))
+        tuned = TunedEmbeddings(semantics.matrix, self.scale, self.tokens, self.network)
+        pooled = ((pool(some.tokens, tuned), len(some)) for some in rows.portions())
+        return np.concatenate([self.network.logits(pools.reshape(n_rows, -1)) for pools, n_rows in pooled])
 
 
 def columns_of(data: Dataset) -> dict[str, slice]:
@@ -116,7 +89,7 @@ Told = Callable[[float], None]
 
 def fit_lexical(
     data: Dataset,
-    rows: Encoded,
+    rows: Rows,
     seed: int,
     before: Lexical | None = None,
     stage: Stage | None = None,
@@ -130,17 +103,17 @@ def fit_lexical(
     columns = columns_of(data)
     widest = max(len(target.labels) for target in data.targets)
     stage.pulse()
-    counted = count_grams(rows.runs)
-    stage.pulse()
     most_terms = int(np.clip(MOST_TERM_WEIGHTS // widest, LEAST_TERMS, MOST_TERMS))
-    vocabulary = fit_vocabulary(counted, most_terms, private=len(rows) * widest <= MOST_AT_ONCE)
-    centring = before.centring if before else Centring.of(rows.pooled)
-    stage.pulse()
-    matrix = vocabulary.matrix(counted)
-    design = LinearDesign(matrix.emphasised(WORD_EMPHASIS), centring.apply(rows.pooled, rows.runs.n_fields))
+    known = before.centring if before else None
+    if isinstance(rows, Packed):
+        vocabulary, centring, design = _packed_design(rows, most_terms, known, stage)
+    else:
+        private = len(rows) * widest <= MOST_AT_ONCE
+        vocabulary, centring, design = _design(rows, most_terms, known, stage, private=private)
     n_labels = sum(len(target.labels) for target in data.targets)
     weights = np.empty((design.n_columns, n_labels), dtype=np.float32)
-    words = slice(matrix.widths[0], sum(matrix.widths[:3]))
+    widths = design.lexical.widths
+    words = slice(widths[0], sum(widths[:3]))
     start = _moved(before, vocabulary) if before else None
     if start is not None:
         start[words] /= np.float32(WORD_EMPHASIS)
@@ -154,6 +127,30 @@ def fit_lexical(
         weights[:, place] = fitted.arrays["weights"]
     weights[words] *= np.float32(WORD_EMPHASIS)
     return Lexical(vocabulary, centring, weights)
+
+
+def _design(
+    rows: Encoded, most_terms: int, centring: Centring | None, stage: Stage, *, private: bool
+) -> tuple[Vocabulary, Centring, LinearDesign]:
+    """Choose the terms and make the columns; measure the centring where none is given."""
+    counted = count_grams(rows.runs)
+    stage.pulse()
+    vocabulary = fit_vocabulary(counted, most_terms, private=private)
+    centring = centring or Centring.of(rows.pooled)
+    stage.pulse()
+    matrix = vocabulary.matrix(counted).emphasised(WORD_EMPHASIS)
+    return vocabulary, centring, LinearDesign(matrix, centring.apply(rows.pooled, rows.runs.n_fields))
+
+
+def _packed_design(
+    rows: Packed, most_terms: int, centring: Centring | None, stage: Stage
+) -> tuple[Vocabulary, Centring, LinearDesign]:
+    """The same for packed rows; there are no private columns."""
+    counted = CountedRuns.of(rows.runs, stage.pulse)
+    vocabulary = fit_packed_vocabulary(counted, most_terms, stage.pulse)
+    matrix = packed_matrix(vocabulary, counted, WORD_EMPHASIS, stage.pulse)
+    pooled = pooled_tokens(rows, counted.in_groups, centring, stage.pulse)
+    return vocabulary, pooled.centring, LinearDesign(matrix, pooled)
 
 
 def _tenths(told: Told, n_targets: int) -> Callable[[int, float], None]:
@@ -207,7 +204,9 @@ class _TargetFit:
 
     def weights(self, start: Floats | None) -> Floats:
         """Return (columns, labels); `start` is where to begin."""
-        if max(len(self.design), self.design.n_columns) * self.truth.n_labels > MOST_AT_ONCE:
+        packed = isinstance(self.design.pooled, PooledTokens)
+        most_rows = (MOST_PACKED_AT_ONCE if packed else MOST_AT_ONCE) / self.truth.n_labels
+        if len(self.design) > most_rows or self.design.n_columns * self.truth.n_labels > MOST_AT_ONCE:
             return self._by_odds(start)
         return self._by_margins(start)
 
@@ -267,9 +266,9 @@ def _moved(before: Lexical, new: Vocabulary) -> Floats:
     return np.concatenate([*blocks, private, before.weights[at:]])
 
 
-def start_semantic(rows: Encoded, n_labels: int, semantics: Semantics, random: Generator) -> Semantic:
+def start_semantic(rows: Rows, n_labels: int, semantics: Semantics, random: Generator) -> Semantic:
     """Return an untrained semantic part with an embedding row for each token of `rows`."""
-    tokens = used_tokens(rows.tokens)
+    tokens = rows.used_tokens()
     tokens = tokens if len(tokens) else np.zeros(1, dtype=np.int64)
     embeddings = np.asarray(semantics.matrix[tokens], dtype=np.float32)
     spread = float(np.sqrt((embeddings**2).mean()))

@@ -13,6 +13,7 @@ with half the columns, and nothing of what they say about new texts is lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -225,7 +226,7 @@ class Vocabulary:
         words = self.words.squares(places[1], n_runs)
         pairs = self.pairs.squares(places[2], n_groups)
         both = row_sums(counted.in_groups, words) + pairs
-        return _inverse_root(row_sums(counted.in_groups, characters)), _inverse_root(both)
+        return inverse_root(row_sums(counted.in_groups, characters)), inverse_root(both)
 
     def matrix(self, counted: Counted) -> LexicalMatrix:
         """Return the TF-IDF matrix of some inputs."""
@@ -239,17 +240,17 @@ class Vocabulary:
         private += word_runs @ self.words.private(places[1], n_runs, self.n_owners)
         private += scale_rows(self.pairs.private(places[2], n_groups, self.n_owners), of_words)
         return LexicalMatrix(
-            _join_fields(character_runs, n_fields),
+            join_fields(character_runs, n_fields),
             self.characters.known(places[0], n_runs, damp=False),
-            _join_fields(word_runs, n_fields),
+            join_fields(word_runs, n_fields),
             self.words.known(places[1], n_runs, damp=False),
-            _join_fields(pairs, n_fields),
-            _join_fields(private, n_fields),
+            join_fields(pairs, n_fields),
+            join_fields(private, n_fields),
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Tally:
+class Tally:
     """The different n-grams of a block, in how many groups each stands, one of these groups, and its count there."""
 
     hashes: Hashes
@@ -270,16 +271,24 @@ def fit_vocabulary(counted: Counted, max_terms: int, *, private: bool = True) ->
     count[counted.in_groups.indices] = counted.in_groups.data
     tallies = [_tally(grams, occurrences, group, count) for grams in (counted.characters, counted.words)]
     tallies.append(_tally_pairs(counted.pairs))
+    terms = terms_of(tallies, max_terms, n_groups, private=private)
+    vocabulary = Vocabulary(*terms, counted.runs.n_rows if private else 0)
+    return _with_shares(vocabulary, counted) if private else vocabulary
+
+
+def terms_of(
+    tallies: Sequence[Tally], max_terms: int, n_groups: int, *, private: bool = False
+) -> tuple[Terms, Terms, Terms]:
+    """Return the terms of the three blocks: the most frequent `max_terms`, those of two inputs at least."""
     frequencies = np.concatenate([tally.frequency[tally.frequency > 1] for tally in tallies])
     least = 2
     if len(frequencies) > max_terms:
         least = int(np.partition(frequencies, -max_terms)[-max_terms]) + 1
-    terms = [_terms(tally, least, n_groups, private=private) for tally in tallies]
-    vocabulary = Vocabulary(terms[0], terms[1], terms[2], counted.runs.n_rows if private else 0)
-    return _with_shares(vocabulary, counted) if private else vocabulary
+    characters, words, pairs = (_terms(tally, least, n_groups, private=private) for tally in tallies)
+    return characters, words, pairs
 
 
-def _tally(grams: Grams, occurrences: Ints, group_of_run: Ints, count_of_run: Floats) -> _Tally:
+def _tally(grams: Grams, occurrences: Ints, group_of_run: Ints, count_of_run: Floats) -> Tally:
     """Count the groups of each n-gram, a run at a time: two runs of one input count twice."""
     unique, inverse = np.unique(grams.hashes, return_inverse=True)
     times = occurrences[grams.where]
@@ -288,10 +297,10 @@ def _tally(grams: Grams, occurrences: Ints, group_of_run: Ints, count_of_run: Fl
     present = np.flatnonzero(times)
     group[inverse[present]] = group_of_run[grams.where[present]]
     count[inverse[present]] = count_of_run[grams.where[present]]
-    return _Tally(unique, frequency, group, count)
+    return Tally(unique, frequency, group, count)
 
 
-def _tally_pairs(pairs: Grams) -> _Tally:
+def _tally_pairs(pairs: Grams) -> Tally:
     order = np.lexsort((pairs.where, pairs.hashes))
     where, hashes = pairs.where[order], pairs.hashes[order]
     new_hash = np.ones(len(hashes), dtype=bool)
@@ -300,10 +309,10 @@ def _tally_pairs(pairs: Grams) -> _Tally:
     new[1:] |= where[1:] != where[:-1]
     first = np.flatnonzero(new_hash)
     frequency = np.add.reduceat(new, first, dtype=np.int64) if len(first) else np.zeros(0, dtype=np.int64)
-    return _Tally(hashes[first], frequency, where[first], np.diff(first, append=len(hashes)).astype(np.float32))
+    return Tally(hashes[first], frequency, where[first], np.diff(first, append=len(hashes)).astype(np.float32))
 
 
-def _terms(tally: _Tally, least: int, n_groups: int, *, private: bool) -> Terms:
+def _terms(tally: Tally, least: int, n_groups: int, *, private: bool) -> Terms:
     """Return the terms of a block; the owners are groups, and the shares counts, until `_with_shares`."""
     kept = np.flatnonzero(tally.frequency >= least)
     single = np.flatnonzero(tally.frequency == 1) if private else np.zeros(0, dtype=np.int64)
@@ -327,7 +336,7 @@ def _with_shares(vocabulary: Vocabulary, counted: Counted) -> Vocabulary:
         values.append(terms.single_shares * length[terms.single_owners] * np.float32(terms.unknown))
         owners.append(terms.single_owners // runs.n_fields)
     squares = np.bincount(np.concatenate(owners), weights=np.concatenate(values) ** 2, minlength=runs.n_rows)
-    scale = _inverse_root(squares.astype(np.float32))
+    scale = inverse_root(squares.astype(np.float32))
     blocks = [
         replace(terms, single_owners=owner.astype(np.int32), single_shares=value * scale[owner])
         for terms, owner, value in zip(vocabulary.blocks, owners, values, strict=True)
@@ -335,11 +344,12 @@ def _with_shares(vocabulary: Vocabulary, counted: Counted) -> Vocabulary:
     return replace(vocabulary, characters=blocks[0], words=blocks[1], pairs=blocks[2])
 
 
-def _inverse_root(squares: Floats) -> Floats:
+def inverse_root(squares: Floats) -> Floats:
+    """Return 1 / sqrt of each, and 0 for 0."""
     return np.where(squares > 0, 1 / np.sqrt(np.maximum(squares, 1e-12)), 0).astype(np.float32)
 
 
-def _join_fields(matrix: Matrix, n_fields: int) -> Matrix:
+def join_fields(matrix: Matrix, n_fields: int) -> Matrix:
     """Return (inputs, columns) from (groups, columns): an input's fields have terms of their own, so they add up."""
     if n_fields == 1:
         return matrix

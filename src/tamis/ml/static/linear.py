@@ -14,6 +14,7 @@ import numpy as np
 from tamis.ml.static.lbfgs import Descent, Piece
 from tamis.ml.static.lexical import LexicalMatrix
 from tamis.ml.static.losses import Loss
+from tamis.ml.static.pooled_tokens import EvenSquares, PooledTokens
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats, Matrix
 
@@ -41,13 +42,16 @@ class _Dense:
         values.sum(axis=0, out=product[-1])
         return product
 
+    def squared(self) -> _Dense:
+        return _Dense(self.pooled**2)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearDesign:
     """The matrix (inputs, lexical columns + dimensions + 1): n-grams, `pooled` (inputs, dimensions), a constant."""
 
     lexical: LexicalMatrix
-    pooled: Floats
+    pooled: Floats | PooledTokens
 
     def __len__(self) -> int:
         """Inputs."""
@@ -68,24 +72,26 @@ class LinearDesign:
         """Return (inputs, k) logits for weights (columns, k)."""
         terms = self.n_terms
         logits = self.lexical.dot(weights[:terms])
-        logits += _Dense(self.pooled).dot(weights[terms:])
+        logits += self._rest().dot(weights[terms:])
         return logits
+
+    def _rest(self) -> _Dense | PooledTokens:
+        return self.pooled if isinstance(self.pooled, PooledTokens) else _Dense(self.pooled)
 
     def transposed_dot(self, values: Floats) -> Floats:
         """Return (columns, k)."""
-        return np.concatenate([self.lexical.transposed_dot(values), _Dense(self.pooled).transposed_dot(values)])
+        return np.concatenate([self.lexical.transposed_dot(values), self._rest().transposed_dot(values)])
 
     def pieces(self) -> list[Piece]:
         """The n-grams, and the rest: about the same work each."""
         terms = self.n_terms
-        dense = _Dense(self.pooled)
-        return [Piece(slice(0, terms), self.lexical), Piece(slice(terms, self.n_columns), dense)]
+        return [Piece(slice(0, terms), self.lexical), Piece(slice(terms, self.n_columns), self._rest())]
 
-    def squared(self) -> LinearDesign:
+    def squared(self) -> SquaredDesign:
         """The design with squares in the place of values, cross terms between runs left out; not the constant's."""
         lexical = self.lexical
         blocks = {each.name: _squares(getattr(lexical, each.name)) for each in fields(lexical)}
-        return LinearDesign(LexicalMatrix(**blocks), self.pooled**2)
+        return SquaredDesign(LexicalMatrix(**blocks), self._rest().squared())
 
     def select(self, rows: Ints) -> LinearDesign:
         """The same for some inputs."""
@@ -95,6 +101,18 @@ class LinearDesign:
         """Return the design without the n-grams that no input has, and which columns are left."""
         lexical, terms = self.lexical.narrow()
         return LinearDesign(lexical, self.pooled), np.concatenate([terms, np.arange(self.n_terms, self.n_columns)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SquaredDesign:
+    """A design with squares in the place of values."""
+
+    lexical: LexicalMatrix
+    rest: _Dense | EvenSquares
+
+    def transposed_dot(self, values: Floats) -> Floats:
+        """Return (columns, k)."""
+        return np.concatenate([self.lexical.transposed_dot(values), self.rest.transposed_dot(values)])
 
 
 def _squares(matrix: Matrix) -> Matrix:

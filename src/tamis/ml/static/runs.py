@@ -44,15 +44,17 @@ LONG = 256
 _BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2**64
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _FIELD_SALT = 0xD1B54A32D192ED03
+_SHIFTS = tuple(map(np.uint64, (30, 27, 31)))
+_FACTORS = tuple(map(np.uint64, (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)))
 
 
 def scramble(values: Hashes) -> Hashes:
     """Return the values with their bits well mixed (the finaliser of splitmix64, Steele et al. 2014)."""
-    mixed = values ^ (values >> np.uint64(30))
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
+    mixed = values ^ (values >> _SHIFTS[0])
+    mixed *= _FACTORS[0]
+    mixed ^= mixed >> _SHIFTS[1]
+    mixed *= _FACTORS[1]
+    mixed ^= mixed >> _SHIFTS[2]
     return mixed
 
 
@@ -186,15 +188,17 @@ class Runs:
 def split_runs(inputs: Sequence[Input], n_fields: int) -> Runs:
     """Cut the inputs into runs; with one field, a chat's turns are all of that field."""
     texts, rows, fields = segments(inputs, n_fields)
-    blocks = [_split_block(texts[block], fields[block], block.start) for block in _blocks(texts)]
+    blocks = [split_block(texts[block], fields[block], block.start) for block in text_blocks(texts)]
     _, strings, run_fields, run, segment = blocks[0] if len(blocks) == 1 else _join(blocks)
     return Runs(len(inputs), n_fields, strings, run_fields, run, rows[segment], segment)
 
 
-_Block = tuple[Hashes, list[str], Ints, Ints, Ints]
+Block = tuple[Hashes, list[str], Ints, Ints, Ints]
+"""Of some texts: the hashes of their different runs (sorted), these runs, their fields; which run stands where, and in
+which text."""
 
 
-def _blocks(texts: list[str]) -> list[slice]:
+def text_blocks(texts: list[str]) -> list[slice]:
     """Cut the texts into blocks of a bounded number of characters, so that memory stays bounded too."""
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
     cuts = np.searchsorted(ends, np.arange(BLOCK_CHARACTERS, ends[-1] if len(ends) else 0, BLOCK_CHARACTERS))
@@ -202,7 +206,8 @@ def _blocks(texts: list[str]) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges)] or [slice(0, 0)]
 
 
-def _split_block(texts: list[str], fields: Ints, first_segment: int) -> _Block:
+def split_block(texts: list[str], fields: Ints, first_segment: int) -> Block:
+    """Cut some texts into runs; `first_segment` is the number of the first."""
     joined = "\n".join(texts)
     codes, classes = code_points(joined)
     starts, ends = stretches(classes != SPACE)
@@ -216,7 +221,7 @@ def _split_block(texts: list[str], fields: Ints, first_segment: int) -> _Block:
     return unique, strings, field[first], run.astype(np.int64), segment + first_segment
 
 
-def _join(blocks: list[_Block]) -> _Block:
+def _join(blocks: list[Block]) -> Block:
     """Give the same run one number in all blocks."""
     hashes, first, number = np.unique(
         np.concatenate([block[0] for block in blocks]), return_index=True, return_inverse=True

@@ -20,8 +20,8 @@ from tamis.ml.progress import Check, Listener, Progress, nobody, nothing
 from tamis.ml.restart import RestartPoints, Stage, State
 from tamis.ml.schedule import Hyperparameters, Plan, plan
 from tamis.ml.static.cutting import cut_inputs
+from tamis.ml.static.encoded import Rows, encode
 from tamis.ml.static.fitting import (
-    Encoded,
     Lexical,
     Semantic,
     assemble,
@@ -112,7 +112,7 @@ class _Part:
     """Some rows, made ready; `n_cut` of their inputs were cut."""
 
     data: Dataset
-    rows: Encoded
+    rows: Rows
     n_cut: int = 0
 
     def select(self, which: Ints) -> _Part:
@@ -158,7 +158,7 @@ class StaticTrainer:
         given = self._encoded(data, n_fields)
         n_labels = sum(len(target.labels) for target in data.targets)
         if validation is not None:
-            fitted = self._with_validation(given, self._encoded(validation, n_fields))
+            fitted = self._with_validation(given, self._encoded(validation, n_fields, (0.04, 0.05)))
         elif len(data) < FEW_ROWS:
             fitted = self._fit_blind(given)
         elif are_many(len(data), n_labels):
@@ -172,11 +172,12 @@ class StaticTrainer:
         facts |= self._told_cuts(given)
         return Trained(model, held_out, tuple(repeatable(fitted.checkpoints)), tuple(self._remarks), facts)
 
-    def _encoded(self, data: Dataset, n_fields: int) -> _Part:
+    def _encoded(self, data: Dataset, n_fields: int, between: tuple[float, float] = (0.0, 0.04)) -> _Part:
         inputs, n_cut, check = data.inputs, 0, self._attended.check
         if self._chosen.seq_len is not None:
             inputs, n_cut = cut_inputs(inputs, self._semantics.tokenizer, self._chosen.seq_len, check)
-        return _Part(data, Encoded.of(inputs, self._semantics, n_fields, check), n_cut)
+        told = partial(self._tell_share, "reading texts", between)
+        return _Part(data, encode(inputs, self._semantics, n_fields, check, told), n_cut)
 
     def _told_cuts(self, given: _Part) -> dict[str, float]:
         """Remark on inputs that were cut, and return their share."""
@@ -396,7 +397,7 @@ class _Watch:
     name: str
     between: tuple[float, float]
     fold: bool = False
-    vocabulary_of: Encoded | None = None
+    vocabulary_of: Rows | None = None
 
     @property
     def begin(self) -> float:

@@ -17,11 +17,12 @@ from tamis.data.dataset import Dataset
 from tamis.ml.progress import Check, nothing
 from tamis.ml.restart import State
 from tamis.ml.schedule import Plan
-from tamis.ml.static.fitting import BALANCE, Encoded, Semantic, columns_of, pools_of, prior_log_odds
+from tamis.ml.static.encoded import Rows
+from tamis.ml.static.fitting import BALANCE, Semantic, columns_of, prior_log_odds
 from tamis.ml.static.losses import Loss, ScaledLoss, loss_of
 from tamis.ml.static.network import Adam, Batch, Network, backward
 from tamis.ml.static.runs import Ints
-from tamis.ml.static.sparse import Floats, Matrix
+from tamis.ml.static.sparse import Floats
 from tamis.ml.tensors import Tensor
 
 DROPOUT = 0.3
@@ -39,7 +40,7 @@ class Updates:
     def __init__(
         self,
         data: Dataset,
-        rows: Encoded,
+        rows: Rows,
         part: Semantic,
         plan: Plan,
         random: Generator,
@@ -58,9 +59,7 @@ class Updates:
             (columns[name], _scaled(loss_of(truth, BALANCE, SMOOTHING, data.weights), weights[name]))
             for name, truth in data.truth.items()
         ]
-        place = np.searchsorted(part.tokens, rows.tokens.indices)
-        shape = (rows.tokens.shape[0], len(part.tokens))
-        self._pools = Matrix((rows.tokens.data, place, rows.tokens.indptr), shape=shape)
+        self._pools = rows.pools_in(part.tokens)
         self._adam = Adam.of(part.network, plan.decay)
         self._order, self._since = np.empty(0, dtype=np.int64), list[float]()
 
@@ -82,7 +81,7 @@ class Updates:
         if not len(self._order):
             self._order = self._random.permutation(len(self._rows))
         chosen, self._order = self._order[: plan.batch], self._order[plan.batch :]
-        pools = self._pools[pools_of(chosen, self._rows.runs.n_pools)]
+        pools = self._pools(chosen)
         batch = Batch(pools, chosen, _dropout(network, chosen, self._random))
         loss, gradients = backward(network, batch, self._losses, threads)
         factor = plan.factor(self.update)

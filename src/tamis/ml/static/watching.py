@@ -17,7 +17,8 @@ from pydantic import JsonValue
 from tamis.data.dataset import Dataset
 from tamis.ml.restart import State
 from tamis.ml.schedule import EVALUATIONS, STEP_TOKENS, Plan
-from tamis.ml.static.fitting import Encoded, Lexical, Semantic, columns_of
+from tamis.ml.static.encoded import Rows
+from tamis.ml.static.fitting import Lexical, Semantic, columns_of
 from tamis.ml.static.judging import Judge, some_rows
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.runs import Ints
@@ -87,7 +88,7 @@ class Watcher:
         self,
         lexical_logits: Floats,
         held: Dataset,
-        rows: Encoded,
+        rows: Rows,
         semantics: Semantics,
         target_weights: Mapping[str, float] | None = None,
     ) -> None:
