@@ -76,7 +76,7 @@ class Place:
         )
         return self.workspace.jobs.create(new).id
 
-    def wait(self, job_id: str, *statuses: str, seconds: float = 60) -> JobDetail:
+    def wait(self, job_id: str, *statuses: str, seconds: float = 120) -> JobDetail:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found = self.workspace.jobs.get(job_id)
@@ -86,7 +86,7 @@ class Place:
             time.sleep(0.02)
         raise AssertionError(f"still {self.workspace.jobs.get(job_id).job}")
 
-    def quiet(self, seconds: float = 20) -> None:
+    def quiet(self, seconds: float = 60) -> None:
         """Wait until no tracker is at work any more."""
         self.until(lambda: not self.trackers(), "a tracker's process still runs", seconds)
 
@@ -102,7 +102,7 @@ class Place:
                 continue
         return found
 
-    def until(self, holds: Callable[[], bool], why: str, seconds: float = 20) -> None:
+    def until(self, holds: Callable[[], bool], why: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, f"{why}: {self.log()[-3000:]}"
