@@ -89,6 +89,7 @@ def test_weights_and_declared_targets_reach_the_trainer(tools: Tools, add_job, a
     assert model.targets[0].labels == ("payment", "delivery")
     assert [file.name for file in model.manifest.data.files] == ["a.jsonl", "b.jsonl"]
     assert "2.5" in model.manifest.data.model_dump_json()
+    assert [target["weight"] for target in tools.store.models.look_up(done.model_id).targets] == [2.0]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_what_is_beyond_a_limit_fails_at_once_with_the_figure(tools: Tools, add_
 @pytest.mark.parametrize(
     ("raised", "code", "told"),
     [
-        (MemoryError(), "out_of_memory", "memory"),
+        (MemoryError(), "out_of_memory", " MB. Use fewer rows"),
         (OSError(28, "No space left on device"), "system_error", "No space left"),
         (InvalidSetting("epochs = 0: give more."), "invalid_setting", "epochs = 0"),
         (ZeroDivisionError("secret text of a user"), "error", "ZeroDivisionError"),

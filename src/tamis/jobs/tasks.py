@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import resource
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from time import time
@@ -91,7 +93,7 @@ def _guarded(heart: Heart, work: Callable[[], None], end: End) -> None:
         end(None, error.code, own_names(error.message))
     except MemoryError:
         log.exception("The task ran out of memory.")
-        end(None, "out_of_memory", "The memory did not suffice. Use fewer rows or labels, or a larger machine.")
+        end(None, "out_of_memory", _out_of_memory())
     except OSError as error:
         log.exception("The task failed.")
         where = f" ({error.filename})" if error.filename else ""
@@ -99,6 +101,13 @@ def _guarded(heart: Heart, work: Callable[[], None], end: End) -> None:
     except Exception as error:
         log.exception("The task failed in a way that it should not.")
         end(None, "error", f"This is a defect in Tamis ({type(error).__name__}): the server's log has the details.")
+
+
+def _out_of_memory() -> str:
+    """What is said where the machine refused memory, with the most that this process had."""
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # the one counts bytes, the others kilobytes
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return f"The memory did not suffice: it had used {used:,.0f} MB. Use fewer rows or labels, or a larger machine."
 
 
 def own_names(message: str) -> str:

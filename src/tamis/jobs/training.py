@@ -109,6 +109,7 @@ def _keep(store: Store, job: JobRecord, model: Model, folder: Path) -> bool:
 
 def _record(store: Store, job: JobRecord, model: Model, folder: Path) -> ModelRecord:
     model_id = str(uuid4())
+    weights = {target["name"]: target.get("weight", 1.0) for target in job.targets}
     return ModelRecord(
         id=model_id,
         name=job.name,
@@ -125,6 +126,7 @@ def _record(store: Store, job: JobRecord, model: Model, folder: Path) -> ModelRe
                 "kind": target.kind.value,
                 "labels": list(target.labels),
                 "none_labels": list(target.none_labels),
+                "weight": weights.get(target.name, 1.0),
             }
             for target in model.targets
         ),

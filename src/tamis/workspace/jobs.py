@@ -298,7 +298,7 @@ def declared(targets: Sequence[Mapping[str, Any]]) -> list[DeclaredTarget]:
         ]
     except (InvalidSetting, KeyError, TypeError, ValueError) as error:
         why = f"there is no loss function or field {error}" if isinstance(error, KeyError) else error
-        raise _invalid("classifier_targets", str(why)) from None
+        raise _invalid("classifier_targets", str(why).rstrip(".")) from None
 
 
 def _public(integration: Integration) -> dict[str, Any]:

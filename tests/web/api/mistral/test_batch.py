@@ -63,6 +63,7 @@ def test_from_a_file(create: Any, client: TestClient, upload: Callable[..., dict
         ({"requests": [{"body": "x"}]}, 422),
         ({"timeout_hours": 0}, 422),
         ({"timeout_hours": 169}, 422),
+        ({"agent_id": "ag-1"}, 422),
         ({"metadata": {"k": 1}}, 422),
         ({"metadata": {"k" * 33: "v"}}, 422),
         ({"model": "nope"}, 404),
@@ -91,6 +92,7 @@ def test_list_and_filters(create: Any, client: TestClient) -> None:
     assert ids("status=QUEUED") == [one]
     assert set(ids("status=QUEUED&status=CANCELLED")) == {one, two}
     assert ids("model=both") == [two]
+    assert ids("agent_id=ag-1") == []
     assert sorted(ids("order_by=created")) == sorted(ids("order_by=-created"))
     assert ids("created_after=2100-01-01T00:00:00Z") == []
     assert client.get(f"{PATH}?order_by=size").status_code == 422

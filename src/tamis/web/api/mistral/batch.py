@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from tamis.errors import InvalidRequest
 from tamis.web.routing import JsonRoute, answer, caller_of, workspace_of
 from tamis.workspace.batches import NewBatch
 
@@ -122,6 +123,8 @@ class DeletedBatch(BaseModel):
 @router.post("", summary="Create a batch job", response_model=Batch)
 def create(request: Request, batch_in: BatchIn) -> Response:
     """Queue many requests of one endpoint and one model."""
+    if batch_in.agent_id is not None:
+        raise InvalidRequest("body.agent_id: there are no agents here: name a model.", loc=["body", "agent_id"])
     requests = None if batch_in.requests is None else [one.model_dump() for one in batch_in.requests]
     new = NewBatch(
         endpoint=batch_in.endpoint,
@@ -141,12 +144,15 @@ def list_batches(  # noqa: PLR0913  the query's parameters
     page: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
     page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
     model: str | None = None,
+    agent_id: str | None = None,
     created_after: datetime | None = None,
     created_by_me: bool = False,
     status: Annotated[list[str] | None, Query()] = None,
     order_by: Literal["created", "-created"] = "-created",
 ) -> Response:
     """Return a page of the batch jobs that match all filters; unknown parts of the query are filters of metadata."""
+    if agent_id is not None:
+        return answer(BatchList(data=[], total=0))  # there are no agents
     found, total = workspace_of(request).batches.list(
         page,
         page_size,
@@ -172,7 +178,7 @@ def get(request: Request, batch_id: str, inline: bool = False) -> Response:
 
 @router.post("/{batch_id}/cancel", summary="Cancel a batch job", response_model=Batch)
 def cancel(request: Request, batch_id: str) -> Response:
-    """Cancel a batch job; what is done of it stays readable."""
+    """Cancel a batch job that has not ended; it leaves no results."""
     return answer(Batch.of(workspace_of(request).batches.cancel(batch_id)))
 
 

@@ -42,7 +42,8 @@ class Target(BaseModel):
         """Return a target as the wire has it."""
         several = target.get("kind") == Kind.MULTI_LABEL
         loss: Literal["single_class", "multi_class"] = "multi_class" if several else "single_class"
-        return cls(name=target["name"], labels=list(target["labels"]), loss_function=loss)
+        weight = float(target.get("weight", 1.0))
+        return cls(name=target["name"], labels=list(target["labels"]), weight=weight, loss_function=loss)
 
 
 class TunedModel(BaseModel):
