@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Annotated, Any, Literal, cast
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ MODERATING = (MODERATIONS, CHAT_MODERATIONS)
 
 DIGITS = 8
 """Decimal places of scores in answers."""
+
+FEW = 32
+"""Scores for which plain arithmetic is quicker than arrays."""
 
 Floats = NDArray[np.float32]
 Json = dict[str, Any]
@@ -232,8 +235,8 @@ class Answering:
                 loc=["body", "model"],
             )
         results = self._moderations(scores) if moderates else self._classifications(scores)
-        name = f"mod-{uuid4().hex}" if moderates else uuid4().hex
-        return {"id": name, "model": model, "results": results}
+        name = token_hex(16)
+        return {"id": f"mod-{name}" if moderates else name, "model": model, "results": results}
 
     def _classifications(self, scores: Mapping[str, Floats]) -> list[Json]:
         columns = []
@@ -277,5 +280,11 @@ class _Categories:
 
 
 def _rows(scores: Floats) -> list[list[float]]:
-    rounded: list[list[float]] = np.round(scores.astype(np.float64), DIGITS).tolist()
-    return rounded
+    if scores.size <= FEW:
+        return [[round(score * 10**DIGITS) / 10**DIGITS for score in row] for row in scores.tolist()]
+    rounded = scores.astype(np.float64)
+    rounded *= 10**DIGITS
+    np.rint(rounded, out=rounded)
+    rounded /= 10**DIGITS
+    rows: list[list[float]] = rounded.tolist()
+    return rows

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from tamis.evaluation.metrics import Bools, Doubles, Floats, Ints
 Singles = NDArray[np.float32]
 
 BINS = 15
+FEW = 32  # labels of one row that plain arithmetic is quicker for
 BLOCK = 1_000_000  # numbers held in double precision at a time
 CELLS = 2_000_000  # rows x labels that a fit looks at: a few numbers are fitted, more rows change nothing
 BIAS_CELLS = 200_000  # the same for biases, which take a hundred passes
@@ -92,6 +95,10 @@ def ece(confidence: Floats, correct: NDArray[Any], bins: int = BINS) -> float:
 
 def probabilities_single(logits: Floats, calibration: SingleCalibration) -> NDArray[np.float32]:
     """(n, n_labels) calibrated probabilities; each row sums to 1. `logits`: (n, n_labels)."""
+    if logits.size <= FEW and len(logits) == 1:
+        return _share_of_few(logits, calibration)
+    if logits.size <= BLOCK:
+        return _shares(_calibrated(logits, calibration)).astype(np.float32)
     found = np.empty(logits.shape, dtype=np.float32)
     for rows in _blocks(logits):
         found[rows] = _shares(_calibrated(logits[rows], calibration))
@@ -100,10 +107,23 @@ def probabilities_single(logits: Floats, calibration: SingleCalibration) -> NDAr
 
 def probabilities_multi(logits: Floats, calibration: MultiCalibration) -> NDArray[np.float32]:
     """(n, n_labels) calibrated probabilities, independent of one another. `logits`: (n, n_labels)."""
+    if logits.size <= BLOCK:
+        return _sigmoid(_calibrated(logits, calibration)).astype(np.float32)
     found = np.empty(logits.shape, dtype=np.float32)
     for rows in _blocks(logits):
         found[rows] = _sigmoid(_calibrated(logits[rows], calibration))
     return found
+
+
+def _share_of_few(logits: Floats, calibration: SingleCalibration) -> NDArray[np.float32]:
+    """(1, n_labels) the same for one row of few labels: plain arithmetic is quicker than a dozen small arrays."""
+    scale, bias = float(calibration.scale), calibration.bias.tolist()
+    biases = bias if len(bias) > 1 else repeat(bias[0])
+    shifted = [scale * logit + each for logit, each in zip(logits[0].tolist(), biases, strict=False)]
+    highest = max(shifted)
+    odds = [exp(each - highest) for each in shifted]
+    total = sum(odds)
+    return np.array([[each / total for each in odds]], dtype=np.float32)
 
 
 def cross_fitted_single(logits: Floats, codes: Ints, *, seed: int = 0) -> NDArray[np.float32]:
@@ -141,16 +161,17 @@ def _log_softmax(logits: Doubles) -> Doubles:
 
 
 def _calibrated(logits: Floats, calibration: SingleCalibration | MultiCalibration) -> Doubles:
-    found: Doubles = np.multiply(logits, calibration.scale, dtype=np.float64)
+    found: Doubles = logits.astype(np.float64)
+    found *= calibration.scale
     found += calibration.bias
     return found
 
 
 def _shares(logits: Doubles) -> Doubles:
     """(n, n_labels) the softmax, in place of `logits`."""
-    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
     np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
+    logits /= np.add.reduce(logits, axis=1, keepdims=True)
     return logits
 
 

@@ -172,4 +172,4 @@ def activation(kind: Kind, calibration: Calibration) -> Callable[[Floats], Float
     bias = np.array(calibration.bias)
     if kind is Kind.MULTI_LABEL:
         return partial(probabilities_multi, calibration=MultiCalibration(scale, bias))
-    return partial(probabilities_single, calibration=SingleCalibration(scale, bias))
+    return partial(probabilities_single, calibration=SingleCalibration(float(scale[0]), bias))

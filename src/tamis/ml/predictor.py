@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, repeat
+from math import isfinite
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from tamis.data.formats.chats import content_text
 from tamis.data.rows import BadRow
 from tamis.data.truth import Bools
 from tamis.errors import DamagedArtifact, InvalidSetting
+from tamis.evaluation.calibration import FEW
 from tamis.evaluation.thresholds import abstains, decide
 from tamis.ml.decisions import Floats, activation
 from tamis.ml.manifest import Manifest, TargetManifest
@@ -146,7 +148,7 @@ class _Rule:
         self._places = {label: place for place, label in enumerate(entry.labels)}
 
     def scores(self, logits: Floats) -> Floats:
-        if not np.isfinite(logits).all():
+        if not _all_finite(logits):
             row = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
             raise DamagedArtifact(
                 f"The model gives no number for target {self.name!r} (input {row}): its weights are too large to "
@@ -182,6 +184,12 @@ class _Rule:
         silent = repeat(False, len(scores)) if abstained is None else abstained.tolist()
         rows = zip(self.given(scores, abstained), scores, silent, sure.tolist(), strict=True)
         return [Answer(given, LabelScores(self._places, row), no, sure) for given, row, no, sure in rows]
+
+
+def _all_finite(logits: Floats) -> bool:
+    if logits.size <= FEW:
+        return all(map(isfinite, logits.ravel().tolist()))
+    return bool(np.isfinite(logits).all())
 
 
 def is_one(given: object) -> bool:

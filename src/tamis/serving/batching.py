@@ -40,23 +40,13 @@ class Models(Protocol[S]):
 
 
 class Dispatcher:
-    """Runs work where it holds up nobody."""
+    """Runs work in threads, a few at a time, and refuses what would wait for too long."""
 
     def __init__(self, threads: int = 2, waiting: int = 64) -> None:
         """Take the number of threads, and how much work may wait for one."""
         self._threads, self._most = threads, threads + waiting
         self._limiter: anyio.CapacityLimiter | None = None
         self._at_work = 0
-
-    async def run(self, work: Callable[[], T], cost: int) -> T:
-        """Do the work, which costs about as much as so many characters.
-
-        Raises:
-            Overloaded: too much waits already.
-        """
-        if cost <= SMALL:
-            return work()
-        return await self.aside(work)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Do the work in a thread.
@@ -99,8 +89,9 @@ class Answerer(Generic[S]):
         served = self._models.ready(reference)
         if served is None:
             served = await self._dispatcher.aside(partial(self._models.served, reference))
-        work = partial(self._models.answer, endpoint, reference, inputs, served)
-        return await self._dispatcher.run(work, cost_of(inputs))
+        if cost_of(inputs) <= SMALL:
+            return self._models.answer(endpoint, reference, inputs, served)
+        return await self._dispatcher.aside(partial(self._models.answer, endpoint, reference, inputs, served))
 
 
 def cost_of(inputs: Sequence[Input]) -> int:

@@ -11,12 +11,12 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import anyio.to_thread
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tamis.errors import Forbidden, Unauthorized
@@ -29,6 +29,10 @@ REMEMBERED_S = 3.0
 """Seconds for which an answer about a key is good; so long may a revoked one still work."""
 
 MOST_REMEMBERED = 1024
+REMEMBERED_HOSTS = 256
+
+LONGEST_HOST = 300
+"""Characters of a Host header: a name has 253 at most, then a port."""
 
 PUBLIC = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/favicon.ico"})
 PUBLIC_BELOW = ("/docs", "/signed/")
@@ -149,8 +153,8 @@ class Auth:
         client = scope.get("client")
         if client and not is_loopback(client[0]):
             raise Unauthorized(f"The server has no API keys yet, and serves only its own machine. {_MAKE_ONE}.")
-        headers = Headers(scope=scope)
-        host = host_of(headers.get("host", ""))
+        headers = dict(reversed(scope["headers"]))  # of several of a name, the first
+        host = host_of(headers.get(b"host", b"").decode("latin-1"))
         if not self._is_mine(host, scope):
             why = f"The Host header names {host or 'no host'}, which is not this server"
             raise Forbidden(f"{why}. Use 127.0.0.1 or localhost, set TAMIS_PUBLIC_URL, or make a key: {_MAKE_ONE}.")
@@ -164,11 +168,11 @@ class Auth:
         bound = scope.get("server") or ("", None)
         return bool(host) and host in (bound[0], self._public_host)
 
-    def _is_cross_site(self, headers: Headers) -> bool:
-        origin = headers.get("origin")
-        if origin is not None:
-            return origin not in self._cors_origins and urlsplit(origin).netloc.lower() != headers["host"].lower()
-        return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    def _is_cross_site(self, headers: Mapping[bytes, bytes]) -> bool:
+        if b"origin" in headers:
+            origin, host = (headers[name].decode("latin-1") for name in (b"origin", b"host"))
+            return origin not in self._cors_origins and urlsplit(origin).netloc.lower() != host.lower()
+        return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
 def scope_for(method: str, path: str) -> str:
@@ -193,14 +197,18 @@ def bearer(scope: Scope) -> str:
     return ""
 
 
+@lru_cache(maxsize=REMEMBERED_HOSTS)
 def host_of(header: str) -> str:
     """Return the host of a Host header, without its port."""
+    if len(header) > LONGEST_HOST:
+        return ""
     try:
         return (urlsplit(f"//{header}").hostname or "").rstrip(".")
     except ValueError:
         return ""
 
 
+@lru_cache(maxsize=REMEMBERED_HOSTS)
 def is_loopback(host: str) -> bool:
     """Return whether an address is one of this machine alone; a name is not an address."""
     try:

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from functools import lru_cache
 from typing import Literal
 
 FIELDS = ("request_id", "method", "path", "status", "ms", "bytes", "key_id")
@@ -16,8 +17,9 @@ class _Lines(logging.Formatter):
     """Formats a record; `_line` decides how."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {name: getattr(record, name) for name in FIELDS if getattr(record, name, None) not in (None, "")}
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        said = record.__dict__
+        fields = {name: said[name] for name in FIELDS if said.get(name) not in (None, "")}
+        moment = f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         return self._line(moment, record, fields, trace)
 
@@ -43,6 +45,11 @@ class JsonLines(_Lines):
         return json.dumps(
             event | {"message": record.getMessage()} | fields | ({"traceback": trace} if trace else {}), default=str
         )
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def set_up_logs(form: Literal["text", "json"], level: str) -> None:

@@ -1,7 +1,8 @@
 """What runs add to an input, remembered.
 
-All that a run adds (logits, squared lengths, sums of embeddings) is a row of numbers that does not depend on the input.
-Most runs of a text were in earlier texts, so the rows seen last are kept, up to a bound in bytes.
+All that a run adds (logits, squared lengths, sums of embeddings, a share in the hidden layer) is a row of numbers that
+does not depend on the input. Most runs of a text were in earlier texts, so the rows seen last are kept, up to a bound
+in bytes.
 """
 
 from __future__ import annotations
@@ -13,28 +14,51 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from tamis.ml.static.lexical import Terms
-from tamis.ml.static.model import StaticModel, TunedEmbeddings
+from tamis.ml.static.model import StaticModel, TunedEmbeddings, one_blas_thread
 from tamis.ml.static.ngrams import grams_of_runs
-from tamis.ml.static.runs import Hashes, Ints, Runs
+from tamis.ml.static.row_products import product_by_rows
+from tamis.ml.static.runs import TEXT, Hashes, Ints, Runs
 from tamis.ml.static.sparse import Floats
 
-REMEMBERED_BYTES = 32 << 20
+REMEMBERED_BYTES = 48 << 20
 """What a model may remember of runs: some ten thousand of them with a hundred labels."""
 
 LONGEST_REMEMBERED = 48
 RUNS_AT_ONCE = 512
 FEW_RUNS = 24
+FEW_ROWS = 4  # of a matrix product at a time: mostly there are few new runs
 _OVERHEAD = 700  # bytes of a remembered run beside its row: string, arrays, places in dictionaries
 _NONE: Ints = np.zeros(0, dtype=np.int64)
 _FIRST: Ints = np.zeros(1, dtype=np.int64)
 
 
-class KnownRun(NamedTuple):
-    """What a run adds to any input.
+class RowParts(NamedTuple):
+    """Where in a row of numbers each part of what a run adds stands.
 
-    `row`: logits by characters and by words (2 x labels), sums of the base model's and of the tuned embeddings (2 x d),
-    squared lengths by characters and by words, number of tokens. `words` (words,): their hashes, for word pairs.
+    `lexical`: logits by characters, then by words (2 x labels). `shown`: logits by the base model's embeddings, before
+    these are centred and brought to length 1 (labels). `base`: the sum of these embeddings, for that length (d).
+    `hidden` and `opening`: what the tuned embeddings add to the hidden layer, and in the opening (h each, the latter
+    in texts alone). Behind these, squared lengths by characters and by words, and the number of tokens.
     """
+
+    lexical: slice
+    shown: slice
+    base: slice
+    hidden: slice
+    opening: slice
+    width: int
+
+    @classmethod
+    def of(cls, model: StaticModel, field: int) -> RowParts:
+        """Return the parts for the runs of a field."""
+        n_labels, d, h = model.weights.shape[1], model.semantics.matrix.shape[1], model.network.hidden.shape[1]
+        ends = np.cumsum([0, 2 * n_labels, n_labels, d, h, h if field == TEXT else 0]).tolist()
+        lexical, shown, base, own, opening = map(slice, ends, ends[1:])
+        return cls(lexical, shown, base, own, opening, ends[-1] + 3)
+
+
+class KnownRun(NamedTuple):
+    """What a run adds to any input: `row` (`RowParts.width`,), and `words` (words,): their hashes, for word pairs."""
 
     row: Floats
     words: Hashes
@@ -80,16 +104,21 @@ class RunReader:
         self.model = model
         self.n_labels, self.dimensions = model.weights.shape[1], model.semantics.matrix.shape[1]
         self.starts = np.cumsum([0, *(max(len(terms), 1) for terms in model.vocabulary.blocks)])
-        row_bytes = 4 * (2 * self.n_labels + 2 * self.dimensions + 3) + _OVERHEAD
-        most = remembered_bytes // row_bytes // model.n_fields
-        self.memories = [RunMemory(most) for _ in range(model.n_fields)]
+        self.parts = [RowParts.of(model, field) for field in range(model.n_fields)]
+        share = remembered_bytes // model.n_fields
+        self.memories = [RunMemory(share // (4 * parts.width + _OVERHEAD)) for parts in self.parts]
+        d, pooled = self.dimensions, model.weights[-1 - model.n_fields * self.dimensions : -1]
+        self._shown = [pooled[field * d : (field + 1) * d] for field in range(model.n_fields)]
+        self._hidden = [_hidden_weights(model, field) for field in range(model.n_fields)]
+        self.off_centre = [model.centring.centre @ shown for shown in self._shown]
+        """What centring takes off the logits, before they are scaled, of an input with a known token in a field."""
         embeddings = (model.semantics.matrix, model.embedding_scale, model.tuned_tokens, model.network)
         self._embeddings = TunedEmbeddings(*embeddings)
 
     def known(self, runs: Iterable[str], field: int) -> dict[str, KnownRun]:
         """Return what is known of each different run, in the order of their first occurrence."""
         memory = self.memories[field]
-        found = {run: memory.get(run) for run in dict.fromkeys(runs)}
+        found = {run: memory.get(run) for run in runs}
         new = [run for run, known in found.items() if known is None]
         for start in range(0, len(new), RUNS_AT_ONCE):
             some = new[start : start + RUNS_AT_ONCE]
@@ -116,13 +145,16 @@ class RunReader:
         lexical = _sums_by(np.concatenate(where), weighted, 2 * n).reshape(n, -1)
         tokenizer = model.semantics.tokenizer
         tokens = tokenizer.few(strings) if n <= FEW_RUNS else tokenizer(strings)
-        lengths = tokens.lengths
+        lengths, parts = tokens.lengths, self.parts[field]
         of_run = np.arange(n).repeat(lengths)
-        rows = np.empty((n, 2 * self.n_labels + 2 * self.dimensions + 3), dtype=np.float32)
-        ends = 2 * self.n_labels, 2 * self.n_labels + self.dimensions
-        rows[:, : ends[0]] = lexical
-        rows[:, ends[0] : ends[1]] = _sums_by(of_run, model.semantics.matrix[tokens.ids].astype(np.float32), n)
-        rows[:, ends[1] : -3] = _sums_by(of_run, self._embeddings[tokens.ids], n)
+        rows = np.empty((n, parts.width), dtype=np.float32)
+        rows[:, parts.lexical] = lexical
+        base = _sums_by(of_run, model.semantics.matrix[tokens.ids].astype(np.float32), n)
+        tuned = _sums_by(of_run, self._embeddings[tokens.ids], n)
+        with one_blas_thread():
+            rows[:, parts.base] = base
+            rows[:, parts.shown] = product_by_rows(base, self._shown[field], FEW_ROWS)
+            rows[:, parts.hidden.start : -3] = product_by_rows(tuned, self._hidden[field], FEW_ROWS)
         rows[:, -3], rows[:, -2], rows[:, -1] = *squares, lengths
         cuts = [0, *grams.words.where.searchsorted(np.arange(1, n)).tolist(), len(grams.words.hashes)]
         words = (grams.words.hashes[a:b] for a, b in pairwise(cuts))
@@ -154,6 +186,13 @@ class Found:
             place, first, times = np.unique(place, return_index=True, return_counts=True)
             values = values[first] * (1 + np.log(times)).astype(np.float32)
         return place, values
+
+
+def _hidden_weights(model: StaticModel, field: int) -> Floats:
+    """Return (d, h) what brings tuned embeddings of a field to the hidden layer; of texts, the opening's behind it."""
+    hidden, d = model.network.hidden, model.semantics.matrix.shape[1]
+    own = hidden[field * d : (field + 1) * d]
+    return np.hstack([own, hidden[-d:]]) if field == TEXT else own
 
 
 def _found(vocabulary: Hashes, hashes: Hashes) -> tuple[Ints, Ints]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tamis.ml.static.model import one_blas_thread
 from tamis.ml.static.ngrams import Grams, word_pairs
+from tamis.ml.static.row_products import product_by_rows
 from tamis.ml.static.run_memory import RunReader, split
 from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, Ints, Runs, segments
 from tamis.ml.static.sparse import Floats, counts, dampen, row_sums, scale_rows
@@ -50,42 +51,50 @@ class Several:
     def logits(self, inputs: Sequence[Input]) -> dict[str, Floats]:
         """Return (inputs, labels) float32 for each target, as `StaticModel.logits` does."""
         model, n = self._model, len(inputs)
-        n_pools, d = model.n_fields + 1, self._reader.dimensions
-        base, tuned = np.zeros((2, n, n_pools, d), dtype=np.float32)
         logits = np.zeros((n, self._reader.n_labels), dtype=np.float32)
+        hidden = np.zeros((n, model.network.hidden.shape[1]), dtype=np.float32)
         for field, given in enumerate(_fields(inputs, model.n_fields)):
             if given.runs:
-                self._add_field(logits, base, tuned, given, field)
-        lengths = np.sqrt(np.einsum("npd,npd->np", base, base))[:, :, None]
-        np.divide(base, lengths, out=base, where=lengths > 1e-6)
-        pooled = model.centring.apply(base.reshape(n * n_pools, d), model.n_fields)
+                self._add_field(logits, hidden, given, field)
+        hidden += model.network.hidden_bias
+        np.maximum(hidden, 0, out=hidden)
         with one_blas_thread():
-            logits += pooled @ model.weights[-1 - pooled.shape[1] : -1]
-            logits += model.weights[-1]
-            logits += model.network.logits(tuned.reshape(n, n_pools * d))
+            logits += product_by_rows(hidden, model.network.heads)
+        logits += model.weights[-1] + model.network.head_bias
         return {name: logits[:, columns] for name, columns in model.columns.items()}
 
-    def _add_field(self, logits: Floats, base: Floats, tuned: Floats, given: _Field, field: int) -> None:
-        n, labels, d = len(logits), self._reader.n_labels, self._reader.dimensions
-        place: dict[str, int] = {}
-        run = np.array([place.setdefault(each, len(place)) for each in given.runs])
+    def _add_field(self, logits: Floats, hidden: Floats, given: _Field, field: int) -> None:
+        n, labels, parts = len(logits), self._reader.n_labels, self._reader.parts[field]
+        place = {each: number for number, each in enumerate(sorted(set(given.runs)))}  # sums in an order of their own
+        run = np.array([place[each] for each in given.runs])
         known = self._reader.known(place, field).values()
         rows = np.concatenate([each.row for each in known]).reshape(len(known), -1)
-        lexical, numbers = np.ascontiguousarray(rows[:, : 2 * labels]), rows[:, -3:]
-        embeddings = np.ascontiguousarray(rows[:, 2 * labels : -3])
+        lexical, numbers = np.ascontiguousarray(rows[:, parts.lexical]), rows[:, -3:]
 
         often = counts(given.row, run, (n, len(known)))
-        sums = scale_rows(often, _inverse(often @ numbers[:, 2])) @ embeddings
-        base[:, field], tuned[:, field] = sums[:, :d], sums[:, d:]
+        sums = often @ np.ascontiguousarray(rows[:, parts.shown.start : parts.hidden.stop])
+        shown, base = sums[:, :labels], sums[:, labels : -hidden.shape[1]]
+        n_tokens = often @ numbers[:, 2]
+        self._add_shown(logits, shown, base, n_tokens, field)
+        hidden += _inverse(n_tokens)[:, None] * sums[:, -hidden.shape[1] :]
         if field == TEXT:
             opening = counts(given.row[given.opening], run[given.opening], (n, len(known)))
-            tuned[:, -1] = scale_rows(opening, _inverse(opening @ numbers[:, 2])) @ embeddings[:, d:]
+            share = scale_rows(opening, _inverse(opening @ numbers[:, 2]))
+            hidden += share @ np.ascontiguousarray(rows[:, parts.opening])
         times = dampen(often)
         terms = times @ lexical
         pairs, squares = self._pairs(_word_pairs(given, run, [each.words for each in known]), n)
         of_words = _inverse_root(row_sums(times, numbers[:, 1]) + squares)
         logits += _inverse_root(row_sums(times, numbers[:, 0]))[:, None] * terms[:, :labels]
         logits += of_words[:, None] * (terms[:, labels:] + pairs)
+
+    def _add_shown(self, logits: Floats, shown: Floats, base: Floats, n_tokens: Floats, field: int) -> None:
+        """Add what the base embeddings say, of inputs that have any in this field."""
+        lengths = np.sqrt(np.einsum("nd,nd->n", base, base))
+        present = lengths > 1e-6 * np.maximum(n_tokens, 1)
+        unit = shown / np.where(present, lengths, 1)[:, None] - self._reader.off_centre[field]
+        unit *= np.float32(self._model.centring.scale)
+        logits += np.where(present[:, None], unit, np.float32(0))
 
     def _pairs(self, pairs: Grams, n: int) -> tuple[Floats, Floats]:
         """Return what the word pairs add to the logits, and their squared lengths."""

@@ -6,12 +6,14 @@ A few small products, over numbers that `run_memory` mostly has at hand. The tes
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 import numpy as np
 
+from tamis.ml.static.lexical import Terms
 from tamis.ml.static.ngrams import pair_hashes
-from tamis.ml.static.run_memory import Found, KnownRun, RunReader, split
-from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, segments
+from tamis.ml.static.run_memory import KnownRun, RunReader, split
+from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, Ints, segments
 from tamis.ml.static.sparse import Floats
 from tamis.schema import Input, plain_text
 
@@ -21,6 +23,8 @@ MOST_CELLS = 400_000
 """Bounds of what is quicker this way, in characters, labels, and characters x labels; the rest is a batch of one."""
 
 _TIMES, _SQUARED, _COUNT, _OPENING = range(4)
+_NONE: Ints = np.zeros(0, dtype=np.int64)
+_NOTHING: Floats = np.zeros(0, dtype=np.float32)
 
 
 class OneByOne:
@@ -29,9 +33,9 @@ class OneByOne:
     def __init__(self, reader: RunReader) -> None:
         """Take what tells the model's runs apart."""
         self._reader, self._model = reader, (model := reader.model)
-        self._labels, self._dimensions = reader.n_labels, reader.dimensions
+        self._labels, self._scale = reader.n_labels, np.float32(model.centring.scale)
         self._bias = model.weights[-1] + model.network.head_bias
-        self._pooled = np.asarray(model.weights[-1 - model.n_fields * self._dimensions : -1])
+        self._pairs = _Pairs(model.vocabulary.pairs, int(reader.starts[2]), int(reader.starts[3]))
 
     def suits(self, given: Input) -> bool:
         """Return whether the input is better looked at alone."""
@@ -40,55 +44,77 @@ class OneByOne:
 
     def logits(self, given: Input) -> dict[str, Floats]:
         """Return (1, labels) float32 for each target, as `StaticModel.logits` does for `[given]`."""
-        model, d = self._model, self._dimensions
-        logits = self._bias.copy()
-        tuned = np.zeros((model.n_fields + 1) * d, dtype=np.float32)
+        model = self._model
+        logits, hidden = self._bias.copy(), model.network.hidden_bias.copy()
         for field, parts in enumerate(_fields(given, model.n_fields)):
             runs = parts[0] if len(parts) == 1 else [run for part in parts for run in part]
             if runs:
                 known = self._reader.known(runs, field)
                 rows = np.concatenate([run.row for run in known.values()]).reshape(len(known), -1)
                 sums = _shares(parts, runs, known, field) @ rows
-                self._add_lexical(logits, sums, _neighbours(parts, known))
-                self._add_pooled(logits, tuned, sums, field)
-        hidden = tuned @ model.network.hidden
-        hidden += model.network.hidden_bias
+                _, (of_characters, of_words, _), (*_, count), (*_, opening) = sums[:, -3:].tolist()
+                self._add_lexical(logits, sums[_TIMES], (of_characters, of_words), _neighbours(parts, known))
+                if count:
+                    self._add_pooled(logits, hidden, sums, field, (count, opening))
         np.maximum(hidden, 0, out=hidden)
         logits += hidden @ model.network.heads
         return {name: logits[None, columns] for name, columns in model.columns.items()}
 
-    def _add_lexical(self, logits: Floats, sums: Floats, pairs: Hashes) -> None:
-        n_labels = self._labels
-        of_characters = _inverse_root(float(sums[_SQUARED, -3]))
-        squares = float(sums[_SQUARED, -2])
-        words = sums[_TIMES, n_labels : 2 * n_labels]
+    def _add_lexical(self, logits: Floats, terms: Floats, squares: tuple[float, float], pairs: Hashes) -> None:
+        n_labels, (of_characters, of_words) = self._labels, squares
+        words = terms[n_labels : 2 * n_labels]
         if len(pairs):
-            found = Found(self._model.vocabulary.pairs, pairs)
-            squares += float(found.weights @ found.weights)
-            place, values = found.damped()
-            columns = np.concatenate([place + self._reader.starts[2], found.owners + self._reader.starts[3]])
+            square, columns, values = self._pairs.look_up(pairs)
+            of_words += square
             if len(columns):
-                words = words + np.concatenate([values, found.shares]) @ self._model.weights[columns]
-        logits += of_characters * sums[_TIMES, :n_labels]
-        logits += _inverse_root(squares) * words
+                words = words + values @ self._model.weights[columns]
+        logits += _inverse_root(of_characters) * terms[:n_labels]
+        logits += _inverse_root(of_words) * words
 
-    def _add_pooled(self, logits: Floats, tuned: Floats, sums: Floats, field: int) -> None:
-        """Add what the base embeddings say, and fill in the tuned ones of a field and of the opening."""
-        d, start, centring = self._dimensions, 2 * self._labels, self._model.centring
-        count = float(sums[_COUNT, -1])
-        if not count:
-            return
-        pooled = sums[_COUNT, start : start + d] / np.float32(count)
-        norm = float(pooled @ pooled) ** 0.5
-        if norm > 1e-6:
-            pooled /= np.float32(norm)
-            pooled -= centring.centre
-            pooled *= np.float32(centring.scale)
-            logits += pooled @ self._pooled[field * d : (field + 1) * d]
-        np.divide(sums[_COUNT, start + d : start + 2 * d], np.float32(count), out=tuned[field * d : (field + 1) * d])
-        opening = sums[_OPENING, -1]
-        if opening:
-            np.divide(sums[_OPENING, start + d : start + 2 * d], opening, out=tuned[-d:])
+    def _add_pooled(
+        self, logits: Floats, hidden: Floats, sums: Floats, field: int, counts: tuple[float, float]
+    ) -> None:
+        """Add what the base embeddings say to the logits, and what the tuned ones do to the hidden layer."""
+        parts, (count, in_opening) = self._reader.parts[field], counts
+        base = sums[_COUNT, parts.base]
+        length = float(base @ base) ** 0.5
+        if length > 1e-6 * count:
+            logits += self._scale * (sums[_COUNT, parts.shown] / length - self._reader.off_centre[field])
+        hidden += sums[_COUNT, parts.hidden] / count
+        if in_opening:
+            hidden += sums[_OPENING, parts.opening] / in_opening
+
+
+class _Pairs:
+    """The word pairs that count, those of one row alone among them: one search finds either."""
+
+    def __init__(self, terms: Terms, start: int, private: int) -> None:
+        """Take them; `start` and `private` are where their columns and those of single rows begin."""
+        hashes = np.concatenate([terms.hashes, terms.single_hashes])
+        order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[order]
+        self._columns = np.concatenate([np.arange(len(terms.hashes)) + start, terms.single_owners + private])[order]
+        self._values = np.concatenate([terms.idf, terms.single_shares * np.float32(terms.unknown)])[order]
+        self._shared, self._square = order < len(terms.hashes), float(terms.unknown) ** 2
+        squares = np.full(len(hashes), self._square)
+        squares[: len(terms.hashes)] = terms.idf.astype(np.float64) ** 2
+        self._squares = squares[order]
+
+    def look_up(self, pairs: Hashes) -> tuple[float, Ints, Floats]:
+        """Return the squared length of the pairs, and columns of weights with values; a repeated one counts 1 + log."""
+        if not len(self._hashes):
+            return self._square * len(pairs), _NONE, _NOTHING
+        place = self._hashes.searchsorted(pairs)
+        (there,) = (self._hashes.take(place, mode="clip") == pairs).nonzero()
+        if not len(there):
+            return self._square * len(pairs), _NONE, _NOTHING
+        place = place[there]
+        square = self._square * (len(pairs) - len(there)) + float(np.add.reduce(self._squares[place]))
+        values = self._values[place]
+        if len(place) > 1 and len(set(place.tolist())) < len(place):
+            place, first, times = np.unique(place, return_index=True, return_counts=True)
+            values = values[first] * np.where(self._shared[place], 1 + np.log(times), times).astype(np.float32)
+        return square, self._columns[place], values
 
 
 def _fields(given: Input, n_fields: int) -> list[list[list[str]]]:
@@ -105,20 +131,24 @@ def _fields(given: Input, n_fields: int) -> list[list[list[str]]]:
 
 def _shares(parts: list[list[str]], runs: list[str], known: dict[str, KnownRun], field: int) -> Floats:
     """Return (4, different runs): how much each counts for what; repeated runs count 1 + log of how often."""
+    if len(known) == len(runs) and len(parts) == 1:
+        return _plain_shares(len(known), field == TEXT)
+    counts = Counter(runs)
     shares = np.zeros((4, len(known)), dtype=np.float32)
-    if len(known) == len(runs):
-        shares[:_OPENING] = 1
-    else:
-        counts = Counter(runs)
-        shares[_COUNT] = [counts[run] for run in known]
-        shares[_TIMES] = 1 + np.log(shares[_COUNT])
-        shares[_SQUARED] = shares[_TIMES] ** 2
+    shares[_COUNT] = [counts[run] for run in known]
+    shares[_TIMES] = 1 + np.log(shares[_COUNT])
+    shares[_SQUARED] = shares[_TIMES] ** 2
     if field == TEXT:
-        if len(parts) == 1 and len(known) == len(runs):
-            shares[_OPENING, :OPENING_RUNS] = 1
-        else:
-            opening = Counter(run for part in parts for run in part[:OPENING_RUNS])
-            shares[_OPENING] = [opening[run] for run in known]
+        opening = Counter(run for part in parts for run in part[:OPENING_RUNS])
+        shares[_OPENING] = [opening[run] for run in known]
+    return shares
+
+
+@lru_cache(maxsize=256)
+def _plain_shares(n_runs: int, with_opening: bool) -> Floats:
+    """Return the shares of runs of which none is repeated; not to be written to."""
+    shares = np.ones((4, n_runs), dtype=np.float32)
+    shares[_OPENING, OPENING_RUNS if with_opening else 0 :] = 0
     return shares
 
 
