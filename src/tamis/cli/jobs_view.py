@@ -27,6 +27,7 @@ NEXT = {
     "QUEUED": "It waits for a worker: `tamis serve` runs them.",
     "CANCELLATION_REQUESTED": "It stops within seconds, if the server runs.",
 }
+EVENTS = {"taken-over": "taken up again"}
 CURVES = (("valid_loss", "held-out loss"), ("train_loss", "training loss"))
 
 
@@ -122,8 +123,9 @@ def _events(events: Sequence[EventRecord], told: str | None) -> RenderableType:
         table.add_row("", "", Text(f"… {len(events) - LAST:,} earlier ones: --json", style="dim"))
     for event in events[-LAST:]:
         data = dict(event.data)
-        what = str(data.pop("status", event.name))
-        more = ", ".join(str(value) for key, value in data.items() if key != "code" and value not in (None, told))
+        what = str(data.pop("status", EVENTS.get(event.name, event.name)))
+        said = {key: value for key, value in data.items() if key != "code" and value not in (None, told)}
+        more = ", ".join(f"{key} {value:,}" if _is_number(value) else str(value) for key, value in said.items())
         table.add_row(
             Text(f"  {_moment(event.created_at)}", style="dim"), Text(plain(what)), Text(plain(more), style="dim")
         )
