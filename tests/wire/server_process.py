@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -24,6 +25,16 @@ class ServerFailed(AssertionError):
 
 ALWAYS = {"NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1", "TAMIS_WANDB_MODE": "disabled"}
 """What every server's environment has: nothing may be sent to the public Weights & Biases."""
+
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Have the system end this process when the one that started it is gone; only Linux can."""
+    with contextlib.suppress(AttributeError):
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Server:
@@ -52,6 +63,7 @@ class Server:
                 stderr=errors,
                 env=kept | ALWAYS | settings,
                 start_new_session=True,  # so that the whole group can be ended
+                preexec_fn=end_with_parent,
             )
         try:
             self.url = self._wait()
