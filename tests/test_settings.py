@@ -57,6 +57,7 @@ def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch, home: Path):
         ("TAMIS_MAX_NESTING", "0", "variable TAMIS_MAX_NESTING: input should be greater than or equal to 1"),
         ("TAMIS_MAX_LINE_BYTES", "much", "variable TAMIS_MAX_LINE_BYTES: input should be a valid integer"),
         ("TAMIS_BASE_ALIASES", "x", "variable TAMIS_BASE_ALIASES is not JSON"),
+        ("TAMIS_CORS_ORIGINS", "https://a.org", r'Write it like \["https://example.org"\]'),
         ("TAMIS_BASE_ALIASES", "[1]", "variable TAMIS_BASE_ALIASES: input should be a valid dictionary"),
     ],
 )

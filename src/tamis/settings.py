@@ -146,7 +146,9 @@ def load_settings() -> Settings:
         return Settings()
     except SettingsError as error:
         name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "?")
-        why = f'is not JSON ({error.__cause__}). Write it like {{"english": "static-en"}}'
+        is_list = name in Settings.model_fields and Settings.model_fields[name].default == ()
+        like = '["https://example.org"]' if is_list else '{"english": "static-en"}'
+        why = f"is not JSON ({error.__cause__}). Write it like {like}"
         raise InvalidSetting(f"The variable {PREFIX}{name.upper()} {why}.", setting=name) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import tamis
 from tamis.cli.app import app, main
 from tamis.errors import InvalidSetting
 
@@ -81,6 +82,11 @@ def test_help_ends_with_0_and_names_the_commands(monkeypatch, capsys):
     assert end_of(monkeypatch, "--help") == 0
     names = ("quickstart", "check", "split", "train", "evaluate", "classify", "models", "serve", "jobs", "keys")
     assert tuple(re.findall(r"^│ ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)) == names
+
+
+def test_the_version_is_told(monkeypatch, capsys):
+    assert end_of(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"tamis {tamis.__version__}\n"
 
 
 def test_a_place_is_not_turned_into_a_picture(

@@ -8,10 +8,12 @@ import sys
 import tempfile
 import traceback
 from contextlib import suppress
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
 
+import tamis
 from tamis.cli.console import print_json, show_error
 from tamis.errors import TamisError
 
@@ -35,9 +37,19 @@ app = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"tamis {tamis.__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def _program() -> None:
-    """Give the program commands even while it has only one."""
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
 
 
 def main() -> None:

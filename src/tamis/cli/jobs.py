@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from tamis.store.records import JobRecord
     from tamis.workspace.jobs import JobDetail, Jobs
 
-jobs = typer.Typer(help="List, show and cancel the server's fine-tuning jobs.", invoke_without_command=True)
+jobs = typer.Typer(
+    help="List the server's fine-tuning jobs; with a command: show or cancel one.", invoke_without_command=True
+)
 app.add_typer(jobs, name="jobs")
 
 MOST = 20

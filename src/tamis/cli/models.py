@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tamis.store.records import ModelRecord
     from tamis.workspace.models import Models
 
-models = typer.Typer(help="List models, name them, delete them.", invoke_without_command=True)
+models = typer.Typer(help="List the models; with a command: name them, delete them.", invoke_without_command=True)
 app.add_typer(models, name="models")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
