@@ -157,3 +157,46 @@ def test_several_multi_label_targets_name_their_categories():
 def test_a_model_without_a_multi_label_target_cannot_moderate():
     with pytest.raises(InvalidRequest, match="cannot moderate"):
         Answering([TOPIC], CUTS).answer(MODERATIONS, "m", SCORES)
+
+
+class TestLargeBodies:
+    """Very many small things: each would be validated, and the server would answer nobody for seconds."""
+
+    @pytest.mark.parametrize(
+        ("endpoint", "given", "setting"),
+        [
+            (CLASSIFICATIONS, [1] * 60_000, "max_inputs"),
+            (CLASSIFICATIONS, [""] * 60_000, "max_inputs"),
+            (CHAT_CLASSIFICATIONS, [1] * 60_000, "max_inputs"),
+            (CHAT_CLASSIFICATIONS, {"messages": [{"role": "a"}] * 20_000}, "max_messages"),
+            (CHAT_CLASSIFICATIONS, [{"messages": [{"role": "a"}] * 1000}] * 50, "max_request_chars"),
+            (CHAT_CLASSIFICATIONS, {"messages": [{"role": "a", "content": [""] * 50_000}]}, "max_request_chars"),
+            (CHAT_MODERATIONS, [{"role": "a"}] * 20_000, "max_messages"),
+            (CHAT_MODERATIONS, [[{"role": "a"}] * 20_000], "max_messages"),
+            (CHAT_MODERATIONS, [[1]] * 60_000, "max_inputs"),
+        ],
+    )
+    def test_are_refused_before_they_are_validated(
+        self, monkeypatch: pytest.MonkeyPatch, endpoint: str, given: object, setting: str
+    ) -> None:
+        monkeypatch.setattr("tamis.endpoints._KINDS", {endpoint: None})
+        with pytest.raises(LimitExceeded) as caught:
+            read_question(endpoint, json.dumps({"model": "m", "input": given}).encode(), InputLimits(messages=10_000))
+        assert caught.value.context["setting"] == setting
+
+    @pytest.mark.parametrize("body", [b"[" * 200_000, b"1" * 200_000, b"[" + b"1," * 100_000 + b"1]", b'"' * 200_000])
+    def test_that_are_no_questions(self, body: bytes) -> None:
+        with pytest.raises(InvalidRequest):
+            read_question(CLASSIFICATIONS, body, LIMITS)
+
+    def test_of_few_things_are_read(self) -> None:
+        body = json.dumps({"model": "m", "input": ["x" * 150_000]}).encode()
+        assert read_question(CLASSIFICATIONS, body, InputLimits()).inputs == ["x" * 150_000]
+        chats = [[{"role": "user", "content": "x" * 500}] * 10] * 100
+        assert len(read_question(CHAT_MODERATIONS, json.dumps({"input": chats}).encode(), InputLimits()).inputs) == 100
+
+    @pytest.mark.parametrize("endpoint", ENDPOINTS)
+    def test_the_first_fault_of_a_list_is_told(self, endpoint: str) -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            read_question(endpoint, {"input": [1] * 3000}, InputLimits())
+        assert len(caught.value.context["details"]) <= 3

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from tamis.errors import InvalidRequest, LimitExceeded
 from tamis.schema import Input, Kind, Message, Target
@@ -46,6 +47,13 @@ class InputLimits:
     messages: int = 1024
 
 
+LARGE = 100_000
+"""Bytes of a body from which it is looked at before it is validated, since that would take seconds."""
+
+LEAST_CHARS = 100
+"""Characters that each message, or part of one, of a large body counts as at least: so much do small ones cost."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a request asks: a model's name, where it gives one, and the inputs."""
@@ -76,6 +84,10 @@ def _joined(content: object) -> object:
     return content
 
 
+_Each = Field(fail_fast=True)
+"""A list of which the first fault is told: millions would take minutes."""
+
+
 class ChatMessage(BaseModel):
     """One message of a chat."""
 
@@ -90,25 +102,25 @@ class Chat(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
 
 
 class TextBody(_Body):
     """Body of the endpoints for texts."""
 
-    input: str | list[str]
+    input: str | Annotated[list[str], _Each]
 
 
 class ChatBody(_Body):
     """Body of the chat classification endpoint."""
 
-    input: Chat | list[Chat]
+    input: Chat | Annotated[list[Chat], _Each]
 
 
 class MessagesBody(_Body):
     """Body of the chat moderation endpoint: a chat is a list of messages."""
 
-    input: list[ChatMessage] | list[list[ChatMessage]]
+    input: Annotated[list[ChatMessage], _Each] | Annotated[list[Annotated[list[ChatMessage], _Each]], _Each]
 
 
 def _texts(body: _Body) -> list[Input]:
@@ -154,6 +166,8 @@ def read_question(endpoint: str, body: bytes | Mapping[str, object], limits: Inp
         LimitExceeded: it holds more than a limit allows.
     """
     kind = _KINDS[endpoint]
+    if isinstance(body, bytes) and len(body) > LARGE:
+        _refuse_many(body, limits)
     try:
         read = kind.body.model_validate_json(body) if isinstance(body, bytes) else kind.body.model_validate(body)
     except ValidationError as error:
@@ -175,6 +189,40 @@ def _place(loc: tuple[str | int, ...]) -> list[str | int]:
     """Where in the body, without pydantic's names of the alternatives of `input`."""
     known = [part for at, part in enumerate(loc) if at != 1 or isinstance(part, int)]
     return ["body", *known]
+
+
+def _refuse_many(body: bytes, limits: InputLimits) -> None:
+    """Refuse a large body of very many small things before each is validated, which would hold up everybody."""
+    try:
+        given = from_json(body)
+    except ValueError:
+        return  # the validation says where
+    inputs = given.get("input") if isinstance(given, dict) else None
+    if not isinstance(inputs, list):
+        inputs = [inputs]
+    chats = [_messages(each) for each in inputs]
+    one = all(isinstance(each, dict) and "messages" not in each for each in inputs)  # a chat to moderate
+    if len(inputs) > (limits.messages if one else limits.inputs):
+        what = ("max_messages", limits.messages) if one else ("max_inputs", limits.inputs)
+        raise _beyond(*what, len(inputs), "messages" if one else "inputs", ["body", "input"])
+    for index, chat in enumerate(chats):
+        if len(chat) > limits.messages:
+            raise _beyond("max_messages", limits.messages, len(chat), "messages", ["body", "input", index])
+    small = LEAST_CHARS * sum(_parts(message) for chat in [*chats, inputs if one else []] for message in chat)
+    if small > limits.request_chars:
+        what_counts = f"characters in all, where a message counts as {LEAST_CHARS} at least"
+        raise _beyond("max_request_chars", limits.request_chars, small, what_counts, ["body", "input"])
+
+
+def _messages(given: object) -> list[object]:
+    """The messages of a chat, however the endpoint takes it; of anything else, none."""
+    found = given.get("messages") if isinstance(given, dict) else given
+    return found if isinstance(found, list) else []
+
+
+def _parts(message: object) -> int:
+    content = message.get("content") if isinstance(message, dict) else None
+    return max(len(content), 1) if isinstance(content, list) else 1
 
 
 def _check(inputs: Sequence[Input], limits: InputLimits) -> None:
