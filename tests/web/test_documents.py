@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tamis.endpoints import ENDPOINTS
+from tamis.web.problems import STATUS, Problem
 
 
 @pytest.fixture
@@ -40,6 +41,25 @@ def test_errors_are_described_as_they_are(document: dict[str, Any], client: Test
     for _, _, operation in operations(document):
         schema = operation["responses"]["422"]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_every_answer_has_a_form_and_every_error_an_example(document: dict[str, Any]) -> None:
+    for path, _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            assert answer["content"], (path, status)
+            assert all("schema" in content for content in answer["content"].values()), (path, status)
+            if status >= "400" and path != "/readyz":
+                Problem.model_validate(answer["content"]["application/json"]["example"])
+    assert (
+        "application/octet-stream"
+        in document["paths"]["/v1/files/{file_id}/content"]["get"]["responses"]["200"]["content"]
+    )
+
+
+def test_examples_of_errors_have_codes_of_their_status(document: dict[str, Any]) -> None:
+    answers = document["paths"]["/v1/files"]["post"]["responses"]
+    for status in (status for status in answers if status not in ("200", "400", "413")):
+        assert STATUS[answers[status]["content"]["application/json"]["example"]["code"]] == int(status)
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

@@ -103,19 +103,21 @@ class Problem(BaseModel):
     request_id: str
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "Not possible, or no such model at inference"},
-    401: {"model": Problem, "description": "A valid API key is needed"},
-    403: {"model": Problem, "description": "The key is not for this"},
-    404: {"model": Problem, "description": "No such thing"},
-    409: {"model": Problem, "description": "Not in the present state"},
-    413: {"model": Problem, "description": "Too many bytes"},
-    422: {"model": Problem, "description": "A field is not what it should be"},
-    429: {"model": Problem, "description": "Too much at a time: see Retry-After"},
-    500: {"model": Problem, "description": "The server's fault: its log has the request id"},
-    503: {"model": Problem, "description": "Database or storage cannot be used now"},
+_DESCRIBED: Mapping[int, tuple[str, str, str]] = {
+    400: ("Not possible, or no such model at inference", "1500", "Invalid model: ft:classifier:gone"),
+    401: ("A valid API key is needed", "unauthorized", "The API key is not valid."),
+    403: ("The key is not for this", "forbidden", "The key lacks the scope train."),
+    404: ("No such thing", "unknown_file", "There is no file x: list the files, or upload it again."),
+    408: ("The body did not come in time", "too_slow", "Nothing more of the body came for 60 seconds."),
+    409: ("Not in the present state", "similar_job", "The job x is the same and is not finished yet."),
+    413: ("Too many bytes", "limit_exceeded", "The file is larger than 536,870,912 bytes (max_upload_bytes)."),
+    422: ("A field is not what it should be", "invalid_request", "body.input: Field required."),
+    429: ("Too much at a time: see Retry-After", "overloaded", "64 requests are at work (max_concurrent_requests)."),
+    500: ("The server's fault: its log has the request id", "error", "Something unexpected happened in the server."),
+    502: ("The LLM endpoint failed", "upstream_failed", "The LLM endpoint answered 500: it is being restarted"),
+    503: ("Database or storage cannot be used now", "storage_failed", "The database cannot be used."),
 }
-"""What OpenAPI says of errors, for every route."""
+"""Each status: what it means, and an example's code and message."""
 
 _log = logging.getLogger("tamis.web")
 
@@ -144,7 +146,7 @@ def problem(error: TamisError, request_id: str = "") -> Response:
 
 def unknown_model(model: str, request_id: str = "") -> Response:
     """Return the hosted service's answer to inference with a model that is not there: 400, not 404."""
-    content = body(UNKNOWN_AT_INFERENCE, f"Invalid model: {model}", UnknownModel.code, request_id)
+    content = body(UNKNOWN_AT_INFERENCE, f"Invalid model: {model[:200]}", UnknownModel.code, request_id)
     content |= {"type": "invalid_model", "code": "1500"}
     return _answer(UNKNOWN_AT_INFERENCE, content)
 
@@ -205,6 +207,19 @@ def body(
         "error": {"message": message, "type": kind, "param": None, "code": code},
         "request_id": request_id,
     }
+
+
+def described(status: int) -> dict[str, Any]:
+    """Return what OpenAPI says of a status, with an example of its body."""
+    means, code, message = _DESCRIBED[status]
+    example = body(status, message, code, "0d8b4c6d2b3f4d0a8f1e3c5b7a9d1e2f")
+    return {"model": Problem, "description": means, "content": {"application/json": {"example": example}}}
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: described(status) for status in _DESCRIBED if status != STATUS["upstream_failed"]
+}
+"""What OpenAPI says of errors, for every route that asks no other service."""
 
 
 def install(app: FastAPI) -> None:

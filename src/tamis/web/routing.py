@@ -26,6 +26,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
+FILE_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The bytes", "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}
+}
+"""What OpenAPI says of answers that are a file's content."""
+
 BODIES: dict[str, type[BaseModel]] = {}
 """Models of the bodies that raw routes read themselves."""
 

@@ -1,7 +1,8 @@
 """Answers with the workspace's models: names resolved, models kept loaded.
 
-What a name stands for is remembered and looked at again when any model or alias has changed, at most twice a second, so
-that an answer costs no SQL. Nothing here is asynchronous: callers decide what runs where.
+What a name stands for is remembered and looked at again when any model or alias has changed: at once where this process
+changed it, else at most twice a second, so that an answer costs no SQL. Nothing here is asynchronous: callers decide
+what runs where.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ class Classifier:
         self._ids: dict[str, str] = {}
         self._generation = -1
         self._fresh_until = 0.0
+        self._changes = models.changes
         self._lock = threading.Lock()
 
     def ready(self, reference: str) -> Served | None:
         """Return the model if it is loaded and its name was looked at lately: quick enough for an event loop."""
-        if monotonic() > self._fresh_until:
+        if not self._fresh():
             return None
         model_id = self._ids.get(reference)
         return None if model_id is None else self._pool.ready(model_id)
@@ -88,16 +90,21 @@ class Classifier:
 
     def _refresh(self) -> None:
         """Forget what names stand for if anything has changed since they were looked at."""
-        if monotonic() <= self._fresh_until:
+        if self._fresh():
             return
         with self._lock:
-            if monotonic() <= self._fresh_until:
+            if self._fresh():
                 return
+            changes = self._models.changes
             generation = self._models.generation()
             if generation != self._generation:
                 self._ids.clear()
                 self._generation = generation
-            self._fresh_until = monotonic() + FRESH_S
+            self._changes, self._fresh_until = changes, monotonic() + FRESH_S
+
+    def _fresh(self) -> bool:
+        """Whether what names stand for need not be looked at again yet."""
+        return monotonic() <= self._fresh_until and self._changes == self._models.changes
 
     def _load(self, model_id: str) -> tuple[Served, int]:
         record = self._models.find(model_id)

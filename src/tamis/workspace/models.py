@@ -43,6 +43,8 @@ class Models:
     def __init__(self, store: Store, settings: Settings) -> None:
         """Take the store, and the home where `tamis train --name` keeps models."""
         self._store, self._settings = store, settings
+        self.changes = 0
+        """Changes that this process has made: for who remembers what names stand for."""
 
     def find(self, reference: str) -> ModelRecord:
         """Return the model that a name stands for.
@@ -136,6 +138,7 @@ class Models:
         """
         model = self.find(reference)
         if self._store.models.delete(model.id):
+            self.changes += 1
             if model.place.startswith(OBJECTS):
                 self._store.objects.delete_all(model.place.removeprefix(OBJECTS))
             else:
@@ -154,6 +157,7 @@ class Models:
             raise InvalidSetting(f"{name} is the name of a model: choose another alias.", setting="alias")
         model = self.find(reference)
         self._store.models.set_alias(name, model.id)
+        self.changes += 1
         return model
 
     def drop_alias(self, name: str) -> None:
@@ -164,6 +168,7 @@ class Models:
         """
         if not self._store.models.drop_alias(name):
             raise UnknownModel(f"There is no alias {name[:200]}.", model=name)
+        self.changes += 1
 
     def folder(self, model: ModelRecord) -> Path:
         """Return the folder of a model's artifact; from a bucket it is copied to the home's cache first.
@@ -189,6 +194,7 @@ class Models:
         changed = self._store.models.change(self.find(reference).id, **columns)
         if changed is None:
             raise UnknownModel(f"There is no model {reference[:200]}.", model=reference)
+        self.changes += 1
         return changed
 
     def take_in(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from pydantic import BaseModel, Field
 
 import tamis
 from tamis.errors import TamisError
@@ -16,18 +17,40 @@ from tamis.web.routing import RawRoute, answer_json, workspace_of
 
 router = APIRouter(tags=["Operations"])
 _raw = APIRouter(tags=["Operations"], route_class=RawRoute)
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The figures", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 _log = logging.getLogger("tamis.web")
 
 
-@_raw.get("/healthz", summary="Whether the process answers", response_model=None)
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+    version: str = Field(examples=["0.1.0"])
+
+
+class Readiness(BaseModel):
+    """What keeps requests from being served, by name; nothing where the server is ready."""
+
+    status: Literal["ready", "not ready"]
+    missing: dict[str, str] = Field(examples=[{}])
+
+
+@_raw.get("/healthz", summary="Whether the process answers", response_model=Health)
 async def healthz(request: Request) -> Response:
     """Answer at once, whatever the state of database and storage."""
     return answer_json({"status": "ok", "version": tamis.__version__})
 
 
-@router.get("/readyz", summary="Whether requests can be served", response_model=None)
+@router.get(
+    "/readyz",
+    summary="Whether requests can be served",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "They cannot be served now"}},
+)
 def readyz(request: Request) -> Response:
-    """Look at database, storage and the process that runs the jobs; 503 says what is missing."""
+    """Look at database and storage; 503 says what is missing."""
     try:
         missing = dict(workspace_of(request).missing())
     except TamisError as error:
@@ -37,7 +60,7 @@ def readyz(request: Request) -> Response:
     return response
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses=_METRICS)
 def metrics(request: Request) -> Response:
     """Return requests, their times, queues and models in memory, in Prometheus' text format."""
     registry = CollectorRegistry()

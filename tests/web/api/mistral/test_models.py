@@ -49,6 +49,18 @@ class TestTunedModels:
         }
         assert client.get("/v1/models/intents").json()["archived"] is False
 
+    def test_an_archived_model_answers_no_more_from_then_on(self, client: TestClient) -> None:
+        def status() -> int:
+            return client.post("/v1/classifications", json={"model": "intents", "input": "x"}).status_code
+
+        assert status() == 200
+        client.post(f"{PATH}/intents/archive")
+        assert status() == 400
+        client.delete(f"{PATH}/intents/archive")
+        assert status() == 200
+        client.delete("/v1/models/intents")
+        assert status() == 400
+
     @pytest.mark.parametrize(("method", "end"), [("PATCH", ""), ("POST", "/archive"), ("DELETE", "/archive")])
     def test_an_unknown_model_is_404(self, client: TestClient, method: str, end: str) -> None:
         path = f"{PATH}/ft:classifier:m:8e27:20250416:db22{end}"

@@ -20,7 +20,7 @@ from starlette.responses import StreamingResponse
 
 from tamis.errors import InvalidRequest, InvalidSetting, UpstreamFailed
 from tamis.settings import Settings
-from tamis.web.problems import id_of, upstream_problem
+from tamis.web.problems import described, id_of, upstream_problem
 from tamis.web.routing import JSON, RawRoute, body_docs
 
 router = APIRouter(tags=["Chat"], route_class=RawRoute)
@@ -47,8 +47,11 @@ class ChatRequest(BaseModel):
     summary="Complete a chat",
     response_class=Response,
     responses={
-        200: {"content": {JSON: {}, "text/event-stream": {}}, "description": "What the LLM endpoint answers"},
-        502: {"description": "The LLM endpoint failed"},
+        200: {
+            "content": {JSON: {"schema": {"type": "object"}}, "text/event-stream": {"schema": {"type": "string"}}},
+            "description": "What the LLM endpoint answers",
+        },
+        502: described(502),
     },
     openapi_extra=body_docs(
         ChatRequest, one={"model": "mistral-small-latest", "messages": [{"role": "user", "content": "Hello!"}]}

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from tamis.web.routing import JsonRoute, RawRoute, answer, answer_file, body_docs, workspace_of
+from tamis.web.routing import FILE_CONTENT, JsonRoute, RawRoute, answer, answer_file, body_docs, workspace_of
 from tamis.web.uploads import receive_file
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def delete(request: Request, file_id: str) -> Response:
     return answer(DeletedFile(id=file_id))
 
 
-@router.get("/{file_id}/content", summary="Download a file", response_class=Response)
+@router.get("/{file_id}/content", summary="Download a file", response_class=Response, responses=FILE_CONTENT)
 def download(request: Request, file_id: str) -> Response:
     """Return the file's bytes, as `application/octet-stream`: the SDKs take nothing else."""
     files = workspace_of(request).files
@@ -147,7 +147,7 @@ def url(request: Request, file_id: str, expiry: int = 24) -> Response:
     return answer(FileUrl(url=f"{place}/signed/files/{quote(file_id)}?{urlencode(query)}"))
 
 
-@signed.get("/signed/files/{file_id}", summary="Download by a link", response_class=Response)
+@signed.get("/signed/files/{file_id}", summary="Download by a link", response_class=Response, responses=FILE_CONTENT)
 def download_signed(request: Request, file_id: str, expires: str, signature: str) -> Response:
     """Return the file's bytes to whoever has the link, until it expires."""
     record, pieces = workspace_of(request).files.open_signed(file_id, expires, signature)
