@@ -418,6 +418,20 @@ class TestCheckpointsAndEvents:
 
 
 class TestModels:
+    def test_a_model_that_has_its_number_keeps_it_unless_it_was_given(self, store: Store) -> None:
+        assert store.models.last_version("a") == 0
+        assert store.models.add(a_model(name="a", version=3)).version == 3
+        assert store.models.add(a_model(name="a")).version == 4
+        assert [store.models.add(a_model(name="a", version=version)).version for version in (2, 4, 9)] == [5, 6, 9]
+        assert store.models.last_version("a") == 9
+
+    def test_of_models_in_one_place_there_is_one(self, store: Store) -> None:
+        first = a_model(name="a", place="folder:/there/a/1", version=1)
+        assert store.models.add_once(first)
+        assert not store.models.add_once(a_model(name="a", place="folder:/there/a/1", version=1))
+        assert [model.id for model in store.models.list()[0]] == [first.id]
+        assert store.models.last_version("a") == 1
+
     def test_versions_count_by_name_and_no_number_comes_twice(self, store: Store) -> None:
         models = [store.models.add(a_model(name=name)) for name in ("a", "a", "b", "a")]
         assert [model.version for model in models] == [1, 2, 1, 3]

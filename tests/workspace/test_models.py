@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -91,6 +92,32 @@ def test_what_is_told_of_a_model_may_change_and_its_name_not(workspace: Workspac
         workspace.models.update("shop", None, "x" * 10_001)
     with pytest.raises(InvalidSetting, match="name of a model"):
         workspace.models.set_alias("shop", "shop@1")
+
+
+def test_a_version_has_one_number_whoever_made_it(workspace: Workspace, settings: Settings, stored, artifact: Path):
+    stored()
+    assert str(workspace.models.register("shop", artifact)) == "shop@2"
+    assert workspace.models.find("shop").place == f"folder:{settings.home / 'models' / 'shop' / '2'}"
+    assert stored().version == 3
+    assert workspace.models.register("shop", artifact).number == 4
+    registry.register(settings.home, "other", artifact)
+    registry.register(settings.home, "other", artifact)
+    shutil.rmtree(settings.home / "models" / "other" / "1")
+    assert workspace.models.find("other@2").version == 2
+
+
+def test_several_processes_take_a_model_in_once(workspace: Workspace, settings: Settings, artifact: Path):
+    registry.register(settings.home, "mails", artifact)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: workspace.models.take_in(), range(16)))
+    assert [(model.name, model.version) for model in workspace.models.list()] == [("mails", 1)]
+
+
+def test_a_model_says_where_its_files_are(workspace: Workspace, settings: Settings, stored, artifact: Path):
+    model = stored()
+    assert workspace.models.place(model) == str(settings.home / "objects" / "models" / model.id)
+    version = workspace.models.register("mails", artifact)
+    assert workspace.models.place(workspace.models.find("mails")) == str(version.folder)
 
 
 def test_models_of_the_home_are_taken_in_and_let_go(workspace: Workspace, settings: Settings, artifact: Path):
