@@ -314,3 +314,26 @@ class TestRefusals:
     def test_too_few_folds(self, k):
         with pytest.raises(InvalidSetting, match="at least 2"):
             folds(single({"a": 5}), k, 0)
+
+
+def test_it_asks_whether_to_go_on(monkeypatch):
+    class Enough(Exception):
+        """Somebody said stop."""
+
+    monkeypatch.setattr("tamis.data.splits.CHUNK", 4)
+    data = build([Example(f"text {n}", {"t": (f"label {n % 2}",)}, n) for n in range(12)])
+    asked = []
+    plain = split_rows(data, {"train": 0.5, "test": 0.5}, 0)
+    found = split_rows(data, {"train": 0.5, "test": 0.5}, 0, lambda: asked.append(1))
+    assert len(asked) == 6
+    for name, rows in plain.items():
+        assert found[name].tolist() == rows.tolist()
+    for at in range(1, 7):
+        left = iter(range(at - 1))
+
+        def stop(left=left):
+            if next(left, None) is None:
+                raise Enough
+
+        with pytest.raises(Enough):
+            split_rows(data, {"train": 0.5, "test": 0.5}, 0, stop)

@@ -13,7 +13,7 @@ It knows label codes and texts, not files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
@@ -43,7 +43,13 @@ class Untestable:
     missing: tuple[str, ...]
 
 
-def split_rows(dataset: Dataset, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
+Check = Callable[[], None]
+"""Called some times a second; what it raises ends the work."""
+
+
+def split_rows(
+    dataset: Dataset, shares: Mapping[str, float], seed: int, check: Check = lambda: None
+) -> dict[str, Rows]:
     """Return the rows of each split, ascending: together they are all rows, each once.
 
     Rows with the same text, but for case and spaces, fall in the same split, and the order of the rows plays no part.
@@ -53,13 +59,14 @@ def split_rows(dataset: Dataset, shares: Mapping[str, float], seed: int) -> dict
         dataset: what to split.
         shares: how much each split gets, by name, training first; they add up to 1.
         seed: another seed gives another split.
+        check: called between portions of the work.
 
     Raises:
         InvalidSetting: a share is negative or not a number, the first is 0, or they do not add up to 1.
     """
     require_shares(shares)
-    units = _Units.of(dataset, seed)
-    dealt = _deal(units, list(shares.values()))
+    units = _Units.of(dataset, seed, check)
+    dealt = _deal(units, list(shares.values()), check)
     _bring_back(units, dealt)
     of_row = dealt[units.of_row]
     return {name: np.flatnonzero(of_row == number) for number, name in enumerate(shares)}
@@ -136,9 +143,9 @@ class _Units:
     n_ids: int
 
     @classmethod
-    def of(cls, dataset: Dataset, seed: int) -> _Units:
+    def of(cls, dataset: Dataset, seed: int, check: Check = lambda: None) -> _Units:
         """Group the rows by text and order the groups: repeated ones first, then by rarest label, labels, hash."""
-        _, of_row, weight = np.unique(_scatter(_keys(dataset), seed), return_inverse=True, return_counts=True)
+        _, of_row, weight = np.unique(_scatter(_keys(dataset, check), seed), return_inverse=True, return_counts=True)
         n_real = sum(map(_width, dataset.truth.values()))
         n_ids = n_real + 2 * len(dataset.truth) + 1
         pairs, counts = np.unique(_pairs(dataset, of_row, n_real, n_ids), return_counts=True)
@@ -167,9 +174,14 @@ class _Units:
             yield [stated[start:end] for start, end in pairwise((bounds - bounds[0]).tolist())]
 
 
-def _keys(dataset: Dataset) -> NDArray[np.uint64]:
+def _keys(dataset: Dataset, check: Check = lambda: None) -> NDArray[np.uint64]:
     """A hash of each row's text, (n,): the same for what the data gate calls the same text."""
-    return np.fromiter((input_key(loose_form(plain_text(given))) for given in dataset.inputs), np.uint64, len(dataset))
+    keys = np.empty(len(dataset), dtype=np.uint64)
+    for first in range(0, len(dataset), CHUNK):
+        check()
+        some = dataset.inputs[first : first + CHUNK]
+        keys[first : first + CHUNK] = [input_key(loose_form(plain_text(given))) for given in some]
+    return keys
 
 
 def _scatter(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
@@ -219,12 +231,13 @@ def _order(weight: Ints, starts: Ints, label: NDArray[np.int32], times: NDArray[
     return order
 
 
-def _deal(units: _Units, shares: Sequence[float]) -> NDArray[np.int32]:
+def _deal(units: _Units, shares: Sequence[float], check: Check = lambda: None) -> NDArray[np.int32]:
     """Deal each unit to the split that lacks its labels most: the split of each, (units,)."""
     dealt: list[int] = []
     lacks = [[0.0] * units.n_ids for _ in shares]  # how far each split is below its share of a label, weighted
     parts = [(number, share, lacks[number]) for number, share in enumerate(shares) if share]
     for chunk in units.chunks():
+        check()
         for unit in chunk:
             most, taker = -inf, 0
             for number, share, lack in parts:

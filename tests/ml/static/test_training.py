@@ -15,7 +15,7 @@ from tamis.ml.base_models import load_base
 from tamis.ml.progress import Progress, nobody
 from tamis.ml.restart import RestartPoints
 from tamis.ml.schedule import EVALUATIONS, Plan, hyperparameters
-from tamis.ml.static import fitting
+from tamis.ml.static import encoded, fitting, packed
 from tamis.ml.static import training as module
 from tamis.ml.static.judging import loss_at_best_temperature, some_rows
 from tamis.ml.static.losses import loss_of
@@ -401,8 +401,8 @@ class TestGoingOnWithAllRows:
         assert 150 <= spent[1] <= 208
 
 
-LONGEST_STAGE = 45  # checks
-WAYS = ["few rows", "cross-validation", "held out once", "validation data"]
+LONGEST_STAGE = 65  # checks
+WAYS = ["few rows", "cross-validation", "held out once", "validation data", "packed", "packed, validation data"]
 
 
 # Runs that are killed at any moment and started again end with the bytes of a run that nothing interrupted.
@@ -410,6 +410,13 @@ WAYS = ["few rows", "cross-validation", "held out once", "validation data"]
 
 class Killed(BaseException):
     """As abrupt as a test can be."""
+
+
+def pack_from(patch, rows):
+    """Let so many rows be very many, and twenty-one of them a portion."""
+    patch.setattr(encoded, "MOST_WHOLE", rows - 1)
+    patch.setattr(encoded, "FEW", rows - 1)
+    patch.setattr(packed, "PORTION", 21)
 
 
 class Counter:
@@ -445,15 +452,17 @@ def attempt_at(request, semantics, data_of, texts_about, tmp_path_factory):
         for row, (text, label) in enumerate(texts_about(8 if few else 40, 3))
     ]
     data = data_of(rows)
-    watched = data_of(rows[::3], data.targets) if request.param == "validation data" else None
+    watched = data_of(rows[::3], data.targets) if "validation data" in request.param else None
 
     def attempt(points=None, check=None, listener=nobody):
         if points:
             points.begin("mine")
         attended = Attended(listener, check or (lambda: None), points or RestartPoints(None))
         with pytest.MonkeyPatch.context() as patch:
-            if request.param == "held out once":
+            if request.param in ("held out once", "packed"):
                 patch.setattr(module, "MANY_ROWS", 20)
+            if "packed" in request.param:
+                pack_from(patch, 3)
             trainer = StaticTrainer(semantics, hyperparameters(epochs=3), {}, attended)
             return trainer.train(data, watched)
 

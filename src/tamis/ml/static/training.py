@@ -200,7 +200,7 @@ class StaticTrainer:
     def _hold_out_once(self, given: _Part) -> _Fitted:
         data, rows = given.data, given.rows
         share = min(HELD_OUT, MOST_HELD_OUT / len(data))
-        split = split_rows(data, {"train": 1 - share, "held": share}, self._chosen.seed)
+        split = split_rows(data, {"train": 1 - share, "held": share}, self._chosen.seed, self._attended.check)
         if not len(split["held"]):  # a text, repeated
             return self._fit_blind(given)
         train, held = given.select(split["train"]), given.select(split["held"])
