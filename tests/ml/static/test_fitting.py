@@ -4,7 +4,8 @@ import pytest
 from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
 from tamis.ml.schedule import hyperparameters, plan
 from tamis.ml.static import fitting as module
-from tamis.ml.static.encoded import Encoded, pools_of
+from tamis.ml.static import packed
+from tamis.ml.static.encoded import Encoded, Packed, pools_of
 from tamis.ml.static.fitting import (
     LOGITS_A_MARGIN,
     assemble,
@@ -71,6 +72,36 @@ class TestEncoded:
     def test_no_row(self, rows):
         none = rows.select(np.zeros(0, dtype=np.int64))
         assert (len(none), none.n_tokens, none.pooled.shape[0]) == (0, 0, 0)
+
+
+class TestPackedRows:
+    """Very many rows are read a portion at a time; without private columns, what is fitted is the same."""
+
+    @pytest.fixture
+    def many(self, data, semantics, monkeypatch):
+        monkeypatch.setattr(packed, "PORTION", 9)
+        return Packed.of(data.inputs, semantics, FIELDS_OF_TEXT)
+
+    def test_the_lexical_part(self, data, rows, many, monkeypatch):
+        design = module._design
+        monkeypatch.setattr(module, "_design", lambda *given, private: design(*given, private=False))
+        mine, wanted = fit_lexical(data, many, 0), fit_lexical(data, rows, 0)
+        np.testing.assert_allclose(mine.logits(rows), wanted.logits(rows), atol=0.02)
+        np.testing.assert_allclose(mine.logits(many), mine.logits(rows), atol=1e-5)
+        mine, wanted = (fit_lexical(data, each, 0, before=wanted) for each in (many, rows))
+        assert mine.centring is wanted.centring
+        np.testing.assert_allclose(mine.logits(rows), wanted.logits(rows), atol=0.02)
+
+    @pytest.mark.parametrize("most", ["MOST_AT_ONCE", "MOST_PACKED_AT_ONCE"])
+    def test_the_lexical_part_by_batches(self, data, many, monkeypatch, most):
+        monkeypatch.setattr(module, most, 0)
+        logits = fit_lexical(data, many, 0).logits(many)
+        codes = data.truth["t"].codes
+        assert (logits[:, 4:].argmax(axis=1) == codes)[codes >= 0].mean() > 0.9
+
+    def test_the_semantic_part(self, data, rows, many, semantics):
+        mine, wanted = trained(data, many, semantics), trained(data, rows, semantics)
+        np.testing.assert_allclose(mine.logits(many, semantics), wanted.logits(rows, semantics), atol=1e-4)
 
 
 class TestLexical:
