@@ -26,9 +26,9 @@ ANSWER = "constant.json"
 def tamis_app(home: Path) -> FastAPI:
     """Return the application of `tamis serve`, with a route that answers the same bytes each time."""
     os.environ["TAMIS_HOME"] = str(home)
+    from tamis.logs import set_up_logs
     from tamis.settings import load_settings
     from tamis.web.app import create_app
-    from tamis.web.logs import set_up_logs
     from tamis.web.routing import RawRoute
     from tamis.workspace.workspace import open_workspace
 

@@ -55,9 +55,9 @@ def serve(
     _choose({"home": home, "train_workers": train_workers, "log_format": log_format})
     from tamis.cli.job_worker import kept_running
     from tamis.jobs.launching import WorkerProcess
+    from tamis.logs import set_up_logs
     from tamis.settings import load_settings
     from tamis.web import process
-    from tamis.web.logs import set_up_logs
     from tamis.workspace.workspace import open_workspace
 
     settings = load_settings()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from tamis.jobs.choosing import choices_of
 from tamis.jobs.executors import LocalExecutor, Task
 from tamis.jobs.heart import end_with_parent
 from tamis.jobs.tools import Tools
+from tamis.logs import set_up_logs
 from tamis.settings import Settings, load_settings
 from tamis.store.opening import Store, open_store
 
@@ -39,7 +39,7 @@ def _work(*, with_parent: bool) -> int:
     from tamis.jobs.worker import Duties, Worker
 
     settings = load_settings()
-    _log(settings)
+    set_up_logs(settings.log_format, settings.log_level)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
@@ -68,7 +68,7 @@ def _child() -> int:
     from tamis.jobs.tasks import run_task
 
     settings = load_settings()
-    _log(settings)
+    set_up_logs(settings.log_format, settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with _open(settings) as store:
         line = _first_line(sys.stdin.fileno())
@@ -94,12 +94,6 @@ def _first_line(pipe: int) -> bytes:
 def _open(settings: Settings) -> Store:
     settings.home.mkdir(parents=True, exist_ok=True)
     return open_store(settings.database, settings.storage, settings.secret)
-
-
-def _log(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
-    )
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from tamis.errors import InvalidSetting
+from tamis.logs import set_up_logs
 from tamis.settings import Settings, load_settings
 from tamis.web.app import create_app
 from tamis.web.auth import is_loopback
-from tamis.web.logs import set_up_logs
 from tamis.workspace.workspace import open_workspace
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How the server logs: one line an event, as text or as JSON; never a text, a key or a query string."""
+"""How the server and its jobs log: one line an event, as text or as JSON; never a text, a key or a query string."""
 
 from __future__ import annotations
 

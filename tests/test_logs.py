@@ -2,10 +2,14 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tamis.web.logs import JsonLines, TextLines, set_up_logs
+from tamis.logs import JsonLines, TextLines, set_up_logs
 
 
 def record(message: str = "request", **fields: object) -> logging.LogRecord:
@@ -53,3 +57,21 @@ def test_setting_up(capsys: pytest.CaptureFixture[str]) -> None:
     finally:
         root.handlers[:] = before
         root.setLevel(level)
+
+
+AT_WORK = """
+import logging
+from tamis.jobs import tasks
+tasks.run_task = lambda *_: logging.getLogger("tamis.jobs").info("at work")
+from tamis.jobs.__main__ import main
+main(["child"])
+"""
+
+
+def test_the_processes_of_jobs_log_as_the_server_does(tmp_path: Path) -> None:
+    environment = {**os.environ, "TAMIS_HOME": str(tmp_path), "TAMIS_LOG_FORMAT": "json"}
+    task = b'{"kind": "job", "id": "x", "attempt": 1, "owner": "a/1/1"}\n'
+    command = [sys.executable, "-c", AT_WORK]
+    child = subprocess.run(command, input=task, env=environment, stderr=subprocess.PIPE, timeout=60)
+    (line,) = (json.loads(line) for line in child.stderr.splitlines())
+    assert (line["level"], line["logger"], line["message"]) == ("info", "tamis.jobs", "at work")
