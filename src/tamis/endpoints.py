@@ -200,15 +200,18 @@ def _refuse_many(body: bytes, limits: InputLimits) -> None:
     inputs = given.get("input") if isinstance(given, dict) else None
     if not isinstance(inputs, list):
         inputs = [inputs]
-    chats = [_messages(each) for each in inputs]
-    one = all(isinstance(each, dict) and "messages" not in each for each in inputs)  # a chat to moderate
-    if len(inputs) > (limits.messages if one else limits.inputs):
-        what = ("max_messages", limits.messages) if one else ("max_inputs", limits.inputs)
-        raise _beyond(*what, len(inputs), "messages" if one else "inputs", ["body", "input"])
+    first = inputs[0] if inputs else None
+    one = isinstance(first, dict) and "messages" not in first  # a chat to moderate
+    most, setting, what = (
+        (limits.messages, "max_messages", "messages") if one else (limits.inputs, "max_inputs", "inputs")
+    )
+    if len(inputs) > most:
+        raise _beyond(setting, most, len(inputs), what, ["body", "input"])
+    chats = [inputs] if one else [_messages(each) for each in inputs]
     for index, chat in enumerate(chats):
         if len(chat) > limits.messages:
             raise _beyond("max_messages", limits.messages, len(chat), "messages", ["body", "input", index])
-    small = LEAST_CHARS * sum(_parts(message) for chat in [*chats, inputs if one else []] for message in chat)
+    small = LEAST_CHARS * sum(_parts(message) for chat in chats for message in chat)
     if small > limits.request_chars:
         what_counts = f"characters in all, where a message counts as {LEAST_CHARS} at least"
         raise _beyond("max_request_chars", limits.request_chars, small, what_counts, ["body", "input"])

@@ -29,6 +29,9 @@ DEFAULT_HOME = "~/.tamis"
 HOSTED_BASES = ("ministral-3b-latest", "english", "multilingual")
 """Base models of the hosted products whose names code may still use: each stands for the default base model."""
 
+MOST_INLINE = 100_000
+"""What `max_inline_requests` may be: larger lists would hold up the server while they are read."""
+
 
 class Settings(BaseSettings):
     """What an operator may choose."""
@@ -82,7 +85,9 @@ class Settings(BaseSettings):
     max_messages: int = Field(default=1024, ge=1, description="messages of one chat")
     max_labels: int = Field(default=20_000, ge=2, description="labels of all targets of a job")
     max_batch_requests: int = Field(default=1_000_000, ge=1, description="requests of one batch job")
-    max_inline_requests: int = Field(default=10_000, ge=1, description="requests of one batch job that are not a file")
+    max_inline_requests: int = Field(
+        default=10_000, ge=1, le=MOST_INLINE, description="requests of one batch job that are not a file"
+    )
     max_concurrent_requests: int = Field(default=64, ge=1, description="requests at work; more get 429")
     max_live_jobs: int = Field(default=1000, ge=1, description="jobs and batch jobs that are not finished")
     request_timeout_s: float = Field(

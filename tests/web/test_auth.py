@@ -57,6 +57,9 @@ class TestWithoutKeys:
         [
             {"origin": "https://evil.example"},
             {"origin": "null"},
+            {"origin": ""},
+            {"origin": "http://["},
+            {"origin": "ftp://127.0.0.1:8000"},
             {"origin": "http://127.0.0.1:3000"},
             {"sec_fetch_site": "cross-site"},
             {"sec_fetch_site": "same-site"},

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from starlette.testclient import TestClient
 
+from tamis.errors import Unauthorized
 from tamis.settings import Settings
 from tamis.web.limits import Limits
 
@@ -81,6 +82,16 @@ class TestTime:
         sent = run(reads_all, tmp_path, [*slow, {"type": "http.request", "body": b""}], request_timeout_s=0.2)
         assert sent[0]["status"] == 200
 
+    def test_one_that_only_trickles_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tamis.web.limits.PATIENCE_S", 0.1)
+        piece = {"type": "http.request", "body": b"x", "more_body": True}
+        slow = [part for _ in range(6) for part in (0.05, dict(piece))]
+        sent = run(reads_all, tmp_path, [*slow, {"type": "http.request", "body": b""}])
+        assert sent[0]["status"] == 408
+        quick = [part for _ in range(6) for part in (0.05, {**piece, "body": b"x" * 10_000})]
+        sent = run(reads_all, tmp_path, [*quick, {"type": "http.request", "body": b""}])
+        assert sent[0]["status"] == 200
+
     def test_waiting_for_the_client_to_leave_has_no_limit(self, tmp_path: Path) -> None:
         async def waits(scope: Any, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
             await receive()
@@ -130,6 +141,36 @@ class TestRequestsAtATime:
         anyio.run(main)
         assert statuses == [429, 200, 200, 200, 200]
         assert retry == [b"1"]
+
+    def test_one_that_is_refused_holds_no_place(self, tmp_path: Path) -> None:
+        """Its body may come for seconds yet, and anybody can be refused."""
+        statuses: list[int] = []
+
+        async def main() -> None:
+            async def refuses(scope: Any, receive: Any, send: Any) -> None:
+                raise Unauthorized("No.")
+
+            limits = Limits(refuses, Settings(home=tmp_path, max_concurrent_requests=1))
+
+            async def one() -> None:
+                async def receive() -> Message:
+                    await anyio.sleep(60)
+                    raise AssertionError
+
+                async def send(message: Message) -> None:
+                    if message["type"] == "http.response.start":
+                        statuses.append(message["status"])
+
+                await limits({"type": "http", "path": "/v1/files", "method": "POST", "headers": []}, receive, send)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(5):
+                    group.start_soon(one)
+                    await anyio.sleep(0.01)
+                group.cancel_scope.cancel()
+
+        anyio.run(main)
+        assert statuses == [401] * 5
 
     def test_a_failed_request_frees_its_place(self, make_client: MakeClient) -> None:
         client = make_client(max_concurrent_requests=1)

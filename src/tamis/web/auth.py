@@ -119,7 +119,7 @@ class Auth:
         """Stand around `app`."""
         self._app = app
         self._ring = KeyRing(keys)
-        self._cors_origins = frozenset(settings.cors_origins)
+        self._cors_origins = frozenset(origin.lower() for origin in settings.cors_origins)
         self._public_host = urlsplit(settings.public_url).hostname or ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,8 +170,8 @@ class Auth:
 
     def _is_cross_site(self, headers: Mapping[bytes, bytes]) -> bool:
         if b"origin" in headers:
-            origin, host = (headers[name].decode("latin-1") for name in (b"origin", b"host"))
-            return origin not in self._cors_origins and urlsplit(origin).netloc.lower() != host.lower()
+            origin, host = (headers[name].decode("latin-1").lower() for name in (b"origin", b"host"))
+            return origin not in self._cors_origins and origin not in (f"http://{host}", f"https://{host}")
         return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 

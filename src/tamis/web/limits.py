@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from time import monotonic
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +24,10 @@ LINGER_S = 5.0
 
 RETRY_AFTER_S = 1
 
+PATIENCE_S = 60.0
+LEAST_RATE = 2048
+"""Bytes a second that a body must come with on average, once it was waited for that long: a slow line has more."""
+
 
 class Limits:
     """Refuses what is too large, too slow or too much, before anything is made of it."""
@@ -40,7 +45,7 @@ class Limits:
             return
         body = _Body(receive, *self._most_bytes(scope), self._settings.request_timeout_s)
         counted = scope["path"] not in QUIET  # monitors get through whatever is going on
-        refusal = (self._too_much() if counted else None) or body.declared(scope)
+        refusal: Refused | ServiceFailed | None = (self._too_much() if counted else None) or body.declared(scope)
         if refusal is not None:
             await refuse(refusal, scope, body, send)
             return
@@ -48,11 +53,13 @@ class Limits:
         try:
             await self._app(scope, body.receive, send)
         except BodyRefused as error:
-            await refuse(error.why, scope, body, send)
+            refusal = error.why
         except (Refused, ServiceFailed) as error:  # by what stands between this and the routes
-            await refuse(error, scope, body, send)
+            refusal = error
         finally:
             self._at_work -= counted
+        if refusal is not None:  # and holds no place any more: who has no key could take them all
+            await refuse(refusal, scope, body, send)
 
     def _too_much(self) -> Refused | None:
         most = self._settings.max_concurrent_requests
@@ -85,6 +92,7 @@ class _Body:
         self._setting = setting
         self._patience_s = patience_s
         self._taken = 0
+        self._waited = 0.0
         self._complete = False
 
     def declared(self, scope: Scope) -> Refused | None:
@@ -104,6 +112,7 @@ class _Body:
         """
         if self._complete:
             return await self._receive()
+        begun = monotonic()
         try:
             async with asyncio.timeout(self._patience_s):
                 message = await self._receive()
@@ -112,6 +121,10 @@ class _Body:
             raise BodyRefused(TooSlow(why, setting="request_timeout_s")) from None
         self._taken += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
+        self._waited += monotonic() - begun
+        if not self._complete and self._waited > PATIENCE_S and self._taken < LEAST_RATE * self._waited:
+            why = f"The request's body comes with less than {LEAST_RATE:,} bytes a second. Send it again."
+            raise BodyRefused(TooSlow(why))
         if self._taken > self._most:
             raise BodyRefused(self._too_large())
         return message

@@ -5,7 +5,11 @@ A redirect would be the usual cure for the first two, but the older SDKs do not 
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_DOUBLED = re.compile(r"^(?:/v1)+(?=/v1/)")
 
 HEAD_ASKED = "tamis.head"
 """Key of the scope under which a route can see that only the headers of its answer are wanted."""
@@ -33,9 +37,7 @@ class Paths:
 
 def plain_path(path: str) -> str:
     """Return the path with one `/v1` at most and no slash at the end."""
-    while path.startswith("/v1/v1/"):
-        path = path[3:]
-    return path.rstrip("/") or "/"
+    return _DOUBLED.sub("", path).rstrip("/") or "/"
 
 
 def _without_body(send: Send) -> Send:

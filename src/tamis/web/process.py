@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from tamis.logs import set_up_logs
 from tamis.settings import Settings, load_settings
 from tamis.web.app import create_app
 from tamis.web.auth import is_loopback
+from tamis.web.connections import Connection, raise_file_limit
 from tamis.workspace.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -81,13 +83,14 @@ def application() -> FastAPI:
     set_up_logs(settings.log_format, settings.log_level)
     if parent := parent_process():
         threading.Thread(target=_end_with, args=(parent.sentinel,), name="parent watch", daemon=True).start()
-    return create_app(open_workspace(settings), settings)
+    return _settled(create_app(open_workspace(settings), settings))
 
 
 def serve(listening: socket.socket, settings: Settings, workers: int) -> None:
     """Serve until a signal says to stop, and let running requests finish."""
+    raise_file_limit()  # the processes of several inherit it
     if workers == 1:
-        app = create_app(open_workspace(settings), settings)
+        app = _settled(create_app(open_workspace(settings), settings))
         uvicorn.Server(_config(app, workers)).run(sockets=[listening])
     else:
         Multiprocess(_config(f"{__name__}:application", workers), sockets=[listening]).run()
@@ -96,6 +99,7 @@ def serve(listening: socket.socket, settings: Settings, workers: int) -> None:
 def _config(app: FastAPI | str, workers: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
         factory=isinstance(app, str),
         workers=workers,
         log_config=None,
@@ -105,6 +109,13 @@ def _config(app: FastAPI | str, workers: int) -> uvicorn.Config:
         ws="none",
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def _settled(app: FastAPI) -> FastAPI:
+    """Return the application; what is there by now stays, and looking through it for garbage would hold up requests."""
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def _end_with(sentinel: int) -> None:

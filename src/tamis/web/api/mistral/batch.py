@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from tamis.errors import InvalidRequest
+from tamis.settings import MOST_INLINE
 from tamis.web.routing import JsonRoute, answer, caller_of, workspace_of
-from tamis.workspace.batches import NewBatch
+from tamis.workspace.batches import MOST_PAIRS, NewBatch
 
 if TYPE_CHECKING:
     from tamis.store.records import BatchRecord
@@ -25,6 +26,9 @@ _EXAMPLE: JsonValue = {
     "model": "ft:classifier:ministral-3b-latest:8e27a1b3:20250416:db22a1b3",
     "requests": [{"custom_id": "0", "body": {"input": "Where is my parcel?"}}],
 }
+
+
+MOST_FILES = 10_000
 
 
 class BatchRequest(BaseModel):
@@ -42,11 +46,13 @@ class BatchIn(BaseModel):
     endpoint: str = Field(
         description="/v1/classifications, /v1/chat/classifications, /v1/moderations or /v1/chat/moderations"
     )
-    input_files: list[str] | None = Field(default=None, description="ids of JSONL files, a request a line")
-    requests: list[BatchRequest] | None = None
+    input_files: list[str] | None = Field(
+        default=None, max_length=MOST_FILES, description="ids of JSONL files, a request a line"
+    )
+    requests: list[BatchRequest] | None = Field(default=None, max_length=MOST_INLINE, fail_fast=True)
     model: str | None = None
     agent_id: str | None = Field(default=None, description="not possible here")
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, str] | None = Field(default=None, max_length=MOST_PAIRS)
     timeout_hours: int = Field(default=24, description="1 to 168")
 
 

@@ -62,7 +62,7 @@ class TargetIn(BaseModel):
     """A question that the rows answer; given, it must fit the rows."""
 
     name: str
-    labels: list[str] = []
+    labels: list[str] = Field(default=[], fail_fast=True)
     weight: float = 1.0
     loss_function: str | None = Field(default=None, description="single_class or multi_class")
 
