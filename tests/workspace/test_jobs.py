@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import threading
 from typing import Any
 
 import pytest
 
-from tamis.errors import IllegalTransition, InvalidRequest, Overloaded, SimilarJob, TamisError, UnknownFile, UnknownJob
+from tamis.errors import (
+    IllegalTransition,
+    InvalidRequest,
+    LimitExceeded,
+    Overloaded,
+    SimilarJob,
+    TamisError,
+    UnknownFile,
+    UnknownJob,
+)
 from tamis.settings import Settings
-from tamis.workspace.jobs import Integration, NewJob
+from tamis.workspace.jobs import Integration, Jobs, NewJob
 from tamis.workspace.workspace import Workspace, open_workspace
 
 KEY = "k" * 40
@@ -154,3 +165,26 @@ def test_a_dry_run_says_what_a_job_would_take_and_makes_none(upload, workspace: 
     assert not list((settings.home / "work").glob("*"))
     with pytest.raises(TamisError, match="bad"):
         workspace.jobs.dry_run(ask(upload(b'{"text": 3}\n', name="bad.jsonl").id))
+
+
+@pytest.mark.parametrize("limits", [{"seconds": 0.0}, {"megabytes": -1}])
+def test_a_dry_run_may_not_take_the_servers_memory_or_time(
+    upload, workspace: Workspace, settings: Settings, monkeypatch: pytest.MonkeyPatch, limits: dict[str, Any]
+):
+    """A file of a few KB, packed, can unpack to any size; jobs have a process of their own for that."""
+    monkeypatch.setattr(workspace.files, "_max_bytes", 10**6)
+    monkeypatch.setattr("tamis.workspace.jobs.DRY_RUN_MB", limits.get("megabytes", 512))
+    ended = workspace.settings.model_copy(update={"request_timeout_s": limits.get("seconds", 60.0)})
+    jobs = Jobs(workspace.store, workspace.files, ended)
+    rows = b"".join(b'{"text": "t%d", "labels": {"t": "%d"}}\n' % (n, n % 2) for n in range(30_000))
+    asked = ask(upload(gzip.compress(rows), name="rows.jsonl.gz").id)
+    for _ in range(2):  # and the next one has its turn
+        with pytest.raises(LimitExceeded, match="create the job"):
+            jobs.dry_run(asked)
+    assert not list((settings.home / "work").glob("*"))
+
+
+def test_one_dry_run_at_a_time(upload, workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tamis.workspace.jobs._dry_runs", threading.Semaphore(0))
+    with pytest.raises(Overloaded, match="Another dry run"):
+        workspace.jobs.dry_run(ask(upload().id))

@@ -8,15 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from shutil import rmtree
-from time import time
+from time import monotonic, time
 from typing import Any
 from uuid import uuid4
 
+import psutil
+
 from tamis.data.declared import DeclaredTarget
-from tamis.errors import IllegalTransition, InvalidRequest, InvalidSetting, Overloaded, UnknownJob
+from tamis.errors import (
+    Cancelled,
+    IllegalTransition,
+    InvalidRequest,
+    InvalidSetting,
+    LimitExceeded,
+    Overloaded,
+    UnknownJob,
+)
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.states import FINAL, HELD, Move, Phase, Status, advance, before
 from tamis.jobs.tracking import WANDB, secret_name
@@ -34,10 +45,14 @@ __all__ = ["Integration", "JobDetail", "Jobs", "Measured", "NewJob"]
 
 MOST_SUFFIX = 18
 LEAST_TRACKER_KEY = 40
+DRY_RUN_MB = 512
+"""Memory by which a dry run may make the server grow: a small file, packed, can be as large as the disk."""
+
 LOSSES = {"single_class": Kind.SINGLE_LABEL, "multi_class": Kind.MULTI_LABEL}
 
 _SUFFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TRIES = 5
+_dry_runs = threading.Semaphore(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +179,19 @@ class Jobs:
             DataError: its files cannot be learnt from.
             InvalidRequest: a field is not what it should be.
             UnknownFile: a file is not there.
+            LimitExceeded: reading them takes longer, or more memory, than a request may.
+            Overloaded: others are at it.
         """
         job, choices = self.prepare(new), choices_of(self._settings)
+        if not _dry_runs.acquire(blocking=False):
+            raise Overloaded("Another dry run is reading its files: try again in a moment.", retry_after=5)
         try:
-            return measure(self._store, choices, job, lambda: False)
+            return measure(self._store, choices, job, _beyond_a_request(self._settings.request_timeout_s))
+        except Cancelled:
+            why = "Its files take more time or memory to read than a dry run may: create the job, without auto_start"
+            raise LimitExceeded(f"{why}, and read its metadata once it is VALIDATED.") from None
         finally:
+            _dry_runs.release()
             rmtree(choices.work / job.id, ignore_errors=True)
 
     def get(self, job_id: str) -> JobDetail:
@@ -239,6 +262,17 @@ class Jobs:
         if job is None:
             raise UnknownJob(f"There is no job {job_id}.", job=job_id)
         return job
+
+
+def _beyond_a_request(seconds: float) -> Callable[[], bool]:
+    """Return what says when something done in the server itself, where no child's limits hold, is to end."""
+    process = psutil.Process()
+    end, most = monotonic() + seconds, process.memory_info().rss + DRY_RUN_MB * 1_000_000
+
+    def beyond() -> bool:
+        return monotonic() > end or process.memory_info().rss > most
+
+    return beyond
 
 
 def _check(new: NewJob) -> Hyperparameters:
