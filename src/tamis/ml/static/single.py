@@ -33,7 +33,8 @@ class OneByOne:
     def __init__(self, reader: RunReader) -> None:
         """Take what tells the model's runs apart."""
         self._reader, self._model = reader, (model := reader.model)
-        self._labels, self._scale = reader.n_labels, np.float32(model.centring.scale)
+        self._labels, self._scale = reader.n_labels, model.centring.scale
+        self._off_centre = [np.float32(self._scale) * off for off in reader.off_centre]
         self._bias = model.weights[-1] + model.network.head_bias
         self._pairs = _Pairs(model.vocabulary.pairs, int(reader.starts[2]), int(reader.starts[3]))
 
@@ -79,7 +80,8 @@ class OneByOne:
         base = sums[_COUNT, parts.base]
         length = float(base @ base) ** 0.5
         if length > 1e-6 * count:
-            logits += self._scale * (sums[_COUNT, parts.shown] / length - self._reader.off_centre[field])
+            logits += sums[_COUNT, parts.shown] * (self._scale / length)
+            logits -= self._off_centre[field]
         hidden += sums[_COUNT, parts.hidden] / count
         if in_opening:
             hidden += sums[_OPENING, parts.opening] / in_opening
