@@ -1,3 +1,4 @@
+import unicodedata
 from itertools import pairwise
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.ml.static.ngrams import fold_case, grams_of_runs, word_pairs
+from tamis.ml.static.ngrams import MOST_MARKS, _long_marks, fold_case, grams_of_runs, word_pairs
 from tamis.ml.static.runs import FIELDS_OF_CHAT, WORD, code_points, split_runs
 from tamis.schema import Message
 
@@ -113,3 +114,26 @@ def test_a_fold_that_brings_a_space_keeps_the_runs_apart():
     alone = grams_of_runs(split_runs(["y"], FIELDS_OF_CHAT))
     mine = found.characters.hashes[found.characters.where == runs.strings.index("y")]
     np.testing.assert_array_equal(mine, alone.characters.hashes)
+
+
+class TestMarks:
+    """Normalizing takes time with the square of the marks in a row: minutes for a text of 200,000, all else waiting."""
+
+    @pytest.mark.parametrize(
+        "marks", ["\u0315\u0300\u05ae", "\u0f73", "\uff9e\u0315", "\u0344", "\U0001e8d0\U0001d165"]
+    )
+    def test_no_more_in_a_row_than_text_has(self, marks):
+        assert len(fold_case("a" + marks * 50_000)) <= 3 * MOST_MARKS
+
+    def test_all_of_unicodes_are_known(self):
+        pattern = _long_marks()
+        for code in range(0x300, 0x110000):
+            character = chr(code)
+            if unicodedata.combining(unicodedata.normalize("NFKD", character)[0]):
+                assert pattern.fullmatch(character * (MOST_MARKS + 1)), f"U+{code:04X}"
+
+    @pytest.mark.parametrize(
+        "text", ["Z\u0351\u036b\u0343a\u0327l\u0335go" * 20, "한국어" * 50, "A\u0301" * 40, "نَصٌّ" * 20]
+    )
+    def test_texts_are_what_they_were(self, text):
+        assert fold_case(text) == unicodedata.normalize("NFKC", text.lower())

@@ -5,8 +5,10 @@ It knows no vocabulary: which n-grams matter is for `lexical`.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from tamis.ml.static.runs import WORD, Codes, Hashes, Ints, Runs, code_points, h
 
 CHARACTERS = (2, 3, 4)
 """Lengths of character n-grams; a run is padded by one space on each side."""
+
+MOST_MARKS = 30
+"""Combining marks in a row that are kept, as in Unicode's stream-safe text: putting n in order takes n² steps."""
 
 _PAIR = 0x94D049BB133111EB
 
@@ -29,7 +34,20 @@ class Grams:
 def fold_case(text: str) -> str:
     """Return the text in lower case and Unicode's compatibility form (NFKC), so that spellings meet."""
     lowered = text.lower()
-    return lowered if lowered.isascii() else unicodedata.normalize("NFKC", lowered)
+    if lowered.isascii():
+        return lowered
+    if len(lowered) > MOST_MARKS:
+        lowered = _long_marks().sub(lambda found: found[0][:MOST_MARKS], lowered)
+    return unicodedata.normalize("NFKC", lowered)
+
+
+@lru_cache(maxsize=1)
+def _long_marks() -> re.Pattern[str]:
+    """What finds more combining marks in a row than are kept."""
+    planes = (range(0x300, 0x3100), range(0xA600, 0xAC00), range(0xFB00, 0xFFA0), range(0x10000, 0x20000))
+    marks = (chr(code) for plane in planes for code in plane)
+    kind = "".join(mark for mark in marks if unicodedata.combining(unicodedata.normalize("NFKD", mark)[0]))
+    return re.compile(f"[{kind}]{{{MOST_MARKS + 1},}}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
