@@ -9,7 +9,6 @@ Prints its URL once it listens; ends with its standard input.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import threading
@@ -73,14 +72,11 @@ def usual_app(train: Path) -> FastAPI:
 
 
 def main() -> None:
-    from tamis.web.process import bound_socket, url_of
+    from tamis.web.process import bound_socket, serve_here, url_of
 
     kind, place = sys.argv[1], Path(sys.argv[2])
     app = tamis_app(place) if kind == "tamis" else usual_app(place)
     listening = bound_socket("127.0.0.1", 0)
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, ws="none")
-    if kind == "usual":
-        logging.disable()
     print(url_of(listening), flush=True)
 
     def end_with_parent() -> None:
@@ -88,7 +84,11 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    uvicorn.Server(config).run(sockets=[listening])
+    if kind == "tamis":
+        serve_here(listening, app)
+    else:
+        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, ws="none")
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 if __name__ == "__main__":

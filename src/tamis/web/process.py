@@ -90,10 +90,14 @@ def serve(listening: socket.socket, settings: Settings, workers: int) -> None:
     """Serve until a signal says to stop, and let running requests finish."""
     raise_file_limit()  # the processes of several inherit it
     if workers == 1:
-        app = _settled(create_app(open_workspace(settings), settings))
-        uvicorn.Server(_config(app, workers)).run(sockets=[listening])
+        serve_here(listening, create_app(open_workspace(settings), settings))
     else:
         Multiprocess(_config(f"{__name__}:application", workers), sockets=[listening]).run()
+
+
+def serve_here(listening: socket.socket, app: FastAPI) -> None:
+    """Serve an application in this process until a signal says to stop."""
+    uvicorn.Server(_config(_settled(app), workers=1)).run(sockets=[listening])
 
 
 def _config(app: FastAPI | str, workers: int) -> uvicorn.Config:
