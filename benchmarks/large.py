@@ -53,7 +53,8 @@ texts, topics, tags = [], [], []
 for line in open(sys.argv[1], encoding="utf-8"):
     row = json.loads(line)
     texts.append(row["text"]), topics.append(row["labels"]["topic"]), tags.append(row["labels"]["tags"])
-vectors = make_pipeline(HashingVectorizer(ngram_range=(1, 2), dtype=np.float32), TfidfTransformer(sublinear_tf=True))
+counting = HashingVectorizer(ngram_range=(1, 2), alternate_sign=False, norm=None, dtype=np.float32)
+vectors = make_pipeline(counting, TfidfTransformer(sublinear_tf=True))
 matrix = vectors.fit_transform(texts)
 one = SGDClassifier(loss="hinge", alpha=1e-6, random_state=0).fit(matrix, topics)
 names = MultiLabelBinarizer()
@@ -70,7 +71,7 @@ TAMIS = (
 import sys, tamis
 model = tamis.train(sys.argv[1], out=sys.argv[3])
 test = read(sys.argv[2])
-given = model.predict([row["text"] for row in test])
+given = model.classify([row["text"] for row in test])
 labels = [max(each["topic"].scores, key=each["topic"].scores.get) for each in given]
 print(json.dumps({**figures(test, labels, [each["tags"].labels for each in given]), "parts": dict(model.run.seconds)}))
 """
