@@ -176,3 +176,14 @@ def test_a_damaged_model_is_refused_and_a_mended_one_served(workspace: Workspace
         workspace.classifier.served("shop")
     manifest.write_bytes(good)
     assert workspace.classifier.served("shop").record.id == model.id
+
+
+def test_deleting_follows_no_link_out_of_the_home(
+    workspace: Workspace, settings: Settings, artifact: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(artifact, elsewhere / "1")
+    (settings.home / registry.FOLDER).mkdir(parents=True, exist_ok=True)
+    (settings.home / registry.FOLDER / "linked").symlink_to(elsewhere)
+    workspace.models.delete("linked")
+    assert (elsewhere / "1" / "manifest.json").exists()

@@ -220,8 +220,8 @@ class Models:
         return adopted
 
     def _remove_folder(self, folder: Path) -> None:
-        """Remove a version of the home's registry, and nothing else."""
-        if folder.is_relative_to(self._settings.home / registry.FOLDER):
+        """Remove a version of the home's registry, and nothing else: nothing that a link there leads to either."""
+        if folder.resolve().is_relative_to((self._settings.home / registry.FOLDER).resolve()):
             shutil.rmtree(folder, ignore_errors=True)
 
 
