@@ -132,6 +132,14 @@ def test_any_text_has_scores(tiny_model, text):
         np.testing.assert_allclose(alone[name][0], together[name][0], atol=1e-5)
 
 
+def test_a_few_are_as_each_alone(tiny_model):
+    texts = ["where is my parcel", "", "card 12", "x" * 100]
+    together = tiny_model.scores(texts)
+    for row, text in enumerate(texts):
+        for name, scores in tiny_model.scores([text]).items():
+            np.testing.assert_array_equal(scores[0], together[name][row])
+
+
 def test_nothing_in_nothing_out(tiny_model):
     assert tiny_model.classify([]) == []
     assert tiny_model.scores([])["intent"].shape == (0, 4)
