@@ -117,6 +117,16 @@ class TestPassingThrough:
 
 
 class TestFailures:
+    @pytest.mark.parametrize("says", ["Incorrect API key provided: {}.", "{}", "<p>Bearer {}</p>"])
+    def test_our_key_stays_here_when_the_endpoint_repeats_it(
+        self, make_client: MakeClient, llm: Llm, says: str
+    ) -> None:
+        key = "sk-canary-0123456789"
+        llm.answer = lambda: JSONResponse({"error": {"message": says.format(key)}}, 401)
+        answer = make_client(llm_base_url=llm.url, llm_api_key=key).post(PATH, json=ASK)
+        assert answer.status_code == 502
+        assert key not in answer.text
+
     @pytest.mark.parametrize(
         ("status", "told"),
         [(400, 400), (404, 404), (422, 422), (429, 429), (500, 500), (503, 503), (401, 502), (403, 502), (302, 502)],

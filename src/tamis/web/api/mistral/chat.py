@@ -117,7 +117,10 @@ async def _relayed(request: Request, incoming: httpx.Response) -> Response:
     kind = incoming.headers.get("content-type", JSON)
     if incoming.status_code >= 300:
         try:
-            return upstream_problem(incoming.status_code, await _error_text(incoming), id_of(request), incoming.headers)
+            said = await _error_text(incoming)
+            if key := request.app.state.settings.llm_api_key.get_secret_value():
+                said = said.replace(key, "***")  # some repeat a key that they refuse
+            return upstream_problem(incoming.status_code, said, id_of(request), incoming.headers)
         finally:
             await incoming.aclose()
     if kind.startswith("text/event-stream"):
