@@ -87,8 +87,9 @@ class Jobs(Leased[JobRecord]):
     def claim(self, owner: str, now: float, lease_s: float, phases: Collection[str] = PHASES) -> JobRecord | None:
         """Take the next queued job of these phases under a lease, or one whose lease ran out.
 
-        Who has the fewest jobs under way comes first, then the job that came first. The attempt's number grows. A
-        queued job begins to validate or to run, by its phase; one taken over keeps its state and has one death more.
+        Who has the fewest jobs under way comes first, then who has waited longest since one of theirs was finished,
+        then the job that came first. The attempt's number grows. A queued job begins to validate or to run, by its
+        phase; one taken over keeps its state and has one death more.
         """
         begun = sql_case((jobs.c.phase == TRAIN, RUNNING), else_=VALIDATING)
         return self._claim(Lease(owner, now, lease_s), jobs.c.phase.in_(phases), begun)

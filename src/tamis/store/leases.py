@@ -187,15 +187,18 @@ class Leased(Generic[L]):
     def _claim(self, lease: Lease, queued: ColumnElement[bool], working: ColumnElement[str] | str) -> L | None:
         """Take the next that meets `queued`, or one whose lease ran out.
 
-        Fair: who has the fewest under way comes first, then what came first.
+        Fair: who has the fewest under way comes first, then who has waited longest since one was finished, then what
+        came first.
         """
         table, lock = self._table, _LOCKS[self._table.name]
         with self._database.writing() as connection:
             self._database.alone(connection, lock)
             self._cancel_abandoned(connection, lease.now)
             lapsed = and_(table.c.status.in_(HELD - {CANCELLATION_REQUESTED}), _run_out(table, lease.now))
-            found = connection.execute(self._next(lease.now, or_(and_(table.c.status == QUEUED, queued), lapsed)))
-            row = found.mappings().first()
+            claimable = or_(and_(table.c.status == QUEUED, queued), lapsed)
+            if connection.execute(select(table.c.id).where(claimable).limit(1)).first() is None:
+                return None  # most looks end here: fairness looks at the whole table
+            row = connection.execute(self._next(lease.now, claimable)).mappings().first()
             if row is None:
                 return None
             return self._take(connection, record_of(self._kind, row), lease, working)
@@ -207,11 +210,14 @@ class Leased(Generic[L]):
             table.c.status.in_(HELD), table.c.lease_until >= now
         )
         busy = held.group_by(creator).subquery()
+        ended = select(creator.label("creator"), func.max(table.c[self._finished]).label("last"))
+        served = ended.group_by(creator).subquery()
         return (
             select(table)
             .outerjoin(busy, busy.c.creator == creator)
+            .outerjoin(served, served.c.creator == creator)
             .where(claimable)
-            .order_by(func.coalesce(busy.c.number, 0), table.c.created_at, table.c.seq)
+            .order_by(func.coalesce(busy.c.number, 0), func.coalesce(served.c.last, 0), table.c.created_at, table.c.seq)
             .limit(1)
             .with_for_update(skip_locked=True, of=table)
         )
