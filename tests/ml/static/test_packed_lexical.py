@@ -25,15 +25,19 @@ def test_the_same_terms_and_the_same_matrix(monkeypatch, inputs, n_fields, most)
     plain, asked = count_grams(split_runs(inputs, n_fields)), []
     counted = CountedRuns.of(pack_runs(inputs, n_fields), lambda: asked.append(1))
     wanted = fit_vocabulary(plain, most, private=False)
-    found = fit_packed_vocabulary(counted, most, lambda: None)
+    found, singles = fit_packed_vocabulary(counted, most, lambda: None)
     for mine, theirs in zip(found.blocks, wanted.blocks, strict=True):
         np.testing.assert_array_equal(mine.hashes, theirs.hashes)
         np.testing.assert_array_equal(mine.idf, theirs.idf)
         assert (mine.unknown, len(mine.single_hashes)) == (theirs.unknown, 0)
-    matrix = packed_matrix(found, counted, LOUD, lambda: None)
+    matrix, alone = packed_matrix(found, singles, counted, LOUD, lambda: None)
     assert matrix.widths == wanted.matrix(plain).widths
     every = np.eye(sum(matrix.widths), dtype=np.float32)
     np.testing.assert_allclose(matrix.dot(every), wanted.matrix(plain).emphasised(LOUD).dot(every), atol=1e-6)
+    own = fit_vocabulary(plain, most).matrix(plain).private
+    squares = np.asarray(own.multiply(own).sum(axis=1)).ravel()
+    np.testing.assert_allclose(alone[:-1], squares[:-1], atol=1e-5)
+    assert 0 < alone[-1] < 1, "a pair again and again counts as often, and no more than the whole text"
     assert len(asked) > 10
 
 
@@ -41,7 +45,7 @@ def test_rows_that_were_left_out_count_for_nothing(monkeypatch, inputs):
     monkeypatch.setattr(packed, "PORTION", 6)
     some = np.arange(10)
     counted = CountedRuns.of(pack_runs(inputs, FIELDS_OF_TEXT).select(some), lambda: None)
-    found = fit_packed_vocabulary(counted, 10_000, lambda: None)
+    found, _ = fit_packed_vocabulary(counted, 10_000, lambda: None)
     wanted = fit_vocabulary(count_grams(split_runs(inputs[:10], FIELDS_OF_TEXT)), 10_000, private=False)
     for mine, theirs in zip(found.blocks, wanted.blocks, strict=True):
         np.testing.assert_array_equal(mine.hashes, theirs.hashes)

@@ -21,6 +21,7 @@ from tamis.ml.static.encoded import Encoded, Packed, Rows
 from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
 from tamis.ml.static.linear import CURVATURE_OF_MARGINS, LinearDesign, fit_linear
 from tamis.ml.static.losses import Loss, label_counts, loss_of, margin_loss_of
+from tamis.ml.static.margins import with_private_columns
 from tamis.ml.static.model import Centring, Semantics, StaticModel, TunedEmbeddings
 from tamis.ml.static.network import Network, start_network
 from tamis.ml.static.packed_lexical import CountedRuns, fit_packed_vocabulary, packed_matrix
@@ -106,9 +107,9 @@ def fit_lexical(
     most_terms = int(np.clip(MOST_TERM_WEIGHTS // widest, LEAST_TERMS, MOST_TERMS))
     known = before.centring if before else None
     if isinstance(rows, Packed):
-        vocabulary, centring, design = _packed_design(rows, most_terms, known, stage)
+        vocabulary, centring, design, alone = _packed_design(rows, most_terms, known, stage)
     else:
-        private = len(rows) * widest <= MOST_AT_ONCE
+        private, alone = len(rows) * widest <= MOST_AT_ONCE, None
         vocabulary, centring, design = _design(rows, most_terms, known, stage, private=private)
     n_labels = sum(len(target.labels) for target in data.targets)
     weights = np.empty((design.n_columns, n_labels), dtype=np.float32)
@@ -121,7 +122,7 @@ def fit_lexical(
     for number, (name, place) in enumerate(columns.items()):
         fitted = stage.recall(f"lexical {number}")
         if fitted is None:
-            fit = _TargetFit(design, data.truth[name], data.weights, seed, stage, partial(heard, number))
+            fit = _TargetFit(design, data.truth[name], data.weights, seed, stage, partial(heard, number), alone)
             fitted = State({"weights": fit.weights(None if start is None else start[:, place])})
         stage.keep(f"lexical {number}", fitted)
         weights[:, place] = fitted.arrays["weights"]
@@ -144,13 +145,13 @@ def _design(
 
 def _packed_design(
     rows: Packed, most_terms: int, centring: Centring | None, stage: Stage
-) -> tuple[Vocabulary, Centring, LinearDesign]:
-    """The same for packed rows; there are no private columns."""
+) -> tuple[Vocabulary, Centring, LinearDesign, Floats]:
+    """The same for packed rows; instead of private columns, the squares of what would stand there."""
     counted = CountedRuns.of(rows.runs, stage.pulse)
-    vocabulary = fit_packed_vocabulary(counted, most_terms, stage.pulse)
-    matrix = packed_matrix(vocabulary, counted, WORD_EMPHASIS, stage.pulse)
+    vocabulary, singles = fit_packed_vocabulary(counted, most_terms, stage.pulse)
+    matrix, alone = packed_matrix(vocabulary, singles, counted, WORD_EMPHASIS, stage.pulse)
     pooled = pooled_tokens(rows, counted.in_groups, centring, stage.pulse)
-    return vocabulary, pooled.centring, LinearDesign(matrix, pooled)
+    return vocabulary, pooled.centring, LinearDesign(matrix, pooled), alone
 
 
 def _tenths(told: Told, n_targets: int) -> Callable[[int, float], None]:
@@ -193,7 +194,7 @@ def prior_margins(truth: Truth, row_weights: Floats | None = None) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TargetFit:
-    """The fit of one target's linear head."""
+    """The fit of one target's linear head; `alone` are squares of private columns that the design leaves out."""
 
     design: LinearDesign
     truth: Truth
@@ -201,6 +202,7 @@ class _TargetFit:
     seed: int
     stage: Stage
     told: Told
+    alone: Floats | None = None
 
     def weights(self, start: Floats | None) -> Floats:
         """Return (columns, labels); `start` is where to begin."""
@@ -212,6 +214,8 @@ class _TargetFit:
 
     def _by_margins(self, start: Floats | None) -> Floats:
         loss = margin_loss_of(self.truth, BALANCE, self.row_weights)
+        if self.alone is not None:
+            loss = with_private_columns(loss, np.float32(STRENGTH) * self.alone)
         prior = prior_margins(self.truth, self.row_weights)
         weights = fit_linear(
             self.design,

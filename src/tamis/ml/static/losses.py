@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
-from tamis.ml.static.margins import ManyLabelsHinge, OneLabelHinge
+from tamis.ml.static.margins import Hinge, ManyLabelsHinge, OneLabelHinge
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
 
@@ -94,7 +94,7 @@ def loss_of(truth: Truth, balance: float, smoothing: float = 0.0, row_weights: F
     return SoftmaxLoss(codes, _times(weights, row_weights), smoothing)
 
 
-def margin_loss_of(truth: Truth, balance: float, row_weights: Floats | None = None) -> Loss:
+def margin_loss_of(truth: Truth, balance: float, row_weights: Floats | None = None) -> Hinge:
     """Return the squared hinge of a target's truth, what speaks for a label being balanced; else as `loss_of`."""
     own = _label_weights(label_counts(truth, row_weights), balance)
     if isinstance(truth, MultiTruth):

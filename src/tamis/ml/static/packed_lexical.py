@@ -1,13 +1,15 @@
 """The lexical part's matrix where rows are very many: the same numbers as `lexical`, made a portion at a time.
 
 N-grams are tallied by sorted hashes that are merged portion by portion; where they grow too many, the rarest are let
-go of (lossy counting, Manku and Motwani 2002). There are no private columns: rows are enough to judge n-grams by.
+go of (lossy counting, Manku and Motwani 2002). There are no private columns: what they would have been is told as a
+number an input, with which the loss takes them into account (see `margins`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from tamis.ml.static.lexical import LexicalMatrix, Tally, Terms, Vocabulary, inv
 from tamis.ml.static.ngrams import Grams, RunGrams, grams_of_runs, word_pairs
 from tamis.ml.static.packed import PackedRuns
 from tamis.ml.static.runs import Hashes, Ints, Runs
-from tamis.ml.static.sparse import Floats, Matrix, counts, dampen, row_sums, scale_rows
+from tamis.ml.static.sparse import Floats, Matrix, counts, dampen, find, row_sums, scale_rows
 
 STRING_CHARACTERS = 1_000_000
 """Characters of different runs whose n-grams are looked at together."""
@@ -115,8 +117,12 @@ def run_grams(runs: PackedRuns, check: Check) -> Iterator[tuple[int, RunGrams]]:
         first = last
 
 
-def fit_packed_vocabulary(counted: CountedRuns, max_terms: int, check: Check) -> Vocabulary:
-    """Choose the terms as `fit_vocabulary` does without private columns."""
+Singles = tuple[Hashes, Hashes, Hashes]
+"""The n-grams of one input alone, sorted: characters, words, pairs."""
+
+
+def fit_packed_vocabulary(counted: CountedRuns, max_terms: int, check: Check) -> tuple[Vocabulary, Singles]:
+    """Choose the terms as `fit_vocabulary` does without private columns; return them and the singles."""
     n_groups, n_runs = counted.in_groups.shape
     occurrences = np.bincount(counted.in_groups.indices, minlength=n_runs)
     characters, words, pairs = Tallied(), Tallied(), Tallied()
@@ -128,7 +134,9 @@ def fit_packed_vocabulary(counted: CountedRuns, max_terms: int, check: Check) ->
     for _, some in counted.pairs(check):
         hashes = _once_a_group(some)
         pairs.add(hashes, np.ones(len(hashes), dtype=np.int64))
-    return Vocabulary(*terms_of([each.tally() for each in (characters, words, pairs)], max_terms, n_groups), 0)
+    blocks = [each.tally() for each in (characters, words, pairs)]
+    of_characters, of_words, of_pairs = (each.hashes[each.frequency == 1] for each in blocks)
+    return Vocabulary(*terms_of(blocks, max_terms, n_groups), 0), (of_characters, of_words, of_pairs)
 
 
 def _once_a_group(pairs: Grams) -> Hashes:
@@ -140,53 +148,70 @@ def _once_a_group(pairs: Grams) -> Hashes:
     return hashes[new]
 
 
-def packed_matrix(vocabulary: Vocabulary, counted: CountedRuns, emphasis: float, check: Check) -> LexicalMatrix:
-    """Return the TF-IDF matrix of the inputs, words and pairs `emphasis` times as loud."""
+def packed_matrix(
+    vocabulary: Vocabulary, singles: Singles, counted: CountedRuns, emphasis: float, check: Check
+) -> tuple[LexicalMatrix, Floats]:
+    """Return the TF-IDF matrix of the inputs, words and pairs `emphasis` times as loud.
+
+    And (inputs,) the square of what would stand in each input's private column: of all singles, not louder.
+    """
     n_fields, in_groups = counted.runs.n_fields, counted.in_groups
-    characters, of_characters = _run_terms(vocabulary.characters, counted, lambda grams: grams.characters, check)
-    words, of_words = _run_terms(vocabulary.words, counted, lambda grams: grams.words, check)
-    pairs, squares = _pair_terms(vocabulary.pairs, counted, check)
+    characters = _run_terms(vocabulary.characters, singles[0], counted, lambda grams: grams.characters, check)
+    words = _run_terms(vocabulary.words, singles[1], counted, lambda grams: grams.words, check)
+    pairs = _pair_terms(vocabulary.pairs, singles[2], counted, check)
     damped = dampen(Matrix((in_groups.data.copy(), in_groups.indices, in_groups.indptr), shape=in_groups.shape))
-    by_words = inverse_root(row_sums(damped, of_words) + squares) * np.float32(emphasis)
-    by_characters = inverse_root(row_sums(damped, of_characters))
-    pairs.data *= np.repeat(by_words, np.diff(pairs.indptr))
-    return LexicalMatrix(
+    by_characters = inverse_root(row_sums(damped, characters.squares))
+    by_words = inverse_root(row_sums(damped, words.squares) + pairs.squares)
+    private = row_sums(damped, characters.singles) * by_characters**2
+    private += (row_sums(damped, words.singles) + pairs.singles) * by_words**2
+    by_words *= np.float32(emphasis)
+    pairs.known.data *= np.repeat(by_words, np.diff(pairs.known.indptr))
+    matrix = LexicalMatrix(
         join_fields(scale_rows(damped, by_characters), n_fields),
-        characters,
+        characters.known,
         join_fields(scale_rows(damped, by_words), n_fields),
-        words,
-        join_fields(pairs, n_fields),
+        words.known,
+        join_fields(pairs.known, n_fields),
         _empty(counted.runs.n_rows, 1),
     )
+    return matrix, private.reshape(-1, n_fields).sum(axis=1)
+
+
+class _Weighted(NamedTuple):
+    """Rows (runs or groups) by terms: weighted counts; sums of squared weights, unknown ones too; those of singles."""
+
+    known: Matrix
+    squares: Floats
+    singles: Floats
 
 
 def _run_terms(
-    terms: Terms, counted: CountedRuns, block: Callable[[RunGrams], Grams], check: Check
-) -> tuple[Matrix, Floats]:
-    """Return (runs, terms) weighted counts, and (runs,) sums of squared weights, unknown n-grams included."""
-    parts, squares = [_empty(0, max(len(terms), 1))], [np.zeros(0, dtype=np.float32)]
-    for _, grams in run_grams(counted.runs, check):
-        places = terms.look_up(block(grams))
-        parts.append(terms.known(places, grams.n_runs, damp=False))
-        squares.append(terms.squares(places, grams.n_runs))
-    return _stacked(parts), np.concatenate(squares)
+    terms: Terms, singles: Hashes, counted: CountedRuns, block: Callable[[RunGrams], Grams], check: Check
+) -> _Weighted:
+    portions = ((block(grams), grams.n_runs) for _, grams in run_grams(counted.runs, check))
+    return _weighted(terms, singles, portions, damp=False)
 
 
-def _pair_terms(terms: Terms, counted: CountedRuns, check: Check) -> tuple[Matrix, Floats]:
-    """Return (groups, terms) weighted counts of word pairs, and (groups,) sums of squared weights."""
-    parts, squares = [_empty(0, max(len(terms), 1))], [np.zeros(0, dtype=np.float32)]
-    for some, pairs in counted.pairs(check):
-        places, n_groups = terms.look_up(pairs), some.n_rows * some.n_fields
-        parts.append(terms.known(places, n_groups, damp=True))
-        squares.append(terms.squares(places, n_groups))
-    return _stacked(parts), np.concatenate(squares)
+def _pair_terms(terms: Terms, singles: Hashes, counted: CountedRuns, check: Check) -> _Weighted:
+    portions = ((pairs, some.n_rows * some.n_fields) for some, pairs in counted.pairs(check))
+    return _weighted(terms, singles, portions, damp=True)
+
+
+def _weighted(terms: Terms, singles: Hashes, portions: Iterable[tuple[Grams, int]], *, damp: bool) -> _Weighted:
+    """Weigh the n-grams of portions of so many rows each, one below the other."""
+    nothing = np.zeros(0, dtype=np.float32)
+    known, squares, alone = [_empty(0, max(len(terms), 1))], [nothing], [nothing]
+    for grams, n_rows in portions:
+        places = terms.look_up(grams)
+        known.append(terms.known(places, n_rows, damp=damp))
+        squares.append(terms.squares(places, n_rows))
+        _, single = find(singles, grams.hashes)
+        often = np.bincount(grams.where[single], minlength=n_rows)
+        alone.append((often * terms.unknown**2).astype(np.float32))
+    return _Weighted(Matrix(sparse.vstack(known, format="csr")), np.concatenate(squares), np.concatenate(alone))
 
 
 def _empty(n_rows: int, n_columns: int) -> Matrix:
     nothing = np.zeros(0, dtype=np.int32)
     indptr = np.zeros(n_rows + 1, dtype=np.int32)
     return Matrix((np.zeros(0, dtype=np.float32), nothing, indptr), shape=(n_rows, n_columns))
-
-
-def _stacked(parts: list[Matrix]) -> Matrix:
-    return Matrix(sparse.vstack(parts, format="csr"))
