@@ -40,6 +40,21 @@ def test_it_starts_as_many_jobs_as_it_has_slots_and_batches_beside_them(
     assert executor.runs[-1].task.id == jobs[2].id
 
 
+def test_validation_does_not_wait_for_training(store: Store, executor, forgotten: list[str], add_job):
+    training, waiting = add_job(phase="train"), add_job(phase="train")
+    validating = [add_job() for _ in range(3)]
+    worker = make(store, executor, forgotten, slots=1)
+    for _ in range(5):
+        worker.step()
+    started = {run.task.id for run in executor.runs}
+    assert started == {training.id, validating[0].id, validating[1].id}
+    assert store.jobs.find(waiting.id).status == "QUEUED"
+    executor.runs[1].code = 0
+    store.jobs.change(executor.runs[1].task.id, when={"VALIDATING"}, to="VALIDATED")
+    worker.step()
+    assert executor.runs[-1].task.id == validating[2].id
+
+
 def test_a_killed_child_is_taken_up_again_and_given_up_after_three_deaths_with_its_memory(
     store: Store, executor, forgotten: list[str], add_job
 ):

@@ -17,8 +17,8 @@ from tamis.serving.batching import OVERHEAD, SMALL, Answerer, Dispatcher, cost_o
 class Models:
     """Remembers in which thread it was asked what."""
 
-    def __init__(self, *, loaded: bool) -> None:
-        self.loaded = loaded
+    def __init__(self, *, loaded: bool, n_labels: int = 8) -> None:
+        self.loaded, self.n_labels = loaded, n_labels
         self.threads: list[tuple[str, int]] = []
 
     def ready(self, reference: str) -> str | None:
@@ -27,6 +27,9 @@ class Models:
     def served(self, reference: str) -> str:
         self.threads.append(("load", threading.get_ident()))
         return reference
+
+    def labels(self, served: str) -> int:
+        return self.n_labels
 
     def answer(self, endpoint: str, reference: str, inputs: Sequence[Input], served: str) -> bytes:
         self.threads.append(("answer", threading.get_ident()))
@@ -48,6 +51,15 @@ def test_a_long_text_and_many_texts_are_answered_in_a_thread():
         models = Models(loaded=True)
         ask(models, inputs)
         assert [what for what, _ in models.threads] == ["answer"]
+        assert models.threads[0][1] != threading.get_ident()
+
+
+def test_what_folds_into_more_or_has_very_many_labels_is_answered_in_a_thread():
+    for models, inputs in (
+        (Models(loaded=True), ["\ufdfa" * (SMALL // 8)]),
+        (Models(loaded=True, n_labels=20_000), ["x"] * 5),
+    ):
+        ask(models, inputs)
         assert models.threads[0][1] != threading.get_ident()
 
 

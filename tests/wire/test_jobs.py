@@ -318,6 +318,11 @@ class TestStartAndCancel:
         """The worker is busy: what is behind it waits, and can be cancelled at once."""
         job = jobs.create(file, auto_start=True)
         assert job["status"] == "QUEUED"
+        end = time.monotonic() + 60
+        while jobs.get(job)["hyperparameters"]["epochs"] is None:  # it is validated beside what trains, and waits then
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert jobs.get(job)["status"] == "QUEUED"
         assert jobs.cancel(job)["status"] == "CANCELLED"
         assert jobs.get(busy)["status"] == "RUNNING"
 

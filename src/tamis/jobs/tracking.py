@@ -189,7 +189,8 @@ class Tracking:
         if told.url:
             event["url"] = told.url
         if told.note or told.problem:
-            event["message"] = told.problem or told.note
+            home = f"{self._tools.choices.home}/"  # callers are not told where it is
+            event["message"] = (told.problem or told.note).replace(home, "HOME/")
         if told.problem:
             log.warning("Job %s: %s", self._job.id, told.problem)
         jobs = self._tools.store.jobs

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any
@@ -22,7 +22,7 @@ from tamis.jobs.heart import LEASE_S
 from tamis.jobs.states import HELD, Move, Phase, Status, before
 from tamis.jobs.sweeping import EVERY_S
 from tamis.store.opening import Store
-from tamis.store.records import BatchRecord, JobRecord
+from tamis.store.records import PHASES, TRAIN, VALIDATE, BatchRecord, JobRecord
 
 TICK_S = 0.1
 LOOK_S = 0.5
@@ -32,6 +32,9 @@ CANCEL_WITHIN_S = 1.0
 """A child that was told to stop and has not is killed after so long."""
 
 HAND_BACK_WITHIN_S = 10.0
+
+MOST_VALIDATING = 2
+"""Jobs that are validated at a time, beside those that train."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ class _Held:
     running: Running
     told_at: float | None = None
     too_large_mb: float = 0.0
+    validates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +151,34 @@ class Worker:
 
     def _claim(self) -> bool:
         claimed = False
-        if self._count(JOB) < self._duties.slots:
-            job = self._store.jobs.claim(self.owner, time(), self._duties.lease_s)
-            if job is not None:
-                self._begin(Task("job", job.id, job.attempt, self.owner), job)
-                claimed = True
+        if self._training < self._duties.slots:
+            claimed = self._claim_job(PHASES if self._validating < MOST_VALIDATING else (TRAIN,))
+        elif self._validating < MOST_VALIDATING:  # who waits for figures does not wait for somebody's training
+            claimed = self._claim_job((VALIDATE,))
         if self._count(BATCH) < self._duties.slots:
             batch = self._store.batches.claim(self.owner, time(), self._duties.lease_s)
             if batch is not None:
                 self._begin(Task("batch", batch.id, batch.attempt, self.owner), batch)
                 claimed = True
         return claimed
+
+    def _claim_job(self, phases: Collection[str]) -> bool:
+        job = self._store.jobs.claim(self.owner, time(), self._duties.lease_s, phases)
+        if job is None:
+            return False
+        self._begin(Task("job", job.id, job.attempt, self.owner), job)
+        if job.phase == VALIDATE and job.id in self._held:
+            self._held[job.id].validates = True
+        return True
+
+    @property
+    def _validating(self) -> int:
+        return sum(held.validates for held in self._held.values())
+
+    @property
+    def _training(self) -> int:
+        """Jobs that train: a validation takes no slot from them."""
+        return self._count(JOB) - self._validating
 
     def _count(self, kind: str) -> int:
         return sum(held.task.kind == kind for held in self._held.values())

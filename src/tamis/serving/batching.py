@@ -14,13 +14,19 @@ import anyio
 import anyio.to_thread
 
 from tamis.errors import Overloaded
-from tamis.schema import Input
+from tamis.schema import Input, Message
 
 SMALL = 4_000
 """Characters up to which a question is answered on the event loop: about a millisecond of work."""
 
 OVERHEAD = 100
 """Characters that an input costs beside its own."""
+
+UNUSUAL = 8
+"""How much more a text costs that is not all ASCII: its characters may fold into many, and its words are rarer."""
+
+LABELS_A_CHARACTER = 20
+"""So many scores of an input cost as much as a character."""
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -34,6 +40,9 @@ class Models(Protocol[S]):
 
     def served(self, reference: str) -> S:
         """Return a model, found and loaded first if need be."""
+
+    def labels(self, served: S) -> int:
+        """Return how many scores an input gets from it."""
 
     def answer(self, endpoint: str, reference: str, inputs: Sequence[Input], served: S) -> bytes:
         """Return the body of its answer."""
@@ -89,14 +98,17 @@ class Answerer(Generic[S]):
         served = self._models.ready(reference)
         if served is None:
             served = await self._dispatcher.aside(partial(self._models.served, reference))
-        if cost_of(inputs) <= SMALL:
+        if cost_of(inputs, self._models.labels(served)) <= SMALL:
             return self._models.answer(endpoint, reference, inputs, served)
         return await self._dispatcher.aside(partial(self._models.answer, endpoint, reference, inputs, served))
 
 
-def cost_of(inputs: Sequence[Input]) -> int:
-    """Return about how many characters of work the inputs are."""
-    characters = sum(
-        len(given) if isinstance(given, str) else sum(len(message.content) for message in given) for given in inputs
-    )
-    return characters + OVERHEAD * len(inputs)
+def cost_of(inputs: Sequence[Input], n_labels: int = 0) -> int:
+    """Return about how many characters of work the inputs are for a model of so many labels."""
+    texts = (text for given in inputs for text in ([given] if isinstance(given, str) else _contents(given)))
+    characters = sum(len(text) if text.isascii() else UNUSUAL * len(text) for text in texts)
+    return characters + (OVERHEAD + n_labels // LABELS_A_CHARACTER) * len(inputs)
+
+
+def _contents(chat: Sequence[Message]) -> list[str]:
+    return [message.content for message in chat]

@@ -34,6 +34,7 @@ class Served:
     record: ModelRecord
     predictor: Predictor
     answering: Answering
+    n_labels: int
 
     def scores(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return (inputs, labels) scores by target."""
@@ -76,6 +77,10 @@ class Classifier:
             self._ids[reference] = model_id
         return self._pool.get(model_id)
 
+    def labels(self, served: Served) -> int:
+        """Return how many scores an input gets from a model."""
+        return served.n_labels
+
     def answer(self, endpoint: str, reference: str, inputs: Sequence[Input], served: Served) -> bytes:
         """Return the body of the answer, as JSON.
 
@@ -110,4 +115,5 @@ class Classifier:
         record = self._models.find(model_id)
         predictor = load(self._models.folder(record)).predictor
         thresholds = {target.name: predictor.thresholds(target.name) for target in predictor.targets}
-        return Served(record, predictor, Answering(predictor.targets, thresholds)), record.bytes
+        n_labels = sum(len(target.labels) for target in predictor.targets)
+        return Served(record, predictor, Answering(predictor.targets, thresholds), n_labels), record.bytes
