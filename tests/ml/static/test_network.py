@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -210,3 +211,36 @@ class TestAdam:
                     adam.step(network, self.gradients(network, step, [0, 2 + step]), 0.01, 0.02, pool)
         for a, b in zip(one.parameters, other.parameters, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+class TestSomeLabels:
+    """A batch that looks at some of the labels: nothing is known of the others, and they stay as they are."""
+
+    LABELS = np.array([0, 2, 3])
+
+    def test_gradients_are_those_of_a_network_with_these_labels_alone(self):
+        network, whole = network_of(5), batch_of(mask=True)
+        some = Network(*network.parameters[:3], network.heads[:, self.LABELS], network.head_bias[self.LABELS])
+        loss, gradients = backward(network, replace(whole, labels=self.LABELS), LOSSES["single"])
+        wanted, book = backward(some, whole, LOSSES["single"])
+        assert loss == wanted
+        assert gradients.labels is self.LABELS
+        for mine, other in zip(all_of(gradients), all_of(book), strict=True):
+            np.testing.assert_array_equal(mine, other)
+
+    def test_a_step_moves_these_and_no_others(self):
+        network, rate = network_of(5), 0.1
+        before, adam = network.copy(), Adam.of(network, 0.5)
+        some = Network(*before.copy().parameters[:3], before.heads[:, self.LABELS], before.head_bias[self.LABELS])
+        other = Adam.of(some, 0.5)
+        for _ in range(2):
+            gradients = backward(network, replace(batch_of(), labels=self.LABELS), LOSSES["single"])[1]
+            adam.step(network, gradients, rate, rate)
+            other.step(some, backward(some, batch_of(), LOSSES["single"])[1], rate, rate)
+        rest = np.array([1, 4])
+        np.testing.assert_array_equal(network.heads[:, rest], before.heads[:, rest])
+        np.testing.assert_array_equal(network.head_bias[rest], before.head_bias[rest])
+        np.testing.assert_allclose(network.heads[:, self.LABELS], some.heads, rtol=1e-6)
+        np.testing.assert_allclose(network.head_bias[self.LABELS], some.head_bias, rtol=1e-6)
+        np.testing.assert_allclose(network.hidden, some.hidden, rtol=1e-6)
+        assert not adam.means[3][:, rest].any()

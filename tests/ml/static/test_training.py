@@ -15,7 +15,7 @@ from tamis.ml.base_models import load_base
 from tamis.ml.progress import Progress, nobody
 from tamis.ml.restart import RestartPoints
 from tamis.ml.schedule import EVALUATIONS, Plan, hyperparameters
-from tamis.ml.static import encoded, fitting, packed
+from tamis.ml.static import encoded, fitting, packed, sampled, updates
 from tamis.ml.static import training as module
 from tamis.ml.static.judging import loss_at_best_temperature, some_rows
 from tamis.ml.static.losses import loss_of
@@ -297,6 +297,37 @@ class TestOddData:
         trained = run(rows)
         assert trained.model.vocabulary.n_owners == 0
         assert trained.held_out.rows.endswith("held out")
+
+    @pytest.mark.parametrize("way", ["once", "validation", "blind"])
+    def test_targets_that_are_wide(self, run, texts_about, monkeypatch, way):
+        for each in (fitting, module, updates):
+            monkeypatch.setattr(each, "WIDE", 20)
+        monkeypatch.setattr(sampled, "OTHERS", 6)
+        monkeypatch.setattr(module, "MANY_ROWS", 20)
+        monkeypatch.setattr(module, "LEAST_HELD_OUT", 30)
+        monkeypatch.setattr(module, "MOST_HELD_SCORES", 40 * 31)
+        made = texts_about(30 if way == "blind" else 600, 30)
+        rows = [(text, {"t": label, "m": [label, "a"], "few": label[-1]}) for text, label in made]
+        rows = single(rows) if way == "blind" else rows
+        heard = []
+        validation = rows[:100] if way == "validation" else None
+        trained = run(rows, validation, listener=heard.append)
+        again = run(rows, validation)
+        for name, tensor in tensors_of(trained.model).items():
+            np.testing.assert_array_equal(tensor, tensors_of(again.model)[name])
+        told = [progress.share for progress in heard if progress.stage == "fitting words and n-grams"]
+        assert len(told) > 1
+        assert told == sorted(told)
+        others = texts_about(60, 30, seed=5)
+        found, names = trained.model.logits([text for text, _ in others]), sorted({label for _, label in made})
+        right = (np.array(names)[found["t"].argmax(axis=1)] == [label for _, label in others]).mean()
+        if way == "blind":  # a sixth of the labels' words are known
+            assert trained.held_out is None
+            assert right > 0.06
+        else:
+            assert 30 < trained.held_out.n <= 40
+            assert trained.held_out.logits["t"].shape == (trained.held_out.n, 30)
+            assert right > 0.7
 
     def test_a_target_that_few_rows_know(self, run, rows_of):
         rows = [(text, labels if row < 6 else {"t": labels["t"]}) for row, (text, labels) in enumerate(rows_of(90))]

@@ -73,7 +73,7 @@ class _Fit:
 
     def update(self, rows: Ints, loss: Loss, rate: float, threads: Executor) -> None:
         """Go one step down the loss of some rows."""
-        terms, dense = _sparse_rows(self._design, rows), self._design.pooled[rows]
+        terms, dense = sparse_rows(self._design, rows), self._design.pooled[rows]
         logits = np.concatenate(list(threads.map(lambda half: _dot(terms, dense, half), self._halves)), axis=1)
         _, slope = loss(logits, rows)
         used = np.unique(terms.indices)
@@ -94,7 +94,7 @@ class _Fit:
         list(threads.map(go, zip(self._halves, gradients, strict=True)))
 
 
-def _sparse_rows(design: LinearDesign, rows: Ints) -> Matrix:
+def sparse_rows(design: LinearDesign, rows: Ints) -> Matrix:
     """Return (rows, terms): the n-grams of some inputs as one matrix."""
     part, columns = design.lexical.select(rows).narrow()
     blocks = [part.character_runs @ part.characters, part.word_runs @ part.words, part.pairs, part.private]

@@ -20,14 +20,16 @@ from tamis.ml.static.batches import fit_by_batches
 from tamis.ml.static.encoded import Encoded, Packed, Rows
 from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
 from tamis.ml.static.linear import CURVATURE_OF_MARGINS, LinearDesign, fit_linear
-from tamis.ml.static.losses import Loss, label_counts, loss_of, margin_loss_of
+from tamis.ml.static.losses import Loss, label_counts, loss_of, margin_loss_of, row_weights_of, softmax_of
 from tamis.ml.static.margins import with_private_columns
 from tamis.ml.static.model import Centring, Semantics, StaticModel, TunedEmbeddings
 from tamis.ml.static.network import Network, start_network
 from tamis.ml.static.packed_lexical import CountedRuns, fit_packed_vocabulary, packed_matrix
 from tamis.ml.static.pooled_tokens import PooledTokens, pooled_tokens
 from tamis.ml.static.runs import Ints
+from tamis.ml.static.sampled import WIDE
 from tamis.ml.static.sparse import Floats, find
+from tamis.ml.static.squares import carried, fit_by_squares
 from tamis.ml.static.tokens import pool
 
 STRENGTH = 1.0  # of the data against the penalty, in the lexical part
@@ -36,6 +38,11 @@ BALANCE = 0.5  # the power of the label weights
 ITERATIONS, WARM_ITERATIONS = 14, 6
 HIDDEN = 256
 WORD_EMPHASIS = 1.4  # of words and pairs beside characters; in the weights, once they are fitted
+
+RIDGE = 30.0  # the penalty where labels are very many
+OWN_LOGIT = 32.0  # the mean logit of a row's own label there
+
+ROWS_TO_SCALE_BY = 500
 
 MOST_TERM_WEIGHTS = 6_000_000
 LEAST_TERMS, MOST_TERMS = 2_000, 400_000
@@ -115,7 +122,8 @@ def fit_lexical(
     weights = np.empty((design.n_columns, n_labels), dtype=np.float32)
     widths = design.lexical.widths
     words = slice(widths[0], sum(widths[:3]))
-    start = _moved(before, vocabulary) if before else None
+    wide = all(len(target.labels) > WIDE for target in data.targets)
+    start = _moved(before, vocabulary) if before and not wide else None
     if start is not None:
         start[words] /= np.float32(WORD_EMPHASIS)
     heard = _tenths(told, len(columns))
@@ -206,6 +214,8 @@ class _TargetFit:
 
     def weights(self, start: Floats | None) -> Floats:
         """Return (columns, labels); `start` is where to begin."""
+        if self.truth.n_labels > WIDE:
+            return self._by_squares()
         packed = isinstance(self.design.pooled, PooledTokens)
         most_rows = (MOST_PACKED_AT_ONCE if packed else MOST_AT_ONCE) / self.truth.n_labels
         if len(self.design) > most_rows or self.design.n_columns * self.truth.n_labels > MOST_AT_ONCE:
@@ -239,6 +249,27 @@ class _TargetFit:
         weights = fit_by_batches(self.design, shifted, self.truth.n_labels, seed=self.seed, start=start, told=self.told)
         weights[-1] += prior
         return weights
+
+    def _by_squares(self) -> Floats:
+        if isinstance(self.truth, SingleTruth):
+            rows = softmax_of(self.truth, BALANCE, 0.0, self.row_weights).weights
+        else:
+            rows = row_weights_of(self.truth, self.row_weights)
+
+        def told(share: float) -> None:
+            self.stage.pulse()
+            self.told(share)
+
+        weights = fit_by_squares(self.design, self.truth, rows, RIDGE, told)
+        weights *= np.float32(OWN_LOGIT / max(self._mean_of_own(weights), 1e-6))
+        return weights
+
+    def _mean_of_own(self, weights: Floats) -> float:
+        """Return what `weights` say of labels that rows carry, on average over some rows."""
+        rows = np.unique(np.linspace(0, len(self.design) - 1, ROWS_TO_SCALE_BY).astype(np.int64))
+        own = carried(self.truth, rows)
+        said = self.design.select(rows).dot(weights)[np.repeat(np.arange(len(rows)), np.diff(own.indptr)), own.indices]
+        return float(said.mean()) if len(said) else 1.0
 
     def _around(self, prior: Floats, loss: Loss) -> Loss:
         """Return the loss of what is added to the prior; it looks each time whether to go on."""

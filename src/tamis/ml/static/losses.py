@@ -86,7 +86,12 @@ class ScaledLoss:
 def loss_of(truth: Truth, balance: float, smoothing: float = 0.0, row_weights: Floats | None = None) -> Loss:
     """Return the loss of a target's truth; `row_weights` (n,) are relative to their mean over the rows that count."""
     if isinstance(truth, MultiTruth):
-        return SigmoidLoss(truth.indicator(), _times(truth.known.astype(np.float32), row_weights))
+        return SigmoidLoss(truth.indicator(), row_weights_of(truth, row_weights))
+    return softmax_of(truth, balance, smoothing, row_weights)
+
+
+def softmax_of(truth: SingleTruth, balance: float, smoothing: float, row_weights: Floats | None = None) -> SoftmaxLoss:
+    """Return the loss of a single-label target's truth, as `loss_of` does."""
     usable = _usable(truth)
     weight = _label_weights(label_counts(truth, row_weights), balance)
     codes = np.where(usable, truth.codes, 0).astype(np.int32)
@@ -98,10 +103,15 @@ def margin_loss_of(truth: Truth, balance: float, row_weights: Floats | None = No
     """Return the squared hinge of a target's truth, what speaks for a label being balanced; else as `loss_of`."""
     own = _label_weights(label_counts(truth, row_weights), balance)
     if isinstance(truth, MultiTruth):
-        return ManyLabelsHinge(truth.indicator(), _times(truth.known.astype(np.float32), row_weights), own)
+        return ManyLabelsHinge(truth.indicator(), row_weights_of(truth, row_weights), own)
     usable = _usable(truth)
     codes = np.where(usable, truth.codes, 0).astype(np.int32)
     return OneLabelHinge(codes, _times(usable.astype(np.float32), row_weights), own[codes])
+
+
+def row_weights_of(truth: MultiTruth, row_weights: Floats | None = None) -> Floats:
+    """Return (n,) what the rows of a multi-label target weigh: 0 where they are unknown."""
+    return _times(truth.known.astype(np.float32), row_weights)
 
 
 def label_counts(truth: Truth, row_weights: Floats | None = None) -> NDArray[np.number[Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -23,6 +23,9 @@ from tamis.ml.static.sparse import Floats, Matrix
 BETA1, BETA2, TINY = 0.9, 0.98, 1e-8
 BLOCK_ROWS = 256
 """Embedding rows that are moved at a time, so that they stay in a processor's cache."""
+
+HIDDEN_PARAMETERS = 2
+"""Parameters between the embeddings and the heads."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -59,11 +62,15 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """The gradient of one batch: by the embeddings of `tokens` alone, and by the other parameters."""
+    """The gradient of one batch: by the embeddings of `tokens` alone, and by the other parameters.
+
+    Where only some `labels` were looked at, those of the heads and their bias are of these alone.
+    """
 
     tokens: Ints
     embeddings: Floats
     others: list[Floats]
+    labels: Ints | None = None
 
 
 def start_network(embeddings: Floats, n_pools: int, n_hidden: int, n_labels: int, random: Generator) -> Network:
@@ -87,11 +94,13 @@ class Batch:
         pools: (rows x pools, tokens of the batch) shares of tokens.
         rows: which rows of the data these are, for the losses.
         mask: (rows, h) dropout mask, already scaled, or None.
+        labels: which of all labels are looked at, sorted; None for all.
     """
 
     pools: Matrix
     rows: Ints
     mask: Floats | None
+    labels: Ints | None = None
 
     def halves(self) -> list[Batch]:
         """Cut the batch in two, for two threads."""
@@ -101,11 +110,11 @@ class Batch:
         cuts = (slice(0, middle), slice(middle, len(self.rows)))
         pools = (self.pools[: middle * n_pools], self.pools[middle * n_pools :])
         masks = (None, None) if self.mask is None else (self.mask[cuts[0]], self.mask[cuts[1]])
-        return [Batch(pools[i], self.rows[cuts[i]], masks[i]) for i in range(2)]
+        return [Batch(pools[i], self.rows[cuts[i]], masks[i], self.labels) for i in range(2)]
 
 
 Losses = Sequence[tuple[slice, Loss]]
-"""Each target's columns among all labels, and its loss."""
+"""Each target's columns among the labels that are looked at, and its loss."""
 
 
 def backward(
@@ -116,25 +125,31 @@ def backward(
     `batch.pools` has a column for every embedding row of the network.
     """
     tokens, small = _narrowed(batch.pools)
-    embeddings = network.embeddings[tokens]
+    seen = replace(
+        network if batch.labels is None else _some_labels(network, batch.labels), embeddings=network.embeddings[tokens]
+    )
 
     def half(part: Batch) -> tuple[float, Floats, list[Floats]]:
-        return _gradients(network, embeddings, part, losses, len(batch.rows))
+        return _gradients(seen, part, losses, len(batch.rows))
 
-    first, *others = _spread(half, Batch(small, batch.rows, batch.mask).halves(), threads)
+    first, *others = _spread(half, replace(batch, pools=small).halves(), threads)
     loss, total = first[0], first[2]
     for other in others:
         loss += other[0]
         for sum_, share in zip(total, other[2], strict=True):
             sum_ += share
     by_pooled = np.concatenate([first[1], *(other[1] for other in others)])
-    turned, by_embeddings, middle = small.T.tocsr(), np.empty_like(embeddings), len(tokens) // 2
+    turned, by_embeddings, middle = small.T.tocsr(), np.empty_like(seen.embeddings), len(tokens) // 2
 
     def gather(part: slice) -> None:
         by_embeddings[part] = turned[part] @ by_pooled
 
     _spread(gather, [slice(0, middle), slice(middle, len(tokens))], threads)
-    return loss, Gradients(tokens, by_embeddings, total)
+    return loss, Gradients(tokens, by_embeddings, total, batch.labels)
+
+
+def _some_labels(network: Network, labels: Ints) -> Network:
+    return replace(network, heads=np.take(network.heads, labels, axis=1), head_bias=network.head_bias[labels])
 
 
 def _spread(task: Callable[[S], T], parts: Sequence[S], threads: Executor | None) -> list[T]:
@@ -150,11 +165,12 @@ def _narrowed(pools: Matrix) -> tuple[Ints, Matrix]:
     return tokens, Matrix((pools.data, place[pools.indices], pools.indptr), shape=(pools.shape[0], len(tokens)))
 
 
-def _gradients(
-    network: Network, embeddings: Floats, batch: Batch, losses: Losses, n_rows: int
-) -> tuple[float, Floats, list[Floats]]:
-    """Return the share in the mean loss of `n_rows`, and the gradients by pools and by all but the embeddings."""
-    pooled = (batch.pools @ embeddings).reshape(len(batch.rows), -1)
+def _gradients(network: Network, batch: Batch, losses: Losses, n_rows: int) -> tuple[float, Floats, list[Floats]]:
+    """Return the share in the mean loss of `n_rows`, and the gradients by pools and by all but the embeddings.
+
+    The network has the embeddings and the labels of the batch alone.
+    """
+    pooled = (batch.pools @ network.embeddings).reshape(len(batch.rows), -1)
     before = pooled @ network.hidden
     before += network.hidden_bias
     active = before > 0
@@ -179,7 +195,7 @@ def _gradients(
 
 @dataclass(slots=True)
 class Adam:
-    """Adam with decoupled weight decay; moments of an embedding row move only when the row is used.
+    """Adam with decoupled weight decay; moments of an embedding row or a label move only when it is used.
 
     The moments are sums: `means` those of the paper over 1 - beta 1, `squares` over 1 - beta 2, which saves two passes.
     """
@@ -221,10 +237,15 @@ class Adam:
 
     def _move_others(self, network: Network, gradients: Gradients, rate: float) -> None:
         for i, (parameter, gradient) in enumerate(zip(network.parameters[1:], gradients.others, strict=True), start=1):
-            if parameter.ndim > 1:
-                parameter *= np.float32(1 - rate * self.decay)
-            self._turn_to_move(self.means[i], self.squares[i], gradient, rate)
-            parameter += gradient
+            some = gradients.labels if i > HIDDEN_PARAMETERS else None
+            held = (parameter, self.means[i], self.squares[i])
+            now, mean, square = held if some is None else (np.take(each, some, axis=-1) for each in held)
+            if now.ndim > 1:
+                now *= np.float32(1 - rate * self.decay)
+            self._turn_to_move(mean, square, gradient, rate)
+            now += gradient
+            if some is not None:
+                parameter[..., some], self.means[i][..., some], self.squares[i][..., some] = now, mean, square
 
     def _turn_to_move(self, mean: Floats, square: Floats, gradient: Floats, rate: float) -> None:
         """Move the moments, and put the parameter's move into the gradient's place: no array is made."""

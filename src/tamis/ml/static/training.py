@@ -32,6 +32,7 @@ from tamis.ml.static.fitting import (
 from tamis.ml.static.judging import USUAL_SHARE, best_share, some_rows
 from tamis.ml.static.model import Semantics, StaticModel, one_blas_thread
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT, Ints
+from tamis.ml.static.sampled import WIDE
 from tamis.ml.static.sparse import Floats
 from tamis.ml.static.updates import Updates, network_arrays, restore_network
 from tamis.ml.static.watching import (
@@ -54,6 +55,9 @@ MANY_ROWS = 5_000  # from here on one tenth is held out once
 MANY_SCORES = 10_000_000  # rows x labels from which that holds too
 HELD_OUT = 0.1
 MOST_HELD_OUT = 20_000
+LEAST_HELD_OUT, MOST_HELD_SCORES = 500, 25_000_000
+"""Where a target is wide: held-out rows at least, and held-out rows x labels, which are all in memory."""
+
 FEW_ROWS = 10  # below, nothing can be held out
 NOTHING_TO_VALIDATE = (
     "No row of the validation data carries a label of the training data: it was left aside, and rows of the training "
@@ -66,6 +70,17 @@ MORE_RATE = 0.5
 def are_many(n_rows: int, n_labels: int) -> bool:
     """Whether rows are so many that some are held out once, and not each in its turn."""
     return n_rows >= MANY_ROWS or n_rows * n_labels > MANY_SCORES
+
+
+def is_wide(data: Dataset) -> bool:
+    """Whether a target has so many labels that scores of many rows are too much to hold."""
+    return any(len(target.labels) > WIDE for target in data.targets)
+
+
+def most_held_out(data: Dataset) -> int:
+    """Return how many rows are held out at most."""
+    widest = max(len(target.labels) for target in data.targets)
+    return max(LEAST_HELD_OUT, MOST_HELD_SCORES // widest) if is_wide(data) else MOST_HELD_OUT
 
 
 def folds_of(n_rows: int) -> int:
@@ -117,6 +132,12 @@ class _Part:
 
     def select(self, which: Ints) -> _Part:
         return _Part(self.data.select(which), self.rows.select(which))
+
+    def thinned(self, most: int) -> _Part:
+        """Return so many rows at most, evenly."""
+        if len(self.data) <= most:
+            return self
+        return self.select(np.linspace(0, len(self.data) - 1, most).astype(np.int64))
 
 
 class StaticTrainer:
@@ -192,6 +213,7 @@ class StaticTrainer:
         return {"cut_share": share}
 
     def _with_validation(self, given: _Part, watched: _Part) -> _Fitted:
+        watched = watched.thinned(most_held_out(given.data)) if is_wide(given.data) else watched
         fit = self._watch(given, watched, _Watch("validation", (0.05, 0.95)))
         self._remark_on(fit.outcome)
         held = _Held("the validation data", watched.data, fit.lexical_logits, fit.semantic_logits)
@@ -199,7 +221,7 @@ class StaticTrainer:
 
     def _hold_out_once(self, given: _Part) -> _Fitted:
         data, rows = given.data, given.rows
-        share = min(HELD_OUT, MOST_HELD_OUT / len(data))
+        share = min(HELD_OUT, most_held_out(data) / len(data))
         split = split_rows(data, {"train": 1 - share, "held": share}, self._chosen.seed, self._attended.check)
         if not len(split["held"]):  # a text, repeated
             return self._fit_blind(given)
@@ -258,7 +280,10 @@ class StaticTrainer:
     def _fit_blind(self, given: _Part, share: float | None = None) -> _Fitted:
         """Fit with nobody watching, for the share of the plan that was best in cross-validation."""
         stage = self._attended.stage("all")
-        lexical = fit_lexical(given.data, given.rows, self._chosen.seed, stage=stage)
+        told = partial(self._tell_share, "fitting words and n-grams", (0.05, 0.8))
+        lexical = fit_lexical(
+            given.data, given.rows, self._chosen.seed, stage=stage, told=told if share is None else lambda _: None
+        )
         random = np.random.default_rng([self._chosen.seed, 1])
         semantic = start_semantic(given.rows, lexical.weights.shape[1], self._semantics, random)
         planned = self._plan(given)

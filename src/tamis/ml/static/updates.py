@@ -20,8 +20,9 @@ from tamis.ml.schedule import Plan
 from tamis.ml.static.encoded import Rows
 from tamis.ml.static.fitting import BALANCE, Semantic, columns_of, prior_log_odds
 from tamis.ml.static.losses import Loss, ScaledLoss, loss_of
-from tamis.ml.static.network import Adam, Batch, Network, backward
+from tamis.ml.static.network import Adam, Batch, Losses, Network, backward
 from tamis.ml.static.runs import Ints
+from tamis.ml.static.sampled import WIDE, Sampling
 from tamis.ml.static.sparse import Floats
 from tamis.ml.tensors import Tensor
 
@@ -55,10 +56,7 @@ class Updates:
             for name, truth in data.truth.items():
                 if weights[name]:
                     part.network.head_bias[columns[name]] = prior_log_odds(truth, data.weights)
-        self._losses = [
-            (columns[name], _scaled(loss_of(truth, BALANCE, SMOOTHING, data.weights), weights[name]))
-            for name, truth in data.truth.items()
-        ]
+        self._losses = [_Looked(columns[name], data, name, weights[name]) for name in data.truth]
         self._pools = rows.pools_in(part.tokens)
         self._adam = Adam.of(part.network, plan.decay)
         self._order, self._since = np.empty(0, dtype=np.int64), list[float]()
@@ -82,11 +80,24 @@ class Updates:
             self._order = self._random.permutation(len(self._rows))
         chosen, self._order = self._order[: plan.batch], self._order[plan.batch :]
         pools = self._pools(chosen)
-        batch = Batch(pools, chosen, _dropout(network, chosen, self._random))
-        loss, gradients = backward(network, batch, self._losses, threads)
+        labels, losses = self._look(chosen)
+        batch = Batch(pools, chosen, _dropout(network, chosen, self._random), labels)
+        loss, gradients = backward(network, batch, losses, threads)
         factor = plan.factor(self.update)
         self._adam.step(network, gradients, plan.rate * factor, plan.embedding_rate * factor, threads)
         self._since.append(loss)
+
+    def _look(self, rows: Ints) -> tuple[Ints | None, Losses]:
+        """Return the labels to look at (None: all) and each target's loss with its place among these."""
+        if not any(looked.sampling for looked in self._losses):
+            return None, [(looked.columns, looked.loss) for looked in self._losses]
+        labels, losses, at = list[Ints](), list[tuple[slice, Loss]](), 0
+        for looked in self._losses:
+            some, loss = looked.draw(rows, self._random)
+            labels.append(some + looked.columns.start)
+            losses.append((slice(at, at + len(some)), loss))
+            at += len(some)
+        return np.concatenate(labels), losses
 
     def state(self, more: Mapping[str, JsonValue]) -> State:
         """Return where it stands: network, moments, random numbers, rows left of this pass; and `more` facts.
@@ -110,6 +121,24 @@ class Updates:
         for i, name in enumerate(PARAMETERS):
             self._adam.means[i][...] = state.arrays[f"mean.{name}"]
             self._adam.squares[i][...] = state.arrays[f"square.{name}"]
+
+
+class _Looked:
+    """How a target is looked at: its columns among all labels, its loss, or how labels and losses are drawn."""
+
+    def __init__(self, columns: slice, data: Dataset, name: str, weight: float) -> None:
+        truth = data.truth[name]
+        self.columns, self._weight = columns, weight
+        self.sampling = Sampling(truth, BALANCE, SMOOTHING, data.weights) if truth.n_labels > WIDE else None
+        if self.sampling is None:
+            self.loss = _scaled(loss_of(truth, BALANCE, SMOOTHING, data.weights), weight)
+
+    def draw(self, rows: Ints, random: Generator) -> tuple[Ints, Loss]:
+        """Return the target's labels to look at, and the loss over them."""
+        if self.sampling is None:
+            return np.arange(self.columns.stop - self.columns.start), self.loss
+        labels, loss = self.sampling.draw(rows, random)
+        return labels, _scaled(loss, self._weight)
 
 
 def network_arrays(network: Network) -> dict[str, Floats]:
