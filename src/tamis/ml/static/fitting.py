@@ -47,7 +47,10 @@ ROWS_TO_SCALE_BY = 500
 MOST_TERM_WEIGHTS = 6_000_000
 LEAST_TERMS, MOST_TERMS = 2_000, 400_000
 MOST_AT_ONCE = 10_000_000  # inputs x labels, and columns x labels, up to which L-BFGS fits all rows at once
-MOST_PACKED_AT_ONCE = 24_000_000  # inputs x labels of packed rows, which bring less of their own: about 40 bytes each
+
+# Of packed rows, which bring less of their own, and which have more n-grams instead of private columns.
+MOST_PACKED_AT_ONCE = 24_000_000
+MOST_PACKED_TERM_WEIGHTS, MOST_PACKED_WEIGHTS = 12_000_000, 14_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +114,8 @@ def fit_lexical(
     columns = columns_of(data)
     widest = max(len(target.labels) for target in data.targets)
     stage.pulse()
-    most_terms = int(np.clip(MOST_TERM_WEIGHTS // widest, LEAST_TERMS, MOST_TERMS))
+    most_weights = MOST_PACKED_TERM_WEIGHTS if isinstance(rows, Packed) else MOST_TERM_WEIGHTS
+    most_terms = int(np.clip(most_weights // widest, LEAST_TERMS, MOST_TERMS))
     known = before.centring if before else None
     if isinstance(rows, Packed):
         vocabulary, centring, design, alone = _packed_design(rows, most_terms, known, stage)
@@ -216,9 +220,10 @@ class _TargetFit:
         """Return (columns, labels); `start` is where to begin."""
         if self.truth.n_labels > WIDE:
             return self._by_squares()
-        packed = isinstance(self.design.pooled, PooledTokens)
-        most_rows = (MOST_PACKED_AT_ONCE if packed else MOST_AT_ONCE) / self.truth.n_labels
-        if len(self.design) > most_rows or self.design.n_columns * self.truth.n_labels > MOST_AT_ONCE:
+        n_labels, most_scores, most_weights = self.truth.n_labels, MOST_AT_ONCE, MOST_AT_ONCE
+        if isinstance(self.design.pooled, PooledTokens):
+            most_scores, most_weights = MOST_PACKED_AT_ONCE, MOST_PACKED_WEIGHTS
+        if len(self.design) * n_labels > most_scores or self.design.n_columns * n_labels > most_weights:
             return self._by_odds(start)
         return self._by_margins(start)
 
