@@ -64,13 +64,19 @@ def test_long_names_of_targets_fit_beside_the_figures(run, here: Path, monkeypat
     assert "…" not in told
 
 
-def test_few_validation_rows_are_told_as_the_reason_why_nothing_was_measured(
-    run, rows: Path, tmp_path: Path, here: Path
-):
+def test_few_validation_rows_leave_it_to_training_rows_to_calibrate(run, rows: Path, tmp_path: Path, here: Path):
     few = tmp_path / "few.jsonl"
     few.write_text("".join(f"{line}\n" for line in rows.read_text().splitlines()[:6]))
     told = " ".join(run("train", rows, "--validation", few, "--epochs", 1).stdout.split())
-    assert "The validation data has too few rows (6): nothing was measured or calibrated." in told
+    assert "The validation data has fewer than 50 rows of a target" in told
+    assert "nothing was measured" not in told
+
+
+def test_few_rows_of_all_are_told_as_the_reason_why_nothing_was_measured(run, rows: Path, tmp_path: Path, here: Path):
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(f"{line}\n" for line in rows.read_text().splitlines()[:6]))
+    told = " ".join(run("train", few, "--validation", few, "--epochs", 1, "--out", here / "m").stdout.split())
+    assert "Training and validation data have too few rows to hold any out: nothing was measured or calibrated." in told
 
 
 def test_none_labels_are_those_that_are_named(run, rows: Path, here: Path):

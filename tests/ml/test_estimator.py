@@ -261,7 +261,7 @@ def test_a_copy_answers_alike(quick):
 
 
 def test_validation_data_is_used(quick):
-    quick.fit(X, Y, validation=(X[:20], Y[:20]))
+    quick.fit(X, Y, validation=(X[:20] * 3, Y[:20] * 3))
     assert quick.model_.run.held_out_rows == "the validation data"
     quick.fit(X_MULTI, TABLE, validation=(X_MULTI[:20], TABLE[:20]))
     with pytest.raises(InvalidSetting, match="is a list of labels"):

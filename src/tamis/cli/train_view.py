@@ -117,10 +117,8 @@ def training_lines(model: Model, run: TrainingRun) -> Iterator[RenderableType]:
 
 
 def _why_not_measured(model: Model) -> str:
-    given = model.manifest.data.validation_rows
-    few = f"The validation data has too few rows ({given:,})" if given else "There were too few rows to hold any out"
-    remedy = " Without a validation file, rows of the training data would be held out in turn." if given else ""
-    return f"{few}: nothing was measured or calibrated.{remedy}"
+    few = "Training and validation data have" if model.manifest.data.validation_rows else "There were"
+    return f"{few} too few rows to hold any out: nothing was measured or calibrated."
 
 
 def _which(run: TrainingRun) -> str:

@@ -352,20 +352,39 @@ class TestOddData:
 
 class TestOddValidation:
     def test_labels_that_training_never_saw(self, run, rows_of):
-        watched = [(text, {"t": "odd" if row % 2 else labels["t"]}) for row, (text, labels) in enumerate(rows_of(20))]
+        watched = [(text, {"t": "odd" if row % 2 else labels["t"]}) for row, (text, labels) in enumerate(rows_of(120))]
         trained = run(single(rows_of(60)), watched)
         assert trained.held_out.truth["t"].unseen == ("odd",)
-        assert trained.held_out.logits["t"].shape == (20, 3)
+        assert trained.held_out.logits["t"].shape == (120, 3)
 
     def test_a_target_is_missing(self, run, rows_of):
-        trained = run(rows_of(60), single(rows_of(20, seed=4)))
-        assert not trained.held_out.truth["m"].known.any()
-        assert trained.facts["shares"]["m"] == 0.5
+        trained = run(rows_of(60), single(rows_of(80, seed=4)))
+        assert trained.held_out.rows == "the validation data, 5-fold cross-validation for m"
+        assert len(trained.held_out.truth["t"]) == len(trained.held_out.logits["t"]) == trained.held_out.n == 80
+        assert len(trained.held_out.truth["m"]) == len(trained.held_out.logits["m"]) == 60
         assert "m.micro_f1" not in trained.checkpoints[0]
+
+    @pytest.mark.parametrize(("many", "told"), [(False, "5-fold cross-validation"), (True, "of the training rows")])
+    def test_few_rows_choose_the_state_and_training_rows_calibrate(self, run, rows_of, monkeypatch, many, told):
+        monkeypatch.setattr(module, "MANY_ROWS", 60 if many else 5_000)
+        heard = []
+        trained = run(rows_of(120), rows_of(6, seed=4), listener=heard.append)
+        alone = run(rows_of(120), rows_of(60, seed=4))
+        assert told in trained.held_out.rows
+        assert trained.held_out.rows.endswith("; the validation data is small")
+        assert trained.held_out.n == len(trained.held_out.truth["m"]) == len(trained.held_out.logits["t"]) >= 12
+        assert any("fewer than 50 rows of a target (t: 6, m: 6)" in remark for remark in trained.remarks)
+        assert not any("fewer than 50" in remark for remark in alone.remarks)
+        np.testing.assert_array_equal(trained.model.weights, alone.model.weights)
+        assert all(row["valid_loss"] > 0 for row in trained.checkpoints)
+        assert [progress.share for progress in heard] == sorted(progress.share for progress in heard)
+
+    def test_few_rows_of_both(self, run, rows_of):
+        assert run(rows_of(9), rows_of(6)).held_out.rows == "the validation data"
 
     def test_one_row(self, run, rows_of):
         trained = run(rows_of(60), rows_of(1))
-        assert trained.held_out.n == 1
+        assert trained.held_out.n == 60
 
     @pytest.mark.parametrize("labels", [{"t": "odd"}, {"other": "x"}])
     def test_data_that_says_nothing_is_left_aside_and_told(self, run, rows_of, labels):

@@ -15,7 +15,7 @@ import numpy as np
 
 from tamis.data.dataset import Dataset
 from tamis.data.splits import different_texts, folds, split_rows
-from tamis.data.truth import Truth
+from tamis.data.truth import SingleTruth, Truth
 from tamis.ml.progress import Check, Listener, Progress, nobody, nothing
 from tamis.ml.restart import RestartPoints, Stage, State
 from tamis.ml.schedule import Hyperparameters, Plan, plan
@@ -59,6 +59,10 @@ LEAST_HELD_OUT, MOST_HELD_SCORES = 500, 25_000_000
 """Where a target is wide: held-out rows at least, and held-out rows x labels, which are all in memory."""
 
 FEW_ROWS = 10  # below, nothing can be held out
+ENOUGH_TO_CALIBRATE = 50
+"""Validation rows of a target below which training rows are held out too: fewer calibrate worse (`docs/log.md`)."""
+
+VALIDATION = "the validation data"
 NOTHING_TO_VALIDATE = (
     "No row of the validation data carries a label of the training data: it was left aside, and rows of the training "
     "data were held out instead."
@@ -214,19 +218,45 @@ class StaticTrainer:
 
     def _with_validation(self, given: _Part, watched: _Part) -> _Fitted:
         watched = watched.thinned(most_held_out(given.data)) if is_wide(given.data) else watched
-        fit = self._watch(given, watched, _Watch("validation", (0.05, 0.95)))
+        few = {name: n for name, n in _judged(watched.data).items() if n < ENOUGH_TO_CALIBRATE}
+        fit = self._watch(given, watched, _Watch("validation", (0.05, 0.4 if few else 0.95)))
         self._remark_on(fit.outcome)
-        held = _Held("the validation data", watched.data, fit.lexical_logits, fit.semantic_logits)
+        held = _Held(VALIDATION, watched.data, fit.lexical_logits, fit.semantic_logits)
+        if few:
+            held = self._with_more(given, held, few)
         return _Fitted(fit.lexical, fit.semantic, fit.outcome.checkpoints, held)
 
+    def _with_more(self, given: _Part, held: _Held, few: Mapping[str, int]) -> _Held:
+        """Hold training rows out too, for the targets of which the validation data has few rows."""
+        more = self._held_beside(given)
+        if more is None:
+            return held
+        more_rows = _judged(more.data)
+        instead = {name: more for name, n in few.items() if more_rows[name] > n}
+        if instead:
+            told = ", ".join(f"{name}: {few[name]}" for name in instead)
+            self._remarks.append(
+                f"The validation data has fewer than {ENOUGH_TO_CALIBRATE} rows of a target ({told}): they chose the "
+                f"state that was kept, but scores and thresholds were fitted on training rows ({more.rows})."
+            )
+        return replace(held, instead=instead)
+
+    def _held_beside(self, given: _Part) -> _Held | None:
+        """Hold training rows out of fits that serve nothing else."""
+        between = (0.4, 0.95)
+        if len(given.data) < FEW_ROWS:
+            return None
+        if are_many(len(given.data), sum(len(target.labels) for target in given.data.targets)):
+            once = self._once(given, between)
+            return once.held if once else None
+        folded = self._folded(given, between)
+        return folded[0] if folded else None
+
     def _hold_out_once(self, given: _Part) -> _Fitted:
-        data, rows = given.data, given.rows
-        share = min(HELD_OUT, most_held_out(data) / len(data))
-        split = split_rows(data, {"train": 1 - share, "held": share}, self._chosen.seed, self._attended.check)
-        if not len(split["held"]):  # a text, repeated
+        data, rows, once = given.data, given.rows, self._once(given, (0.05, 0.7))
+        if once is None:  # a text, repeated
             return self._fit_blind(given)
-        train, held = given.select(split["train"]), given.select(split["held"])
-        fit = self._watch(train, held, _Watch("held out", (0.05, 0.7), vocabulary_of=rows))
+        fit = once.fit
         self._remark_on(fit.outcome)
         self._tell("using all rows", 0.75)
         stage = self._attended.stage("all")
@@ -234,34 +264,50 @@ class StaticTrainer:
         lexical = fit_lexical(data, rows, self._chosen.seed, fit.lexical, stage, told)
         semantic = replace(fit.semantic, network=fit.semantic.network.copy())
         random = np.random.default_rng([self._chosen.seed, 2])
-        more = _second(fit.outcome, train, given)
+        more = _second(fit.outcome, once.train, given)
         self._unwatched(Updates(data, rows, semantic, more, random, self._weights), semantic, more.updates, stage)
+        return _Fitted(lexical, semantic, fit.outcome.checkpoints, once.held)
+
+    def _once(self, given: _Part, between: tuple[float, float]) -> _Once | None:
+        """Hold a share of the rows out, once; None where there is nothing to hold out."""
+        data = given.data
+        share = min(HELD_OUT, most_held_out(data) / len(data))
+        split = split_rows(data, {"train": 1 - share, "held": share}, self._chosen.seed, self._attended.check)
+        if not len(split["held"]):
+            return None
+        train, held = given.select(split["train"]), given.select(split["held"])
+        fit = self._watch(train, held, _Watch("held out", between, vocabulary_of=given.rows))
         name = f"{len(held.data):,} of the training rows, held out"
-        kept = _Held(name, held.data, fit.lexical_logits, fit.semantic_logits)
-        return _Fitted(lexical, semantic, fit.outcome.checkpoints, kept)
+        return _Once(train, fit, _Held(name, held.data, fit.lexical_logits, fit.semantic_logits))
 
     def _cross_validate(self, given: _Part) -> _Fitted:
-        data = given.data
-        count = min(folds_of(len(data)), different_texts(data))
-        if count < 2:
+        folded = self._folded(given, (0.05, 0.8))
+        if folded is None:
             return self._fit_blind(given)
-        fold = folds(data, count, self._chosen.seed)
-        logits = np.empty((2, len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
-        outcomes = []
-        for number in range(count):
-            inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            between = (0.05 + 0.75 * number / count, 0.05 + 0.75 * (number + 1) / count)
-            outcome, logits[:, outside] = self._fold(given, inside, outside, _Watch(f"fold {number}", between, True))
-            outcomes.append(outcome)
+        held, outcomes = folded
         self._remark_on(outcomes[0])
         curve = averaged([outcome.checkpoints for outcome in outcomes])
         for row in curve:
             self._attended.listener(Progress("cross-validated", 0.8, row))
         self._tell("using all rows", 0.8)
         best = float(np.median([outcome.best_update / outcome.plan.updates for outcome in outcomes]))
-        fitted = self._fit_blind(given, best)
-        held = _Held(f"{count}-fold cross-validation", data, logits[0], logits[1])
-        return replace(fitted, checkpoints=curve, held=held)
+        return replace(self._fit_blind(given, best), checkpoints=curve, held=held)
+
+    def _folded(self, given: _Part, between: tuple[float, float]) -> tuple[_Held, list[Outcome]] | None:
+        """Hold each row out of one of several fits; None where a row's label is never in two of its parts."""
+        data, (begin, end) = given.data, between
+        count = min(folds_of(len(data)), different_texts(data))
+        if count < 2 or not _repeats(data):
+            return None
+        fold = folds(data, count, self._chosen.seed)
+        logits = np.empty((2, len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
+        outcomes = []
+        for number in range(count):
+            inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            shares = (begin + (end - begin) * number / count, begin + (end - begin) * (number + 1) / count)
+            outcome, logits[:, outside] = self._fold(given, inside, outside, _Watch(f"fold {number}", shares, True))
+            outcomes.append(outcome)
+        return _Held(f"{count}-fold cross-validation", data, logits[0], logits[1]), outcomes
 
     def _fold(self, given: _Part, inside: Ints, outside: Ints, how: _Watch) -> tuple[Outcome, Floats]:
         """Return how the fit of a fold went, and the (2, rows, labels) logits of its two parts for the rows outside."""
@@ -365,13 +411,18 @@ class StaticTrainer:
         """Choose each target's share of the semantic part, and add the parts up."""
         if held is None:
             return {target.name: USUAL_SHARE for target in data.targets}, None
-        shares, logits = {}, {}
+        shares, logits, truths = {}, {}, {}
         for name, place in columns_of(data).items():
             self._attended.check()
-            lexical, semantic = held.lexical[:, place], held.semantic[:, place]
-            shares[name] = best_share(lexical, semantic, held.data.truth[name])
+            source = held.of(name)
+            lexical, semantic, truths[name] = (
+                source.lexical[:, place],
+                source.semantic[:, place],
+                source.data.truth[name],
+            )
+            shares[name] = best_share(lexical, semantic, truths[name])
             logits[name] = lexical + np.float32(shares[name]) * semantic
-        return shares, HeldOut(held.rows, len(held.data), logits, held.data.truth)
+        return shares, HeldOut(held.told(), max(map(len, truths.values())), logits, truths)
 
     def _remark_on(self, outcome: Outcome) -> None:
         planned = outcome.plan
@@ -396,10 +447,47 @@ class StaticTrainer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
+    """Rows that a fit did not see, and the logits of its two parts; of some targets others, `instead`."""
+
     rows: str
     data: Dataset
     lexical: Floats
     semantic: Floats
+    instead: Mapping[str, _Held] = field(default_factory=dict)
+
+    def of(self, target: str) -> _Held:
+        """Return the rows for a target."""
+        return self.instead.get(target, self)
+
+    def told(self) -> str:
+        """Return what rows these are."""
+        others = {other.rows: other for other in self.instead.values()}
+        if not others:
+            return self.rows
+        names = ", ".join(self.instead)
+        beside = f"; {VALIDATION} is small" if len(self.instead) == len(self.data.targets) else f" for {names}"
+        first = [] if len(self.instead) == len(self.data.targets) else [self.rows]
+        return ", ".join([*first, *(rows + beside for rows in others)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Once:
+    """A share of the rows, held out once: the other rows, the fit to these, and what was held out."""
+
+    train: _Part
+    fit: Watched
+    held: _Held
+
+
+def _judged(data: Dataset) -> dict[str, int]:
+    """Return how many rows of each target can be judged."""
+    return {name: len(some_rows(truth)) for name, truth in data.truth.items()}
+
+
+def _repeats(data: Dataset) -> bool:
+    """Whether a row that is held out can have a label that is learnt from other rows."""
+    truths = data.truth.values()
+    return any(not isinstance(truth, SingleTruth) or truth.counts().max(initial=0) > 1 for truth in truths)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
