@@ -89,3 +89,11 @@ class TestTimeAndMemory:
         assert watched.expected_duration_seconds <= alone.expected_duration_seconds
         assert watched.data_tokens == alone.data_tokens
         assert watched.peak_memory_mb > alone.peak_memory_mb
+
+    def test_packed_rows_take_less(self, base, tiny_rows, monkeypatch):
+        data = load_splits(*given_splits(tiny_rows * 300)).train
+        whole = estimate(data, base, hyperparameters())
+        monkeypatch.setattr("tamis.ml.estimates.MOST_WHOLE", len(data) - 1)
+        packed = estimate(data, base, hyperparameters())
+        assert packed.peak_memory_mb < whole.peak_memory_mb / 2
+        assert packed.expected_duration_seconds == whole.expected_duration_seconds

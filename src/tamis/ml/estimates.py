@@ -1,7 +1,7 @@
 """What a run will take, before it starts: steps, epochs, tokens, time, memory.
 
 Tokens are exact. Time and memory are rough fits to runs of the static tier on the sets of `benchmarks/` (two cores, 200
-to 78,000 rows: memory within a third, time within a factor of two): good enough to say "seconds", "minutes" or "more
+to 1,000,000 rows: memory within a third, time within a factor of two): good enough to say "seconds", "minutes" or "more
 than this machine has", not to plan by.
 """
 
@@ -16,6 +16,8 @@ from tamis.ml.base_models import StaticBase
 from tamis.ml.progress import Check, nothing
 from tamis.ml.schedule import STEP_TOKENS, Hyperparameters, Plan, epochs_of_steps, plan, steps_of_epochs
 from tamis.ml.static.cutting import cut_inputs
+from tamis.ml.static.encoded import MOST_WHOLE
+from tamis.ml.static.fitting import LEAST_TERMS, MOST_PACKED_AT_ONCE, MOST_PACKED_TERM_WEIGHTS, MOST_TERMS
 from tamis.ml.static.runs import split_runs
 from tamis.ml.static.tokens import RunTokenizer
 from tamis.ml.static.training import FEW_ROWS, TUNED, are_many, folds_of
@@ -37,6 +39,12 @@ BYTES_PER_ROW = 11_500.0
 BYTES_PER_CHARACTER = 133.0
 BYTES_PER_WEIGHT = 34.0
 """Of the whole run: a token, a row times a label, a row, a character of all different words, a linear weight."""
+
+BYTES_PER_PACKED_TOKEN = 10.0
+BYTES_PER_PACKED_SCORE = 45.0
+BYTES_PER_PACKED_WEIGHT = 85.0
+TERMS_PER_TOKEN = 0.035
+"""The same where rows are packed: scores are those of the target with the most labels; n-grams that are kept."""
 
 MOST_SCORES_HELD = 10_000_000
 MOST_WEIGHTS = 6_000_000
@@ -84,7 +92,11 @@ def estimate(
     planned = plan(len(data), size.tokens, chosen, {**TUNED, **base.card.tuned})
     steps = chosen.training_steps or max(1, ceil(steps_of_epochs(_epochs(chosen, planned), size.tokens) - 1e-9))
     n_labels = sum(len(target.labels) for target in data.targets)
-    megabytes = _megabytes(size, held or Size(0, 0), n_labels) + base.matrix.nbytes / 1e6
+    texts = Size(size.tokens + (held.tokens if held else 0), size.characters + (held.characters if held else 0))
+    if len(data) > MOST_WHOLE:
+        megabytes = _packed_megabytes(texts, len(data), [len(target.labels) for target in data.targets])
+    else:
+        megabytes = _megabytes(texts, n_labels) + BYTES_PER_ROW * len(data) / 1e6 + _scores(len(data), n_labels)
     return Estimate(
         rows=len(data),
         data_tokens=size.tokens,
@@ -93,7 +105,7 @@ def estimate(
         train_tokens=steps * STEP_TOKENS,
         epochs=epochs_of_steps(steps, size.tokens),
         expected_duration_seconds=ceil(_seconds(size.tokens, n_labels, planned, given=held is not None)),
-        peak_memory_mb=round(megabytes + BYTES_PER_ROW * len(data) / 1e6 + _scores(len(data), n_labels), 1),
+        peak_memory_mb=round(megabytes + base.matrix.nbytes / 1e6, 1),
     )
 
 
@@ -141,11 +153,19 @@ def _fits(n_rows: int, n_labels: int, *, given: bool) -> float:
     return (folds - 1) + 1.0  # each fold learns from all other folds; in the end there is a fit to all rows
 
 
-def _megabytes(size: Size, held: Size, n_labels: int) -> float:
-    characters = size.characters + held.characters
-    weights = min(characters * n_labels, max(MOST_WEIGHTS, WEIGHTS_PER_LABEL * n_labels))
-    tokens = BYTES_PER_TOKEN * (size.tokens + held.tokens)
-    return MEGABYTES + (tokens + BYTES_PER_CHARACTER * characters + BYTES_PER_WEIGHT * weights) / 1e6
+def _megabytes(texts: Size, n_labels: int) -> float:
+    weights = min(texts.characters * n_labels, max(MOST_WEIGHTS, WEIGHTS_PER_LABEL * n_labels))
+    tokens = BYTES_PER_TOKEN * texts.tokens
+    return MEGABYTES + (tokens + BYTES_PER_CHARACTER * texts.characters + BYTES_PER_WEIGHT * weights) / 1e6
+
+
+def _packed_megabytes(texts: Size, n_rows: int, labels: Sequence[int]) -> float:
+    """Memory of packed rows, but for the base model."""
+    most_terms = min(MOST_TERMS, max(LEAST_TERMS, MOST_PACKED_TERM_WEIGHTS // max(labels)))
+    weights = min(TERMS_PER_TOKEN * texts.tokens, most_terms) * sum(labels)
+    scores = min(n_rows * max(labels), MOST_PACKED_AT_ONCE)
+    held = BYTES_PER_PACKED_TOKEN * texts.tokens + BYTES_PER_CHARACTER * texts.characters
+    return MEGABYTES + (held + BYTES_PER_PACKED_SCORE * scores + BYTES_PER_PACKED_WEIGHT * weights) / 1e6
 
 
 def _scores(n_rows: int, n_labels: int) -> float:
