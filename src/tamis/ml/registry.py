@@ -119,7 +119,7 @@ def folder_at(reference: str | Path) -> Path | None:
 
 def unknown_model(reference: str, names: Sequence[str], home: Path, *, could_be_name: bool = True) -> UnknownModel:
     """Return what to raise where nothing is called `reference`, in words that help to find what is: one of `names`."""
-    what = f"it has no {MANIFEST}" if os.path.isdir(os.path.expanduser(reference)) else "there is no such folder"
+    what = f"it has no {MANIFEST}" if os.path.isdir(os.path.expanduser(reference) or ".") else "there is no such folder"
     if not could_be_name:
         why = f"There is no model at {reference}: {what}. Give the folder that `tamis train` wrote."
         return UnknownModel(why, model=reference)

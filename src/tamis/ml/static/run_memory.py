@@ -110,7 +110,8 @@ class RunReader:
         d, pooled = self.dimensions, model.weights[-1 - model.n_fields * self.dimensions : -1]
         self._shown = [pooled[field * d : (field + 1) * d] for field in range(model.n_fields)]
         self._hidden = [_hidden_weights(model, field) for field in range(model.n_fields)]
-        self.off_centre = [model.centring.centre @ shown for shown in self._shown]
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+            self.off_centre = [model.centring.centre @ shown for shown in self._shown]
         """What centring takes off the logits, before they are scaled, of an input with a known token in a field."""
         embeddings = (model.semantics.matrix, model.embedding_scale, model.tuned_tokens, model.network)
         self._embeddings = TunedEmbeddings(*embeddings)
