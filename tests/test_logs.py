@@ -72,6 +72,8 @@ def test_the_processes_of_jobs_log_as_the_server_does(tmp_path: Path) -> None:
     environment = {**os.environ, "TAMIS_HOME": str(tmp_path), "TAMIS_LOG_FORMAT": "json"}
     task = b'{"kind": "job", "id": "x", "attempt": 1, "owner": "a/1/1"}\n'
     command = [sys.executable, "-c", AT_WORK]
-    child = subprocess.run(command, input=task, env=environment, stderr=subprocess.PIPE, timeout=60)
-    (line,) = (json.loads(line) for line in child.stderr.splitlines())
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, stderr=subprocess.PIPE) as child:
+        child.stdin.write(task)  # and left open: a child ends with its parent
+        child.stdin.flush()
+        (line,) = (json.loads(line) for line in child.stderr.read().splitlines())
     assert (line["level"], line["logger"], line["message"]) == ("info", "tamis.jobs", "at work")
