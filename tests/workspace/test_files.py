@@ -24,6 +24,10 @@ def test_an_upload_is_not_there_before_it_is_whole(workspace: Workspace):
     assert b"".join(workspace.files.read(record.id)) == b"one\ntwo"
 
 
+def test_line_breaks_in_packed_bytes_are_no_lines(upload):
+    assert upload(b"\x1f\x8b\n\n", name="rows.jsonl.gz").num_lines is None
+
+
 def test_what_is_aborted_or_too_large_or_empty_leaves_nothing(workspace: Workspace):
     large = workspace.files.begin(NewFile(name="rows.jsonl"))
     with pytest.raises(LimitExceeded, match="max_upload_bytes"):

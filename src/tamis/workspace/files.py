@@ -32,6 +32,9 @@ MIMETYPES = {
     "gz": "application/gzip",
     "parquet": "application/vnd.apache.parquet",
 }
+PACKED = frozenset({"application/gzip", "application/vnd.apache.parquet"})
+"""Kinds of files whose line breaks mean nothing."""
+
 MAX_NAME = 255
 MOST_HOURS = 24 * 365
 _PURPOSE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -93,6 +96,7 @@ class Upload:
             self.abort()
             raise InvalidRequest(f"The file {self._new.name!r} is empty.", loc=["body", "file"])
         written = self._writer.commit()
+        mimetype = MIMETYPES.get(self._new.name.rpartition(".")[2].lower())
         new, files = self._new, self._store.files
         record = FileRecord(
             id=self.id,
@@ -104,8 +108,8 @@ class Upload:
             sha256=written.sha256,
             key=key_of(self.id),
             created_at=int(time()),
-            num_lines=self._lines + (self._last != b"\n"),
-            mimetype=MIMETYPES.get(new.name.rpartition(".")[2].lower()),
+            num_lines=None if mimetype in PACKED else self._lines + (self._last != b"\n"),
+            mimetype=mimetype,
             visibility=new.visibility or "workspace",
             expires_at=None if new.expiry_hours is None else int(time()) + 3600 * new.expiry_hours,
             created_by=new.created_by,
