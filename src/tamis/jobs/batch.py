@@ -32,8 +32,8 @@ Find = Callable[[str], tuple[Predictor, str]]
 """Returns the predictor of a model's name, or raises what is wrong with it."""
 
 
-class TimeIsUp(TamisError):
-    """The batch job took longer than it was given."""
+class TimeIsUp(Exception):
+    """The batch job took longer than it was given: a state of the batch, no error of Tamis."""
 
     code = "time_is_up"
 

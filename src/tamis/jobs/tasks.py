@@ -91,6 +91,8 @@ def _guarded(heart: Heart, work: Callable[[], None], end: End) -> None:
     except TamisError as error:
         log.info("The task failed: %s", error)
         end(None, error.code, own_names(error.message))
+    except TimeIsUp as late:
+        end(None, TimeIsUp.code, str(late))
     except MemoryError:
         log.exception("The task ran out of memory.")
         end(None, "out_of_memory", _out_of_memory())
