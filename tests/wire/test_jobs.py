@@ -319,10 +319,12 @@ class TestStartAndCancel:
         job = jobs.create(file, auto_start=True)
         assert job["status"] == "QUEUED"
         end = time.monotonic() + 60
-        while jobs.get(job)["hyperparameters"]["epochs"] is None:  # it is validated beside what trains, and waits then
-            assert time.monotonic() < end
+        while True:  # it is validated beside what trains, and waits then
+            now = jobs.get(job)
+            if now["hyperparameters"]["epochs"] is not None and now["status"] == "QUEUED":
+                break
+            assert time.monotonic() < end, now
             time.sleep(0.1)
-        assert jobs.get(job)["status"] == "QUEUED"
         assert jobs.cancel(job)["status"] == "CANCELLED"
         assert jobs.get(busy)["status"] == "RUNNING"
 
