@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from pydantic_core import from_json
 
 from tamis.errors import InvalidRequest, LimitExceeded
 from tamis.schema import Input, Kind, Message, Target
+
+if TYPE_CHECKING:
+    from tamis.settings import Settings
 
 CLASSIFICATIONS = "/v1/classifications"
 CHAT_CLASSIFICATIONS = "/v1/chat/classifications"
@@ -45,6 +48,16 @@ class InputLimits:
     input_chars: int = 200_000
     request_chars: int = 4_000_000
     messages: int = 1024
+
+    @classmethod
+    def of(cls, settings: Settings) -> InputLimits:
+        """Return what the operator's settings allow."""
+        return cls(
+            inputs=settings.max_inputs,
+            input_chars=settings.max_input_chars,
+            request_chars=settings.max_request_chars,
+            messages=settings.max_messages,
+        )
 
 
 LARGE = 100_000

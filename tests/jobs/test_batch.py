@@ -12,7 +12,7 @@ import pytest
 from tamis.endpoints import CLASSIFICATIONS, MODERATIONS
 from tamis.errors import UnknownModel
 from tamis.jobs import batch as module
-from tamis.jobs.batch import _lines_of
+from tamis.jobs.batch import lines_of
 from tamis.jobs.executors import Task
 from tamis.jobs.tasks import run_task
 from tamis.jobs.tools import Tools
@@ -151,7 +151,7 @@ def test_inline_requests_are_read_where_they_were_put(tools: Tools, add_batch, f
 def test_lines_are_the_same_however_the_bytes_are_cut(size: int):
     content = b"one\n\ntwo\r\n  \nthree"
     pieces = (content[start : start + size] for start in range(0, len(content), size))
-    assert [line.strip() for line in _lines_of(pieces)] == [b"one", b"two", b"three"]
+    assert [line.strip() for line in lines_of(pieces)] == [b"one", b"two", b"three"]
 
 
 def test_a_model_is_found_by_any_name(tools: Tools, model: Model, tmp_path: Path):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tamis.errors import Forbidden, InUse, InvalidRequest, LimitExceeded, UnknownFile
+from tamis.jobs import sweeping
 from tamis.workspace import files as module
 from tamis.workspace.files import NewFile, plain_name
 from tamis.workspace.jobs import NewJob
@@ -88,7 +89,8 @@ def test_files_expire(upload, workspace: Workspace, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "time", lambda: later)
     with pytest.raises(UnknownFile):
         workspace.files.get(record.id)
-    assert workspace.files.sweep() == 1
+    monkeypatch.setattr(sweeping, "time", lambda: later)
+    assert sweeping.expired_files(workspace.store) == 1
     assert [info.key for info in workspace.store.objects.list("files")] == [kept.key]
 
 

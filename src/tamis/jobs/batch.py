@@ -148,7 +148,7 @@ class _Run:
                 raise DataError(f"The file {file_id} is gone.")
             keys.append(record.key)
         for key in keys:
-            yield from _lines_of(store.objects.read(key))
+            yield from lines_of(store.objects.read(key))
 
     def _requests(self) -> Iterator[_Request]:
         for number, line in enumerate(self._lines()):
@@ -260,7 +260,7 @@ def _groups(requests: Iterator[_Request]) -> Iterator[list[_Request]]:
         yield group
 
 
-def _lines_of(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def lines_of(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield lines that hold something, however the bytes were cut.
 
     Raises:

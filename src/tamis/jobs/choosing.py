@@ -24,9 +24,7 @@ def choices_of(settings: Settings) -> Choices:
         cost_currency=settings.cost_currency,
         max_labels=settings.max_labels,
         max_batch_requests=settings.max_batch_requests,
-        limits=InputLimits(
-            settings.max_inputs, settings.max_input_chars, settings.max_request_chars, settings.max_messages
-        ),
+        limits=InputLimits.of(settings),
         trackers={
             "wandb_base_url": settings.wandb_base_url,
             "wandb_mode": settings.wandb_mode,

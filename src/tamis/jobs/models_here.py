@@ -7,10 +7,9 @@ from tamis.jobs.batch import Find
 from tamis.jobs.tools import Choices
 from tamis.ml.model import load
 from tamis.ml.predictor import Predictor
-from tamis.store.artifacts import folder_of
+from tamis.store.artifacts import CACHE, folder_of
 from tamis.store.opening import Store
 
-CACHE = "cache/models"
 MOST_LOADED = 4
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from time import time
 
 from tamis.jobs.tools import Tools
+from tamis.store.opening import Store
 from tamis.store.records import FINISHED
 
 EVERY_S = 3600.0
@@ -31,14 +32,15 @@ def sweep(tools: Tools, old: timedelta = OLD) -> int:
     Raises:
         StorageFailed: database or storage cannot be used.
     """
-    gone = _expired_files(tools) + _orphans(tools, old) + _folders(tools)
+    gone = expired_files(tools.store) + _orphans(tools, old) + _folders(tools)
     if gone:
         log.info("swept: %d things that nobody needs any more", gone)
     return gone
 
 
-def _expired_files(tools: Tools) -> int:
-    store, gone = tools.store, 0
+def expired_files(store: Store) -> int:
+    """Remove files whose time is over, unless a job needs them, and return how many."""
+    gone = 0
     for record in store.files.expired(int(time())):
         if not store.files.uses(record.id) and store.files.delete(record.id):
             store.objects.delete(record.key)

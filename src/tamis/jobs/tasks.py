@@ -14,9 +14,10 @@ from types import FrameType
 
 from tamis.errors import Cancelled, TamisError
 from tamis.jobs.batch import Find, TimeIsUp, run_batch
+from tamis.jobs.ending import end_as_cancelled, fail_batch, fail_job, hand_back
 from tamis.jobs.executors import JOB, Task
 from tamis.jobs.heart import LEASE_S, Heart, Stop
-from tamis.jobs.states import Move, Phase, Status, before
+from tamis.jobs.states import Phase, Status
 from tamis.jobs.tools import Tools
 from tamis.jobs.tracking import Tracking
 from tamis.jobs.training import forget, run_training
@@ -119,70 +120,17 @@ def own_names(message: str) -> str:
 
 def _end_job(tools: Tools, job: JobRecord, stop: Stop | None, code: str, message: str) -> None:
     jobs = tools.store.jobs
-    if stop is Stop.LOST:
+    if stop is Stop.LOST or (stop is Stop.HAND_BACK and hand_back(jobs, job) is not None):
         return
-    if stop is Stop.HAND_BACK:
-        back = jobs.change(
-            job.id,
-            when=before(Move.HAND_BACK),
-            attempt=job.attempt,
-            to=Status.QUEUED.value,
-            quiet=True,
-            owner=None,
-            lease_until=None,
-        )
-        if back is not None:
-            return
-    validating = job.phase == Phase.VALIDATE
-    bad = Status.FAILED_VALIDATION if validating else Status.FAILED
-    if stop is None:
-        move = Move.FIND_BAD if validating else Move.FAIL
-        ended = jobs.change(
-            job.id,
-            when=before(move) & {Status.VALIDATING.value, Status.RUNNING.value},
-            attempt=job.attempt,
-            to=bad.value,
-            event={"error": message, "code": code},
-            error=message,
-            error_code=code,
-        )
-        if ended is not None:
-            forget(tools, job.id)
-            return
-    cancelled = jobs.change(
-        job.id, when={Status.CANCELLATION_REQUESTED.value}, attempt=job.attempt, to=Status.CANCELLED.value
-    )
-    if cancelled is not None:
+    failed = stop is None and fail_job(tools.store, job, code, message) is not None
+    if failed or end_as_cancelled(jobs, job.id, job.attempt) is not None:
         forget(tools, job.id)
 
 
 def _end_batch(tools: Tools, batch: BatchRecord, stop: Stop | None, code: str, message: str) -> None:
     batches = tools.store.batches
-    if stop is Stop.LOST:
+    if stop is Stop.LOST or (stop is Stop.HAND_BACK and hand_back(batches, batch) is not None):
         return
-    if stop is Stop.HAND_BACK:
-        back = batches.change(
-            batch.id,
-            when=before(Move.HAND_BACK),
-            attempt=batch.attempt,
-            to=Status.QUEUED.value,
-            quiet=True,
-            owner=None,
-            lease_until=None,
-        )
-        if back is not None:
-            return
-    if stop is None:
-        to = Status.TIMEOUT_EXCEEDED if code == TimeIsUp.code else Status.FAILED
-        ended = batches.change(
-            batch.id,
-            when={Status.RUNNING.value},
-            attempt=batch.attempt,
-            to=to.value,
-            errors=({"message": message, "count": 1},),
-        )
-        if ended is not None:
-            return
-    batches.change(
-        batch.id, when={Status.CANCELLATION_REQUESTED.value}, attempt=batch.attempt, to=Status.CANCELLED.value
-    )
+    to = Status.TIMEOUT_EXCEEDED if code == TimeIsUp.code else Status.FAILED
+    if stop is not None or fail_batch(tools.store, batch.id, batch.attempt, message, to) is None:
+        end_as_cancelled(batches, batch.id, batch.attempt)

@@ -121,14 +121,7 @@ def _record(store: Store, job: JobRecord, model: Model, folder: Path) -> ModelRe
         job_id=job.id,
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
         targets=tuple(
-            {
-                "name": target.name,
-                "kind": target.kind.value,
-                "labels": list(target.labels),
-                "none_labels": list(target.none_labels),
-                "weight": weights.get(target.name, 1.0),
-            }
-            for target in model.targets
+            {**target.model_dump(mode="json"), "weight": weights.get(target.name, 1.0)} for target in model.targets
         ),
         metrics=dict(model.manifest.metrics),
         created_by=job.created_by,

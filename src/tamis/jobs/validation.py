@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tamis.data.dataset import require_learnable
 from tamis.data.declared import Declarations, DeclaredTarget
@@ -136,16 +136,24 @@ def training_data(job: JobRecord, paths: Mapping[str, Path]) -> Any:  # noqa: AN
 
 def declarations(job: JobRecord) -> list[DeclaredTarget] | None:
     """Return the targets that the job's maker declared."""
-    if job.asked_targets is None:
-        return None
+    return None if job.asked_targets is None else declared_targets(job.asked_targets)
+
+
+def declared_targets(asked: Sequence[Mapping[str, Any]]) -> list[DeclaredTarget]:
+    """Return targets of a request as declarations.
+
+    Raises:
+        InvalidSetting: one cannot be meant.
+        KeyError: one has no name, or a loss function that does not exist.
+    """
     return [
         DeclaredTarget(
             name=str(target["name"]),
             labels=tuple(target.get("labels") or ()),
-            kind=KIND_OF.get(cast("str", target.get("loss_function"))),
+            kind=KIND_OF[target["loss_function"]] if target.get("loss_function") else None,
             weight=float(1.0 if target.get("weight") is None else target["weight"]),
         )
-        for target in job.asked_targets
+        for target in asked
     ]
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import psutil
 
 from tamis.errors import StorageFailed
+from tamis.jobs.ending import end_as_cancelled, fail_batch, fail_job, hand_back
 from tamis.jobs.executors import BATCH, JOB, Executor, Running, Task
 from tamis.jobs.heart import LEASE_S
-from tamis.jobs.states import HELD, Move, Phase, Status, before
+from tamis.jobs.states import HELD, Move, before
 from tamis.jobs.sweeping import EVERY_S
 from tamis.store.opening import Store
 from tamis.store.records import PHASES, TRAIN, VALIDATE, BatchRecord, JobRecord
@@ -209,9 +210,7 @@ class Worker:
         task, peak = held.task, held.running.memory_mb()
         log.warning("%s %s: its process ended with %s", task.kind, task.id, held.running.exit_code())
         repository: Any = self._store.jobs if task.kind == JOB else self._store.batches
-        if repository.change(
-            task.id, when={Status.CANCELLATION_REQUESTED}, attempt=task.attempt, to=Status.CANCELLED.value
-        ):
+        if end_as_cancelled(repository, task.id, task.attempt) is not None:
             self._over(task)
             return
         record = repository.find(task.id)
@@ -222,17 +221,7 @@ class Worker:
             self._give_up(task, deaths, peak)
             return
         columns = {"peak_mb": peak} if task.kind == JOB else {}
-        repository.change(
-            task.id,
-            when=before(Move.HAND_BACK),
-            attempt=task.attempt,
-            to=Status.QUEUED.value,
-            quiet=True,
-            deaths=deaths,
-            owner=None,
-            lease_until=None,
-            **columns,
-        )
+        hand_back(repository, record, deaths=deaths, **columns)
 
     def _give_up(self, task: Task, deaths: int, peak_mb: float | None) -> None:
         memory = f" It had used {peak_mb:,.0f} MB of memory." if peak_mb else ""
@@ -257,26 +246,11 @@ class Worker:
     def _fail(self, task: Task, code: str, message: str, peak_mb: float | None) -> None:
         log.warning("%s %s failed: %s", task.kind, task.id, message)
         if task.kind == BATCH:
-            self._store.batches.change(
-                task.id,
-                when={Status.RUNNING.value},
-                attempt=task.attempt,
-                to=Status.FAILED.value,
-                errors=({"message": message, "count": 1},),
-            )
+            fail_batch(self._store, task.id, task.attempt, message)
             return
         job = self._store.jobs.find(task.id)
-        validating = job is not None and job.phase == Phase.VALIDATE
-        self._store.jobs.change(
-            task.id,
-            when={Status.VALIDATING.value, Status.RUNNING.value},
-            attempt=task.attempt,
-            to=(Status.FAILED_VALIDATION if validating else Status.FAILED).value,
-            event={"error": message, "code": code},
-            error=message,
-            error_code=code,
-            peak_mb=peak_mb,
-        )
+        if job is not None and job.attempt == task.attempt:
+            fail_job(self._store, job, code, message, peak_mb=peak_mb)
         self._over(task)
 
     def _over(self, task: Task) -> None:

@@ -10,6 +10,9 @@ from tamis.errors import StorageFailed
 from tamis.store.objects import MANIFEST, Objects
 from tamis.store.records import ModelRecord
 
+CACHE = "cache/models"
+"""Where in the home models of a bucket are kept."""
+
 FOLDER = "folder:"
 OBJECTS = "objects:"
 """How the place of a model begins: a folder of this machine, or a prefix of the object storage."""

@@ -12,11 +12,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 import tamis
+from tamis.endpoints import InputLimits
 from tamis.settings import Settings
 from tamis.web import documents, problems
 from tamis.web.api import mistral, models, ops
 from tamis.web.auth import Auth
-from tamis.web.inference import Shortcut, hot_routes, input_limits
+from tamis.web.inference import Shortcut, hot_routes
 from tamis.web.limits import Limits
 from tamis.web.paths import Paths
 from tamis.web.telemetry import Figures, Telemetry
@@ -43,7 +44,7 @@ def create_app(workspace: Workspace, settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.workspace, app.state.settings, app.state.figures = workspace, settings, figures
-    app.state.input_limits = input_limits(settings)
+    app.state.input_limits = InputLimits.of(settings)
     problems.install(app)
     for router in routers:
         app.include_router(router, responses=problems.RESPONSES)

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tamis.endpoints import CHAT_MODERATIONS, MODERATIONS, InputLimits, read_question
+from tamis.endpoints import CHAT_MODERATIONS, MODERATIONS, read_question
 from tamis.errors import InvalidRequest, TamisError, UnknownModel
 from tamis.settings import Settings
 from tamis.web.problems import failure, id_of, unknown_model
@@ -71,13 +71,3 @@ def _default_model(endpoint: str, settings: Settings) -> str:
         message = "body.model: name a model; the setting TAMIS_MODERATION_MODEL, which would stand in, is empty."
         raise InvalidRequest(message, loc=["body", "model"])
     raise InvalidRequest("body.model: name a model; `GET /v1/models` lists them.", loc=["body", "model"])
-
-
-def input_limits(settings: Settings) -> InputLimits:
-    """Return how much one request may hold."""
-    return InputLimits(
-        inputs=settings.max_inputs,
-        input_chars=settings.max_input_chars,
-        request_chars=settings.max_request_chars,
-        messages=settings.max_messages,
-    )

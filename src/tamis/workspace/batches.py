@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import time
 from typing import Any
 from uuid import uuid4
 
 from tamis.endpoints import ENDPOINTS
 from tamis.errors import InvalidRequest, LimitExceeded, Overloaded, UnknownBatch
-from tamis.jobs.states import FINAL, HELD, Move, Status, advance
+from tamis.jobs.batch import lines_of
+from tamis.jobs.ending import ask_to_cancel
+from tamis.jobs.states import Status
 from tamis.settings import Settings
 from tamis.store.opening import Store
 from tamis.store.records import BatchFilters, BatchRecord
@@ -20,7 +23,6 @@ from tamis.workspace.models import Models
 
 MOST_HOURS = 168
 MOST_PAIRS, MOST_NAME, MOST_VALUE = 16, 32, 512
-_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +108,7 @@ class Batches:
         """Yield the answers of a finished batch job: those that succeeded, then those that failed."""
         for file_id in (batch.output_file, batch.error_file):
             if file_id is not None:
-                rest = b""
-                for piece in self._files.read(file_id):
-                    *lines, rest = (rest + piece).split(b"\n")
-                    yield from (json.loads(line) for line in lines if line)
-                if rest:
-                    yield json.loads(rest)
+                yield from (json.loads(line) for line in lines_of(self._files.read(file_id)))
 
     def list(self, page: int, page_size: int, filters: BatchFilters) -> tuple[list[BatchRecord], int]:
         """Return one page of the batch jobs, and how many there are in all."""
@@ -124,21 +121,7 @@ class Batches:
             UnknownBatch: there is none.
             IllegalTransition: it is finished.
         """
-        for _ in range(_TRIES):
-            batch = self.get(batch_id)
-            if batch.status in FINAL:
-                advance(Status(batch.status), Move.CANCEL)
-            to = Status.CANCELLATION_REQUESTED if batch.status in HELD else Status.CANCELLED
-            done = self._store.batches.change(
-                batch_id,
-                when={batch.status},
-                to=to.value,
-                quiet=batch.status == to,
-                cancel_requested=True,
-            )
-            if done is not None:
-                return done
-        return self.get(batch_id)
+        return ask_to_cancel(self._store.batches, partial(self.get, batch_id))
 
     def delete(self, batch_id: str) -> None:
         """Delete a finished batch job; its output and error files stay.

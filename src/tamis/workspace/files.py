@@ -212,14 +212,6 @@ class Files:
             raise Forbidden("The link has expired: ask for a new one.")
         return self.get(file_id), self.read(file_id)
 
-    def sweep(self) -> int:
-        """Remove files that have expired, and return how many."""
-        gone = self._store.files.expired(int(time()))
-        for record in gone:
-            if self._store.files.delete(record.id):
-                self._store.objects.delete(record.key)
-        return len(gone)
-
     def _signature(self, file_id: str, expires: str) -> str:
         return hmac.new(self._secret, f"{file_id}\n{expires}".encode(), hashlib.sha256).hexdigest()
 

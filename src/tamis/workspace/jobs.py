@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from shutil import rmtree
 from time import monotonic, time
 from typing import Any
@@ -29,13 +30,13 @@ from tamis.errors import (
     UnknownJob,
 )
 from tamis.jobs.choosing import choices_of
-from tamis.jobs.states import FINAL, HELD, Move, Phase, Status, advance, before
+from tamis.jobs.ending import ask_to_cancel
+from tamis.jobs.states import Move, Phase, Status, before
 from tamis.jobs.tracking import WANDB, secret_name
-from tamis.jobs.validation import MOST_BAD_SHARE, Measured, measure
+from tamis.jobs.validation import MOST_BAD_SHARE, Measured, declared_targets, measure
 from tamis.ml.base_models import CARDS
 from tamis.ml.registry import NAME
 from tamis.ml.schedule import Hyperparameters, hyperparameters
-from tamis.schema import Kind
 from tamis.settings import HOSTED_BASES, Settings
 from tamis.store.opening import Store
 from tamis.store.records import CheckpointRecord, EventRecord, JobFilters, JobRecord
@@ -48,10 +49,8 @@ LEAST_TRACKER_KEY = 40
 DRY_RUN_MB = 512
 """Memory by which a dry run may make the server grow: a small file, packed, can be as large as the disk."""
 
-LOSSES = {"single_class": Kind.SINGLE_LABEL, "multi_class": Kind.MULTI_LABEL}
 
 _SUFFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_TRIES = 5
 _dry_runs = threading.Semaphore(1)
 
 
@@ -229,22 +228,7 @@ class Jobs:
             UnknownJob: there is none.
             IllegalTransition: it is finished.
         """
-        for _ in range(_TRIES):  # its state may change between the look and the change
-            job = self._find(job_id)
-            if job.status in FINAL:
-                advance(Status(job.status), Move.CANCEL)
-            if job.status in HELD:
-                done = self._store.jobs.change(
-                    job_id,
-                    when={job.status},
-                    to=Status.CANCELLATION_REQUESTED.value,
-                    quiet=job.status == Status.CANCELLATION_REQUESTED,
-                    cancel_requested=True,
-                )
-            else:
-                done = self._store.jobs.change(job_id, when={job.status}, to=Status.CANCELLED.value)
-            if done is not None:
-                break
+        ask_to_cancel(self._store.jobs, partial(self._find, job_id))
         return self.get(job_id)
 
     def _base(self, model: str) -> str:
@@ -321,15 +305,7 @@ def declared(targets: Sequence[Mapping[str, Any]]) -> list[DeclaredTarget]:
         InvalidRequest: one cannot be meant.
     """
     try:
-        return [
-            DeclaredTarget(
-                name=str(target["name"]),
-                labels=tuple(target.get("labels") or ()),
-                kind=LOSSES[target["loss_function"]] if target.get("loss_function") else None,
-                weight=float(1.0 if target.get("weight") is None else target["weight"]),
-            )
-            for target in targets
-        ]
+        return declared_targets(targets)
     except (InvalidSetting, KeyError, TypeError, ValueError) as error:
         why = f"there is no loss function or field {error}" if isinstance(error, KeyError) else error
         raise _invalid("classifier_targets", str(why).rstrip(".")) from None

@@ -11,7 +11,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
-from typing import Any
 from uuid import uuid4
 
 from tamis.errors import InvalidRequest, InvalidSetting, ModelError, UnknownModel
@@ -20,11 +19,10 @@ from tamis.ml.artifact import open_artifact
 from tamis.ml.base_models import CARDS, BaseModelCard
 from tamis.ml.manifest import Manifest
 from tamis.settings import HOSTED_BASES, Settings
-from tamis.store.artifacts import FOLDER, OBJECTS, folder_of
+from tamis.store.artifacts import CACHE, FOLDER, OBJECTS, folder_of
 from tamis.store.opening import Store
 from tamis.store.records import ModelColumns, ModelRecord
 
-CACHE = "cache/models"
 MOST_TITLE, MOST_DESCRIPTION = 200, 10_000
 Listed = list[ModelRecord]
 
@@ -234,20 +232,7 @@ def _record(version: registry.Version, manifest: Manifest) -> ModelRecord:
         base=manifest.base_model.id,
         place=f"{FOLDER}{version.folder}",
         bytes=sum(path.stat().st_size for path in version.folder.iterdir()),
-        targets=targets_of(manifest),
+        targets=tuple(entry.target.model_dump(mode="json") for entry in manifest.targets),
         metrics=dict(manifest.metrics),
         created_at=int(manifest.created.timestamp() if manifest.created else time()),
-    )
-
-
-def targets_of(manifest: Manifest) -> tuple[dict[str, Any], ...]:
-    """Return what is kept of a model's targets beside its manifest."""
-    return tuple(
-        {
-            "name": target.name,
-            "kind": target.kind.value,
-            "labels": list(target.labels),
-            "none_labels": list(target.none_labels),
-        }
-        for target in manifest.targets
     )

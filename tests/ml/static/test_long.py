@@ -1,27 +1,12 @@
 import numpy as np
 import pytest
 
+from ml.static.odd_words import ODD_WORDS
 from tamis.ml.static import long
 from tamis.ml.static.long import LEAST_CHARACTERS, LONGEST_RUN, is_long, logits_of_long
 from tamis.schema import Message
 
-WORDS = [
-    "parcel",
-    "card",
-    "refund",
-    "where",
-    "WHERE",
-    "is",
-    "my",
-    "?",
-    "now.",
-    "é",
-    "包裹",
-    "👋🏽",
-    "parcel,card",
-    "\n",
-    "\0",
-]
+WORDS = [*ODD_WORDS, "\0"]
 
 
 @pytest.fixture(params=[(200_000, 500_000), (40, 7), (1, 1)], ids=["whole", "pieces", "crumbs"])

@@ -3,27 +3,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ml.static.odd_words import ODD_WORDS
 from tamis.ml.static.run_memory import RunReader
 from tamis.ml.static.several import MOST_CHARACTERS, MOST_INPUTS, Several
 from tamis.schema import Message
 
-WORDS = [
-    "parcel",
-    "card",
-    "refund",
-    "where",
-    "WHERE",
-    "is",
-    "my",
-    "?",
-    "now.",
-    "é",
-    "包裹",
-    "👋🏽",
-    "parcel,card",
-    "\n",
-    "\0",
-]
+WORDS = [*ODD_WORDS, "\0"]
 texts = st.one_of(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.text(max_size=40))
 turns = st.lists(st.builds(Message, st.sampled_from(["user", "assistant", "system"]), texts), max_size=4).map(tuple)
 

@@ -5,27 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ml.static.odd_words import ODD_WORDS
 from tamis.ml.static.run_memory import RunReader
 from tamis.ml.static.single import MOST_CHARACTERS, MOST_LABELS, OneByOne
 from tamis.schema import Message
 
-WORDS = [
-    "parcel",
-    "card",
-    "refund",
-    "where",
-    "WHERE",
-    "is",
-    "my",
-    "?",
-    "now.",
-    "é",
-    "包裹",
-    "👋🏽",
-    "parcel,card",
-    "\n",
-    "  ",
-]
+WORDS = [*ODD_WORDS, "  "]
 texts = st.one_of(st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join), st.text(max_size=40))
 turns = st.lists(st.builds(Message, st.sampled_from(["user", "assistant", "system"]), texts), max_size=5).map(tuple)
 
