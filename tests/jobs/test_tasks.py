@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from tamis.errors import InvalidSetting
-from tamis.jobs import tasks, validation
+from tamis.jobs import tasks, training, validation
 from tamis.jobs.executors import Task
 from tamis.jobs.tasks import run_task
 from tamis.jobs.tools import Tools
@@ -191,6 +191,29 @@ def test_a_cancelled_job_ends_as_cancelled(tools: Tools, add_job, add_file, rows
     monkeypatch.setattr(validation, "load_splits", lambda *_, check, **__: check())
     run_task(tools, task, nothing)
     assert tools.store.jobs.find(job.id).status == "CANCELLED"
+
+
+@pytest.mark.parametrize(("phase", "work"), [("validate", "measure"), ("train", "train")])
+def test_a_job_cancelled_at_the_very_end_of_its_work_is_cancelled_at_once(
+    phase: str, work: str, tools: Tools, add_job, add_file, rows, monkeypatch: pytest.MonkeyPatch
+):
+    """The last write is refused; nobody would tell the job so before its lease ran out."""
+    job = add_job(training_files=((add_file("rows.jsonl", rows(60)), 1.0),), phase=phase)
+    task = claim(tools)
+    module = {"measure": validation, "train": training}[work]
+    done = getattr(module, work)
+
+    def ask_at_the_end(*arguments: object, **keywords: object) -> object:
+        result = done(*arguments, **keywords)
+        held = {"VALIDATING", "RUNNING"}
+        assert tools.store.jobs.change(job.id, when=held, to="CANCELLATION_REQUESTED", cancel_requested=True)
+        return result
+
+    monkeypatch.setattr(module, work, ask_at_the_end)
+    run_task(tools, task, nothing)
+    assert tools.store.jobs.find(job.id).status == "CANCELLED"
+    assert tools.store.models.list()[1] == 0
+    assert not (tools.choices.work / job.id).exists()
 
 
 def test_a_job_asked_back_by_its_worker_is_queued_again(tools: Tools, add_job, monkeypatch: pytest.MonkeyPatch):

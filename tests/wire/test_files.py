@@ -170,7 +170,7 @@ def test_a_file_of_a_job_under_way_stays(job_client: Client, jsonl: Callable[...
         job_client.call("files.delete", file_id=file["id"])
     assert caught.value.status == 409
     job_client.call("fine_tuning.jobs.cancel", job_id=job["id"])
-    wait_for(lambda: job_client.call("fine_tuning.jobs.get", job_id=job["id"])["status"] == "CANCELLED", 5)
+    wait_for(lambda: job_client.call("fine_tuning.jobs.get", job_id=job["id"])["status"] == "CANCELLED")
     assert job_client.call("files.delete", file_id=file["id"])["deleted"] is True
 
 

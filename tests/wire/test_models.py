@@ -107,11 +107,11 @@ def test_what_is_archived_or_deleted_answers_no_more(
     model = server.raw.train(jsonl(topics(3, seed=f"delete {client.sdk}")))["fine_tuned_model"]
     assert refusal(client, model) is None  # it is loaded now
     client.call("models.archive", model_id=model)
-    wait_for(lambda: refusal(client, model) == 400, 3)
+    wait_for(lambda: refusal(client, model) == 400, 15)
     client.call("models.unarchive", model_id=model)
-    wait_for(lambda: refusal(client, model) is None, 3)
+    wait_for(lambda: refusal(client, model) is None, 15)
     assert client.call("models.delete", model_id=model) == {"id": model, "object": "model", "deleted": True}
-    wait_for(lambda: refusal(client, model) == 400, 3)
+    wait_for(lambda: refusal(client, model) == 400, 15)
     assert model not in [card["id"] for card in client.call("models.list")["data"]]
     for method in ("retrieve", "delete"):
         with pytest.raises(CallFailed) as caught:

@@ -104,6 +104,8 @@ def _guarded(heart: Heart, work: Callable[[], None], end: End) -> None:
     except Exception as error:
         log.exception("The task failed in a way that it should not.")
         end(None, "error", f"This is a defect in Tamis ({type(error).__name__}): the server's log has the details.")
+    else:  # who was asked to cancel while the last word was written has not been told so yet
+        end(Stop.CANCEL, "cancelled", "")
 
 
 def _out_of_memory() -> str:
