@@ -72,8 +72,11 @@ def test_a_wrong_key_is_refused(keyed: tuple[Server, dict[str, str]], sdk: Sdk) 
 
 def test_a_key_is_only_for_what_it_is_for(keyed: tuple[Server, dict[str, str]]) -> None:
     server, keys = keyed
+    row = {"$bytes": '{"custom_id": "0", "body": {"input": "x"}}\n'}
     with Client(MISTRAL[1], server.url, keys["infer"]) as client:
         assert client.call("models.list")["object"] == "list"
+        asked = client.call("files.upload", file={"file_name": "asked.jsonl", "content": row}, purpose="batch")
+        assert [file["id"] for file in client.call("files.list")["data"]] == [asked["id"]]
         with pytest.raises(CallFailed) as caught:
             client.call("files.upload", file={"file_name": "x.jsonl", "content": {"$bytes": TEXT}})
         assert caught.value.status == 403

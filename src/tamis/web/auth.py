@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import monotonic
@@ -40,6 +40,8 @@ PUBLIC_BELOW = ("/docs", "/signed/")
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 INFER, TRAIN, ADMIN = "infer", "train", "admin"
+ANY = "any"
+"""Either of the first two: what such a key may do there depends on more than the path, and the routes look at it."""
 
 _RULES: Sequence[tuple[str, str, str]] = (  # where, scope to look, scope to change
     ("/v1/classifications", INFER, INFER),
@@ -47,7 +49,7 @@ _RULES: Sequence[tuple[str, str, str]] = (  # where, scope to look, scope to cha
     ("/v1/moderations", INFER, INFER),
     ("/v1/batch/", INFER, INFER),
     ("/v1/models", INFER, TRAIN),
-    ("/v1/files", TRAIN, TRAIN),
+    ("/v1/files", ANY, ANY),
     ("/v1/fine_tuning/", TRAIN, TRAIN),
     ("/metrics", INFER, ADMIN),
 )
@@ -55,6 +57,7 @@ _WIDER: Mapping[str, frozenset[str]] = {
     INFER: frozenset({INFER, ADMIN}),
     TRAIN: frozenset({TRAIN, ADMIN}),
     ADMIN: frozenset({ADMIN}),
+    ANY: frozenset({INFER, TRAIN, ADMIN}),
 }
 _MAKE_ONE = "`tamis keys create NAME` makes one"
 
@@ -142,11 +145,8 @@ class Auth:
         key = await self._ring.find(secret) if secret else None
         if key is None:
             raise Unauthorized(f"A valid API key is needed: send it as `Authorization: Bearer KEY`. {_MAKE_ONE}.")
-        scope["key_id"] = key.id
-        needed = scope_for(scope["method"], scope["path"])
-        if not _WIDER[needed].intersection(key.scopes):
-            has = ", ".join(key.scopes) or "none"
-            raise Forbidden(f"This needs a key with the scope {needed}; this one has: {has}.", scope=needed)
+        scope["key_id"], scope["key_scopes"] = key.id, key.scopes
+        require_scope(key.scopes, scope_for(scope["method"], scope["path"]))
 
     def _by_place(self, scope: Scope) -> None:
         """Refuse what does not come from this machine, or comes through a web page of somebody else's."""
@@ -181,6 +181,22 @@ def scope_for(method: str, path: str) -> str:
         if path.startswith(start):
             return looking if method in READING else changing
     return ADMIN
+
+
+def is_for(scopes: Collection[str], needed: str) -> bool:
+    """Return whether a key with these scopes may do what needs that one."""
+    return bool(_WIDER[needed].intersection(scopes))
+
+
+def require_scope(scopes: Collection[str], needed: str, what: str = "This") -> None:
+    """Do nothing where a key with these scopes may do what needs that one.
+
+    Raises:
+        Forbidden: it may not; the message says that `what` needs it.
+    """
+    if not is_for(scopes, needed):
+        has = ", ".join(scopes) or "none"
+        raise Forbidden(f"{what} needs a key with the scope {needed}; this one has: {has}.", scope=needed)
 
 
 def is_public(path: str) -> bool:

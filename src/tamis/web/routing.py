@@ -17,7 +17,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
+from tamis.web.auth import TRAIN, is_for, require_scope
 from tamis.web.paths import HEAD_ASKED
+from tamis.workspace.files import BATCH
 
 if TYPE_CHECKING:
     from tamis.workspace.workspace import Workspace
@@ -80,6 +82,22 @@ def workspace_of(request: Request) -> Workspace:
 def caller_of(request: Request) -> str | None:
     """Return the id of the caller's key, or None on a server without keys."""
     return request.scope.get("key_id")
+
+
+def may_train(request: Request) -> bool:
+    """Return whether the caller's key is for training; on a server without keys, all are."""
+    scopes = request.scope.get("key_scopes")
+    return scopes is None or is_for(scopes, TRAIN)
+
+
+def require_purpose(request: Request, purpose: str) -> None:
+    """Do nothing where the caller may have to do with files of this purpose: with those of batch jobs, everybody.
+
+    Raises:
+        Forbidden: they are for keys that may train.
+    """
+    if purpose != BATCH and not may_train(request):
+        require_scope(request.scope["key_scopes"], TRAIN, f"A file whose purpose is not {BATCH}")
 
 
 def answer(content: BaseModel) -> Response:

@@ -14,8 +14,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tamis.errors import InvalidRequest, LimitExceeded
-from tamis.web.routing import caller_of, workspace_of
-from tamis.workspace.files import NewFile, Upload
+from tamis.web.routing import caller_of, require_purpose, workspace_of
+from tamis.workspace.files import FINE_TUNE, NewFile, Upload
 
 if TYPE_CHECKING:
     from tamis.store.records import FileRecord
@@ -137,12 +137,15 @@ async def receive_file(request: Request) -> FileRecord:
     Raises:
         InvalidRequest: the body is no form with one part `file`.
         LimitExceeded: the file, or a field, is too large.
+        Forbidden: the caller's key is not for files of this purpose.
     """
     form = Form(boundary_of(request.headers.get("content-type", "")))
     upload: Upload | None = None
     try:
         async for piece in request.stream():
             form.feed(piece)
+            if "purpose" in form.fields:  # else it may still come
+                require_purpose(request, form.fields["purpose"] or FINE_TUNE)
             if upload is None and form.filename is not None:
                 upload = await anyio.to_thread.run_sync(workspace_of(request).files.begin, _new_file(request, form))
             if upload is not None and len(form.pending) >= PIECE:
@@ -151,6 +154,7 @@ async def receive_file(request: Request) -> FileRecord:
             raise InvalidRequest("The body ends in the middle: its last boundary is missing.", loc=["body"])
         if upload is None:
             raise InvalidRequest("The form has no part `file`.", loc=["body", FILE])
+        require_purpose(request, form.fields.get("purpose") or FINE_TUNE)
         upload.describe(_new_file(request, form))
         return await anyio.to_thread.run_sync(_finish, upload, form)
     except BaseException:

@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
+from tamis.workspace.workspace import Workspace
+
 Upload = Callable[..., dict[str, Any]]
 ROW = b'{"text": "where is my parcel", "labels": {"topic": "delivery"}}\n'
 
@@ -154,3 +156,59 @@ class TestSignedLinks:
     @pytest.mark.parametrize("hours", ["0", "-1", "100000", "x"])
     def test_the_hours_are_checked(self, client: TestClient, upload: Upload, hours: str) -> None:
         assert client.get(f"/v1/files/{upload()['id']}/url?expiry={hours}").status_code == 422
+
+
+class TestKeyWithoutTrain:
+    """A key that may run batches has to do with their files, and with no others."""
+
+    @pytest.fixture
+    def ids(self, upload: Upload, workspace: Workspace) -> dict[str, str]:
+        ids = {purpose: upload(name=purpose, purpose=purpose)["id"] for purpose in ("fine-tune", "batch", "own")}
+        ids["key"] = workspace.keys.create("k", ["infer"])[1]
+        return ids
+
+    @pytest.fixture
+    def infer(self, make_client: Callable[..., TestClient], ids: dict[str, str]) -> TestClient:
+        return make_client(headers={"authorization": f"Bearer {ids['key']}"})
+
+    @pytest.mark.parametrize("purpose", ["fine-tune", "own"])
+    @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/content"), ("GET", "/url"), ("DELETE", "")])
+    def test_of_others_it_gets_nothing(
+        self, infer: TestClient, ids: dict[str, str], workspace: Workspace, purpose: str, method: str, path: str
+    ) -> None:
+        answer = infer.request(method, f"/v1/files/{ids[purpose]}{path}")
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert "scope train" in answer.json()["message"]
+        assert workspace.files.get(ids[purpose])
+
+    def test_batch_files_are_its_own(self, infer: TestClient, ids: dict[str, str]) -> None:
+        path = f"/v1/files/{ids['batch']}"
+        assert infer.get(path).json()["filename"] == "batch"
+        assert infer.get(f"{path}/content").content == ROW
+        assert infer.get(infer.get(f"{path}/url").json()["url"]).content == ROW
+        assert infer.delete(path).status_code == 200
+
+    def test_it_sees_no_others_in_lists(self, infer: TestClient, ids: dict[str, str]) -> None:
+        for query in ("", "?purpose=batch", "?sample_type=instruct&sample_type=batch_request"):
+            assert [file["id"] for file in infer.get(f"/v1/files{query}").json()["data"]] == [ids["batch"]]
+        assert infer.get("/v1/files?purpose=fine-tune").status_code == 403
+
+    @pytest.mark.parametrize("fields", [{}, {"purpose": "fine-tune"}, {"purpose": ""}])
+    @pytest.mark.parametrize("purpose_first", [True, False])
+    def test_it_uploads_no_others(
+        self, infer: TestClient, workspace: Workspace, fields: dict[str, str], purpose_first: bool
+    ) -> None:
+        file = [("file", ("x.jsonl", ROW * 40_000))]
+        parts = [(name, (None, value)) for name, value in fields.items()]
+        answer = infer.post("/v1/files", files=[*parts, *file] if purpose_first else [*file, *parts])
+        assert answer.status_code == 403
+        assert workspace.files.list(0, 10, {"search": "x.jsonl"})[1] == 0
+        assert not list(workspace.store.objects.root.glob(".unfinished/*"))
+
+    def test_it_runs_a_batch_from_batch_files_alone(
+        self, infer: TestClient, ids: dict[str, str], models: Workspace
+    ) -> None:
+        uploaded = infer.post("/v1/files", files={"file": ("q.jsonl", ROW)}, data={"purpose": "batch"})
+        asked = {"endpoint": "/v1/classifications", "model": "intents", "timeout_hours": 1}
+        for file, status in ((uploaded.json()["id"], 200), (ids["fine-tune"], 403), ("gone", 404)):
+            assert infer.post("/v1/batch/jobs", json={**asked, "input_files": [file]}).status_code == status

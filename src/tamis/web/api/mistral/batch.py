@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from tamis.errors import InvalidRequest
 from tamis.settings import MOST_INLINE
-from tamis.web.routing import JsonRoute, answer, caller_of, workspace_of
+from tamis.web.routing import JsonRoute, answer, caller_of, may_train, require_purpose, workspace_of
 from tamis.workspace.batches import MOST_PAIRS, NewBatch
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ def create(request: Request, batch_in: BatchIn) -> Response:
     """Queue many requests of one endpoint and one model."""
     if batch_in.agent_id is not None:
         raise InvalidRequest("body.agent_id: there are no agents here: name a model.", loc=["body", "agent_id"])
+    for file_id in () if may_train(request) else batch_in.input_files or ():
+        require_purpose(request, workspace_of(request).files.get(file_id).purpose)
     requests = None if batch_in.requests is None else [one.model_dump() for one in batch_in.requests]
     new = NewBatch(
         endpoint=batch_in.endpoint,

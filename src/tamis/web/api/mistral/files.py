@@ -8,8 +8,19 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from tamis.web.routing import FILE_CONTENT, JsonRoute, RawRoute, answer, answer_file, body_docs, workspace_of
+from tamis.web.routing import (
+    FILE_CONTENT,
+    JsonRoute,
+    RawRoute,
+    answer,
+    answer_file,
+    body_docs,
+    may_train,
+    require_purpose,
+    workspace_of,
+)
 from tamis.web.uploads import receive_file
+from tamis.workspace.files import BATCH
 
 if TYPE_CHECKING:
     from tamis.store.records import FileRecord
@@ -102,7 +113,11 @@ def list_files(  # noqa: PLR0913  the query's parameters
     search: Annotated[str | None, Query(max_length=512)] = None,
     purpose: str | None = None,
 ) -> Response:
-    """Return a page of the files that match all filters, the newest first."""
+    """Return a page of the files that match all filters, the newest first; without `train`, those of batches."""
+    if purpose is None and not may_train(request):
+        purpose = BATCH
+    if purpose is not None:
+        require_purpose(request, purpose)
     found, total = workspace_of(request).files.list(
         page,
         page_size,
@@ -120,12 +135,13 @@ def list_files(  # noqa: PLR0913  the query's parameters
 @router.get("/{file_id}", summary="Retrieve a file's description", response_model=RetrievedFile)
 def retrieve(request: Request, file_id: str) -> Response:
     """Return what is known of a file."""
-    return answer(RetrievedFile(**_fields(workspace_of(request).files.get(file_id))))
+    return answer(RetrievedFile(**_fields(_file(request, file_id))))
 
 
 @router.delete("/{file_id}", summary="Delete a file", response_model=DeletedFile)
 def delete(request: Request, file_id: str) -> Response:
     """Delete a file that no live job needs."""
+    _file(request, file_id)
     workspace_of(request).files.delete(file_id)
     return answer(DeletedFile(id=file_id))
 
@@ -133,14 +149,14 @@ def delete(request: Request, file_id: str) -> Response:
 @router.get("/{file_id}/content", summary="Download a file", response_class=Response, responses=FILE_CONTENT)
 def download(request: Request, file_id: str) -> Response:
     """Return the file's bytes, as `application/octet-stream`: the SDKs take nothing else."""
-    files = workspace_of(request).files
-    record = files.get(file_id)
-    return answer_file(request, files.read(file_id), record.name, record.bytes)
+    record = _file(request, file_id)
+    return answer_file(request, workspace_of(request).files.read(file_id), record.name, record.bytes)
 
 
 @router.get("/{file_id}/url", summary="A link that works without a key", response_model=FileUrl)
 def url(request: Request, file_id: str, expiry: int = 24) -> Response:
     """Return a link to the file's content that works for `expiry` hours."""
+    _file(request, file_id)
     workspace = workspace_of(request)
     query = workspace.files.sign(file_id, expiry)
     place = workspace.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
@@ -152,6 +168,13 @@ def download_signed(request: Request, file_id: str, expires: str, signature: str
     """Return the file's bytes to whoever has the link, until it expires."""
     record, pieces = workspace_of(request).files.open_signed(file_id, expires, signature)
     return answer_file(request, pieces, record.name, record.bytes)
+
+
+def _file(request: Request, file_id: str) -> FileRecord:
+    """Return a file that the caller may have to do with."""
+    record = workspace_of(request).files.get(file_id)
+    require_purpose(request, record.purpose)
+    return record
 
 
 def _fields(record: FileRecord) -> dict[str, Any]:
