@@ -75,3 +75,30 @@ def test_a_forgotten_model_is_loaded_anew():
     pool.forget("a")
     assert pool.ready("a") is None
     assert pool.get("a") is not first
+
+
+def test_one_that_is_forgotten_while_it_is_loaded_is_not_kept():
+    begun, go = threading.Event(), threading.Event()
+
+    def load(model_id: str) -> tuple[str, int]:
+        begun.set()
+        assert go.wait(10)
+        return model_id, 1
+
+    pool = Pool(load, 100)
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(pool.get, "a")
+        assert begun.wait(10)
+        assert pool.known() == ("a",)
+        pool.forget("a")
+        go.set()
+        assert answer.result(10) == "a"  # who asked before is answered
+    assert (pool.ready("a"), pool.known()) == (None, ())
+    assert pool.get("a") == pool.ready("a") == "a"
+
+
+def test_what_failed_to_load_is_not_known():
+    pool: Pool[str] = Pool(lambda model_id: ({}[model_id], 1), 100)
+    with pytest.raises(KeyError):
+        pool.get("a")
+    assert pool.known() == ()

@@ -18,7 +18,7 @@ from tamis.ml.training import train
 from tamis.settings import Settings
 from tamis.store.records import ModelRecord
 from tamis.workspace import classifying
-from tamis.workspace.workspace import Workspace
+from tamis.workspace.workspace import Workspace, open_workspace
 
 
 @pytest.fixture(scope="session")
@@ -187,3 +187,55 @@ def test_deleting_follows_no_link_out_of_the_home(
     (settings.home / registry.FOLDER / "linked").symlink_to(elsewhere)
     workspace.models.delete("linked")
     assert (elsewhere / "1" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("end", ["delete", "archive"])
+def test_a_model_that_is_gone_is_let_go_of_at_once(
+    workspace: Workspace, stored: Callable[..., ModelRecord], end: str
+) -> None:
+    stored("other")
+    stored()
+    for name in ("shop", "other"):
+        workspace.classifier.served(name)
+    getattr(workspace.models, end)("shop")
+    assert workspace.classifier.figures().models == 1
+    with pytest.raises(UnknownModel):
+        workspace.classifier.served("shop")
+    assert workspace.classifier.served("other") is workspace.classifier.ready("other")
+
+
+@pytest.mark.parametrize("end", ["delete", "archive"])
+def test_other_processes_let_go_at_their_next_look(
+    workspace: Workspace,
+    settings: Settings,
+    stored: Callable[..., ModelRecord],
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+) -> None:
+    monkeypatch.setattr(classifying, "FRESH_S", -1.0)
+    stored("other")
+    stored()
+    with open_workspace(settings) as elsewhere:  # as another process of `--workers N` has it
+        for name in ("shop", "other"):
+            elsewhere.classifier.served(name)
+        getattr(workspace.models, end)("shop")
+        assert elsewhere.classifier.figures().models == 2
+        elsewhere.classifier.served("other")
+        assert elsewhere.classifier.figures().models == 1
+
+
+def test_a_name_that_moves_on_while_its_model_is_deleted_answers(
+    workspace: Workspace, stored: Callable[..., ModelRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = stored(), stored()
+    workspace.models.set_alias("prod", first.id)
+    load = classifying.load
+
+    def moved(folder: Path):
+        monkeypatch.setattr(classifying, "load", load)
+        workspace.models.set_alias("prod", second.id)
+        workspace.models.delete(first.id)
+        return load(folder)
+
+    monkeypatch.setattr(classifying, "load", moved)
+    assert workspace.classifier.served("prod").record.id == second.id

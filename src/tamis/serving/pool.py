@@ -34,6 +34,7 @@ class Pool(Generic[M]):
         self._models: OrderedDict[str, tuple[M, int]] = OrderedDict()
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
+        self._unwanted: set[str] = set()
         self._loads = self._evictions = 0
 
     def ready(self, model_id: str) -> M | None:
@@ -52,20 +53,30 @@ class Pool(Generic[M]):
             return found
         with self._lock:
             loading = self._loading.setdefault(model_id, threading.Lock())
-        with loading:
-            found = self.ready(model_id)
-            if found is None:
-                model, size = self._load(model_id)
-                self._keep(model_id, model, size)
-                found = model
+        try:
+            with loading:
+                found = self.ready(model_id)
+                if found is None:
+                    with self._lock:
+                        self._unwanted.discard(model_id)
+                    found, size = self._load(model_id)
+                    self._keep(model_id, found, size)
+            return found
+        finally:
+            with self._lock:
+                self._loading.pop(model_id, None)
+
+    def known(self) -> tuple[str, ...]:
+        """Return the ids of the models that it holds, or is about to."""
         with self._lock:
-            self._loading.pop(model_id, None)
-        return found
+            return (*self._models, *self._loading.keys() - self._models.keys())
 
     def forget(self, model_id: str) -> None:
-        """Let go of a model that is no more."""
+        """Let go of a model that is no more; one that is being loaded is not kept."""
         with self._lock:
             self._models.pop(model_id, None)
+            if model_id in self._loading:
+                self._unwanted.add(model_id)
 
     def figures(self) -> Figures:
         """Return what it holds."""
@@ -76,6 +87,9 @@ class Pool(Generic[M]):
     def _keep(self, model_id: str, model: M, size: int) -> None:
         with self._lock:
             self._loads += 1
+            if model_id in self._unwanted:
+                self._unwanted.discard(model_id)
+                return
             self._models[model_id] = (model, size)
             self._models.move_to_end(model_id)
             held = sum(each for _, each in self._models.values())

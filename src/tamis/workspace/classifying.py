@@ -15,6 +15,7 @@ from time import monotonic
 import orjson
 
 from tamis.endpoints import Answering, Floats
+from tamis.errors import TamisError, UnknownModel
 from tamis.ml.model import load
 from tamis.ml.predictor import Predictor
 from tamis.schema import Input
@@ -53,6 +54,7 @@ class Classifier:
         self._fresh_until = 0.0
         self._changes = models.changes
         self._lock = threading.Lock()
+        models.tell_when_gone(self._pool.forget)
 
     def ready(self, reference: str) -> Served | None:
         """Return the model if it is loaded and its name was looked at lately: quick enough for an event loop."""
@@ -69,13 +71,11 @@ class Classifier:
             ModelError: it cannot be loaded.
         """
         self._refresh()
-        model_id = self._ids.get(reference)
-        if model_id is None:
-            model_id = self._models.answering(reference).id
-            if len(self._ids) >= MOST_NAMES:
-                self._ids.clear()
-            self._ids[reference] = model_id
-        return self._pool.get(model_id)
+        model_id = self._ids.get(reference) or self._look_up(reference)
+        try:
+            return self._pool.get(model_id)
+        except UnknownModel:  # gone since its name was looked up, which may stand for another one by now
+            return self._pool.get(self._look_up(reference))
 
     def labels(self, served: Served) -> int:
         """Return how many scores an input gets from a model."""
@@ -93,8 +93,15 @@ class Classifier:
         """Return what is loaded."""
         return self._pool.figures()
 
+    def _look_up(self, reference: str) -> str:
+        model_id = self._models.answering(reference).id
+        if len(self._ids) >= MOST_NAMES:
+            self._ids.clear()
+        self._ids[reference] = model_id
+        return model_id
+
     def _refresh(self) -> None:
-        """Forget what names stand for if anything has changed since they were looked at."""
+        """Forget what names stand for, and models that are no more, if anything has changed since the last look."""
         if self._fresh():
             return
         with self._lock:
@@ -104,6 +111,8 @@ class Classifier:
             generation = self._models.generation()
             if generation != self._generation:
                 self._ids.clear()
+                for model_id in self._models.gone(self._pool.known()):  # another process may have seen to that
+                    self._pool.forget(model_id)
                 self._generation = generation
             self._changes, self._fresh_until = changes, monotonic() + FRESH_S
 
@@ -112,8 +121,12 @@ class Classifier:
         return monotonic() <= self._fresh_until and self._changes == self._models.changes
 
     def _load(self, model_id: str) -> tuple[Served, int]:
-        record = self._models.find(model_id)
-        predictor = load(self._models.folder(record)).predictor
+        record = self._models.answering(model_id)
+        try:
+            predictor = load(self._models.folder(record)).predictor
+        except (TamisError, OSError):
+            self._models.answering(model_id)  # it may have been deleted while it was read: that is what is to be said
+            raise
         thresholds = {target.name: predictor.thresholds(target.name) for target in predictor.targets}
         n_labels = sum(len(target.labels) for target in predictor.targets)
         return Served(record, predictor, Answering(predictor.targets, thresholds), n_labels), record.bytes

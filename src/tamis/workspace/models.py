@@ -8,6 +8,7 @@ know how a model computes.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -16,7 +17,7 @@ from uuid import uuid4
 from tamis.errors import InvalidRequest, InvalidSetting, ModelError, UnknownModel
 from tamis.ml import registry
 from tamis.ml.artifact import open_artifact
-from tamis.ml.base_models import CARDS, BaseModelCard
+from tamis.ml.cards import CARDS, BaseModelCard
 from tamis.ml.manifest import Manifest
 from tamis.settings import HOSTED_BASES, Settings
 from tamis.store.artifacts import CACHE, FOLDER, OBJECTS, folder_of
@@ -43,6 +44,7 @@ class Models:
         self._store, self._settings = store, settings
         self.changes = 0
         """Changes that this process has made: for who remembers what names stand for."""
+        self._listeners: list[Callable[[str], None]] = []
 
     def find(self, reference: str) -> ModelRecord:
         """Return the model that a name stands for.
@@ -67,6 +69,15 @@ class Models:
         if found.archived:
             raise UnknownModel(f"The model {reference[:200]} is archived: unarchive it first.", model=reference)
         return found
+
+    def tell_when_gone(self, listener: Callable[[str], None]) -> None:
+        """Have a listener told the id of each model that this process deletes or archives."""
+        self._listeners.append(listener)
+
+    def gone(self, ids: Iterable[str]) -> list[str]:
+        """Return those of the ids whose model is no more, or is archived."""
+        found = {model_id: self._store.models.find(model_id) for model_id in ids}
+        return [model_id for model_id, record in found.items() if record is None or record.archived]
 
     def register(self, name: str, folder: Path) -> registry.Version:
         """Copy an artifact to the home as the next version of `name`, whoever made the earlier ones.
@@ -117,7 +128,9 @@ class Models:
         Raises:
             UnknownModel: there is no such model.
         """
-        return self._change(reference, {"archived": True})
+        archived = self._change(reference, {"archived": True})
+        self._tell(archived.id)
+        return archived
 
     def unarchive(self, reference: str) -> ModelRecord:
         """Take a model out again.
@@ -137,6 +150,7 @@ class Models:
         model = self.find(reference)
         if self._store.models.delete(model.id):
             self.changes += 1
+            self._tell(model.id)
             if model.place.startswith(OBJECTS):
                 self._store.objects.delete_all(model.place.removeprefix(OBJECTS))
             else:
@@ -187,6 +201,10 @@ class Models:
     def generation(self) -> int:
         """Return a number that grows with every change of models and aliases."""
         return self._store.models.generation()
+
+    def _tell(self, model_id: str) -> None:
+        for listener in self._listeners:
+            listener(model_id)
 
     def _change(self, reference: str, columns: ModelColumns) -> ModelRecord:
         changed = self._store.models.change(self.find(reference).id, **columns)
