@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from tamis.store.records import BatchRecord, FileRecord, JobRecord, KeyRecord, ModelRecord
+from tamis.store.records import BatchRecord, DatasetRecord, FileRecord, JobRecord, KeyRecord, ModelRecord
 
 NOW = 1_800_000_000
 
@@ -67,3 +67,15 @@ def a_batch(**given: Any) -> BatchRecord:
 def a_key(**given: Any) -> KeyRecord:
     made = {"id": new_id(), "name": "laptop", "scopes": ("infer", "train"), "prefix": "tamis-ab", "created_at": NOW}
     return KeyRecord(**{**made, **given})
+
+
+def a_dataset(**given: Any) -> DatasetRecord:
+    made = {
+        "id": new_id(),
+        "name": "rows",
+        "type": "single-label-classification-finetune-input",
+        "status": "validated",
+        "created_at": NOW,
+        "modified_at": NOW,
+    }
+    return DatasetRecord(**{**made, **given})

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from contract.conftest import Clock
-from contract.records_made import NOW, a_batch, a_file, a_job, a_key, a_model, new_id
+from contract.records_made import NOW, a_batch, a_dataset, a_file, a_job, a_key, a_model, new_id
 from tamis.errors import InUse, SimilarJob, UnknownFile, UnknownModel
 from tamis.store.opening import Store
 from tamis.store.records import CheckpointRecord, EventRecord
@@ -451,6 +451,15 @@ class TestModels:
         assert store.models.find(given.id) == store.models.by_ft("ft:c") == added
         assert store.models.find(new_id()) is None
 
+    def test_a_model_answers_to_its_jobs_id_too(self, store: Store) -> None:
+        job, model = a_job(status="RUNNING"), a_model()
+        store.jobs.add(job)
+        assert store.jobs.finish(job.id, 0, "SUCCESS", replace(model, job_id=job.id))
+        for name in (job.id, f"{job.id}-ft", model.id, f"{model.id}-ft"):
+            found = store.models.look_up(name)
+            assert found is not None
+            assert found.id == model.id
+
     def test_lists(self, store: Store) -> None:
         first = store.models.add(a_model(name="a", created_at=NOW))
         second = store.models.add(a_model(name="b", created_at=NOW + 1, archived=True, created_by="k"))
@@ -580,6 +589,41 @@ class TestBatches:
         assert found(metadata={str(number): "x" for number in range(5000)}) == []
         assert found(oldest_first=True) == [one.id, two.id]
         assert found(status=["RUNNING", "QUEUED"], created_by="k") == found(created_after=NOW + 1) == [two.id]
+
+
+class TestDatasets:
+    def test_a_life(self, store: Store) -> None:
+        made = a_dataset(parts=({"file": "f", "rows": 3},), warnings=("a",), metrics={"rows": 3}, bytes=5)
+        store.datasets.add(made)
+        assert store.datasets.find(made.id) == made
+        assert store.datasets.bytes() == 5
+        changed = store.datasets.change(made.id, status="failed", error="why", parts=(), bytes=0)
+        assert changed is not None
+        assert (changed.status, changed.error, changed.parts) == ("failed", "why", ())
+        assert [store.datasets.delete(made.id), store.datasets.delete(made.id)] == [True, False]
+        assert store.datasets.find(made.id) is None
+        assert store.datasets.change(made.id, status="failed") is None
+
+    def test_lists(self, store: Store) -> None:
+        for place, (kind, status) in enumerate([("a", "validated"), ("b", "failed"), ("a", "failed")]):
+            store.datasets.add(a_dataset(id=f"d{place}", type=kind, status=status, created_at=NOW + place))
+        ids = lambda **filters: [found.id for found in store.datasets.list(**filters)]  # noqa: E731
+        assert (ids(), ids(limit=2), ids(offset=1, limit=1)) == (["d2", "d1", "d0"], ["d2", "d1"], ["d1"])
+        assert (ids(type="a"), ids(status="failed"), ids(type="a", status="failed")) == (
+            ["d2", "d0"],
+            ["d2", "d1"],
+            ["d2"],
+        )
+        assert (ids(after=NOW + 1), ids(before=NOW + 1)) == (["d2", "d1"], ["d1", "d0"])
+
+    def test_jobs_know_theirs(self, store: Store) -> None:
+        store.jobs.add(a_job(id="job", dataset_id="d", title="My model"))
+        store.jobs.add(a_job())
+        (found,), total = store.jobs.list(dataset_id="d")
+        assert (found.id, found.title, total) == ("job", "My model", 1)
+        changed = store.jobs.change("job", when={"QUEUED"}, quiet=True, title="Another")
+        assert changed is not None
+        assert changed.title == "Another"
 
 
 def test_no_secret_can_be_read_in_the_database(store: Store) -> None:

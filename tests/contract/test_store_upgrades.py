@@ -57,7 +57,8 @@ def copy_rows(revision: str, path: Path, database: Database) -> None:
     """Give another database of the same revision the rows of a SQLite one; it numbers them itself."""
     source = Database(f"sqlite:///{restored(revision, path)}")
     with source.reading() as rows, database.writing() as connection:
-        for name in [table.name for table in tables.metadata.sorted_tables]:
+        old = inspect(rows).get_table_names()
+        for name in [table.name for table in tables.metadata.sorted_tables if table.name in old]:
             there = Table(name, MetaData(), autoload_with=connection)
             connection.execute(there.delete())
             here = Table(name, MetaData(), autoload_with=rows)

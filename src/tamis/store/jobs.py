@@ -173,7 +173,7 @@ def _columns(columns: JobColumns) -> dict[str, Any]:
 
 def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     conditions = one_of(jobs.c.status, filters.get("status"))
-    for name in ("model", "created_by", "wandb_project", "wandb_name", "suffix"):
+    for name in ("model", "created_by", "wandb_project", "wandb_name", "suffix", "dataset_id"):
         conditions += one_of(jobs.c[name], filters.get(name))  # type: ignore[arg-type]
     if (after := filters.get("created_after")) is not None:
         conditions.append(jobs.c.created_at >= after)

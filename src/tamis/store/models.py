@@ -66,12 +66,19 @@ class Models:
         """Return the model of a name like `ft:classifier:...`."""
         return self._first(models.c.ft == ft)
 
+    def by_job(self, job_id: str) -> ModelRecord | None:
+        """Return the model that a job made."""
+        return self._first(models.c.job_id == job_id)
+
     def look_up(self, reference: str) -> ModelRecord | None:
-        """Return the model of any name: id, `<id>-ft`, `ft:...`, `name@version`, an alias, or `name` (its newest)."""
+        """Return the model of any name: id, `<id>-ft`, `ft:...`, `name@version`, an alias, or `name` (its newest).
+
+        The id of the job that made a model is as good as the model's own: one API has but one id for both.
+        """
         if reference.startswith(FT_START):
             return self.by_ft(reference)
         if _is_id(plain := reference.removesuffix(ID_END)):
-            return self.find(plain.lower())
+            return self.find(plain.lower()) or self.by_job(plain.lower())
         name, at, version = reference.rpartition("@")
         if at and version.isascii() and version.isdigit() and len(version) < 10:
             return self.by_name(name, int(version))

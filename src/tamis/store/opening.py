@@ -10,6 +10,7 @@ from typing import Self
 
 from tamis.store.batches import Batches
 from tamis.store.database import Database
+from tamis.store.datasets import Datasets
 from tamis.store.files import Files
 from tamis.store.jobs import Jobs
 from tamis.store.keys import Keys
@@ -32,6 +33,7 @@ class Store:
         self.models = Models(database)
         self.keys = Keys(database)
         self.batches = Batches(database)
+        self.datasets = Datasets(database)
         self.secrets = Secrets(database, sealer)
 
     def close(self) -> None:

@@ -87,6 +87,8 @@ class JobRecord:
     trained_tokens: int | None = None
     created_by: str | None = None
     finished_at: int | None = None
+    title: str | None = None  # what its maker calls the model
+    dataset_id: str | None = None  # where its files are those of a dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,45 @@ class BatchRecord:
     created_by: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRecord:
+    """Rows that were looked at when they came: one part to train on, and perhaps one to judge by."""
+
+    id: str
+    name: str
+    type: str
+    status: str
+    created_at: int
+    modified_at: int
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+    parts: tuple[Json, ...] = ()
+    metrics: Json = field(default_factory=dict)
+    bytes: int = 0
+    created_by: str | None = None
+
+
+class DatasetFilters(TypedDict, total=False):
+    """What a list of datasets may be narrowed by. Times are included: after <= created_at <= before."""
+
+    type: str | None
+    status: str | None
+    before: int | None
+    after: int | None
+
+
+class DatasetColumns(TypedDict, total=False):
+    """What may be changed of a dataset."""
+
+    status: str
+    error: str | None
+    warnings: tuple[str, ...]
+    parts: tuple[Json, ...]
+    metrics: Json
+    bytes: int
+    modified_at: int
+
+
 class FileFilters(TypedDict, total=False):
     """What a list of files may be narrowed by; what is None or absent does not narrow it."""
 
@@ -199,6 +240,7 @@ class JobFilters(TypedDict, total=False):
     wandb_project: str | None
     wandb_name: str | None
     suffix: str | None
+    dataset_id: str | None
 
 
 class BatchFilters(TypedDict, total=False):
@@ -240,6 +282,7 @@ class JobColumns(TypedDict, total=False):
     fine_tuned_model: str | None
     trained_tokens: int | None
     finished_at: int | None
+    title: str | None
 
 
 class BatchColumns(TypedDict, total=False):

@@ -162,6 +162,8 @@ jobs = Table(
     Column("modified_at", Whole, nullable=False),
     Column("created_by", Words),
     Column("finished_at", Whole),
+    Column("title", Words),
+    Column("dataset_id", Words, index=True),
     Index("ix_jobs_newest", "created_at", "seq"),
     Index(
         "uq_jobs_live_fingerprint",
@@ -297,6 +299,25 @@ batch_metadata = Table(  # the pairs of `metadata`, to filter by
     Column("name", Words, primary_key=True),
     Column("value", Words, nullable=False),
     Index("ix_batch_metadata_pair", "name", "value"),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("name", Words, nullable=False),
+    Column("type", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("error", Words),
+    Column("warnings", JSON, nullable=False),
+    Column("parts", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("bytes", Whole, nullable=False),
+    Column("created_at", Whole, nullable=False),
+    Column("modified_at", Whole, nullable=False),
+    Column("created_by", Words),
+    Index("ix_datasets_newest", "created_at", "seq"),
 )
 
 secrets = Table(
