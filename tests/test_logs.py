@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tamis.logs import JsonLines, TextLines, set_up_logs
+from tamis.logs import JsonLines, TextLines, read_record, set_up_logs
 
 
 def record(message: str = "request", **fields: object) -> logging.LogRecord:
@@ -59,6 +59,45 @@ def test_setting_up(capsys: pytest.CaptureFixture[str]) -> None:
         root.setLevel(level)
 
 
+def test_what_another_process_logged_is_read() -> None:
+    made = record("50 % of it", path="/x", status=200)
+    line = JsonLines().format(made)
+    found = read_record(line)
+    assert found is not None
+    assert JsonLines().format(found) == line
+    for other in ("", "x", "{}", "[]", "3", line.replace("info", "loud"), line.replace("time", "t")):
+        assert read_record(other) is None
+
+
+def test_a_server_that_starts_is_no_error() -> None:
+    made = logging.LogRecord("uvicorn.error", logging.INFO, __file__, 1, "Started", None, None)
+    assert TextLines().format(made).endswith("Z info uvicorn Started")
+    assert json.loads(JsonLines().format(made))["logger"] == "uvicorn"
+
+
+RAISES = """
+import threading, warnings
+from tamis.logs import log_what_is_raised, set_up_logs
+set_up_logs("json", "info")
+log_what_is_raised()
+warnings.warn("old", stacklevel=1)
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+raise ValueError("x\\ny")
+"""
+
+
+def test_what_nothing_catches_is_logged() -> None:
+    done = subprocess.run([sys.executable, "-c", RAISES], capture_output=True, text=True, check=False)
+    warned, thread, process = (json.loads(line) for line in done.stderr.splitlines())
+    assert "old" in warned["message"]
+    assert "ZeroDivisionError" in thread["traceback"]
+    assert (process["level"], process["message"]) == ("critical", "The process ends.")
+    assert "ValueError: x" in process["traceback"]
+    assert done.returncode == 1
+
+
 AT_WORK = """
 import logging
 from tamis.jobs import tasks
@@ -68,8 +107,8 @@ main(["child"])
 """
 
 
-def test_the_processes_of_jobs_log_as_the_server_does(tmp_path: Path) -> None:
-    environment = {**os.environ, "TAMIS_HOME": str(tmp_path), "TAMIS_LOG_FORMAT": "json"}
+def test_the_processes_of_jobs_log_what_their_worker_can_read(tmp_path: Path) -> None:
+    environment = {**os.environ, "TAMIS_HOME": str(tmp_path)}
     task = b'{"kind": "job", "id": "x", "attempt": 1, "owner": "a/1/1"}\n'
     command = [sys.executable, "-c", AT_WORK]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, stderr=subprocess.PIPE) as child:

@@ -16,7 +16,7 @@ from tamis.jobs.choosing import choices_of
 from tamis.jobs.executors import LocalExecutor, Task
 from tamis.jobs.heart import end_with_parent
 from tamis.jobs.tools import Tools
-from tamis.logs import set_up_logs
+from tamis.logs import log_what_is_raised, set_up_logs
 from tamis.settings import Settings, load_settings
 from tamis.store.opening import Store, open_store
 
@@ -40,6 +40,7 @@ def _work(*, with_parent: bool) -> int:
 
     settings = load_settings()
     set_up_logs(settings.log_format, settings.log_level)
+    log_what_is_raised()
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
@@ -68,7 +69,8 @@ def _child() -> int:
     from tamis.jobs.tasks import run_task
 
     settings = load_settings()
-    set_up_logs(settings.log_format, settings.log_level)
+    set_up_logs("json", settings.log_level)  # the worker passes it on, in the form that was chosen
+    log_what_is_raised()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with _open(settings) as store:
         line = _first_line(sys.stdin.fileno())

@@ -13,12 +13,17 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from time import monotonic
 from typing import IO, Literal, Protocol, cast
 
 import psutil
 
+from tamis.jobs.relaying import Relay
+
 JOB, BATCH = "job", "batch"
+
+LAST_WORDS_S = 0.5
+"""How long what the children said last is waited for: something that they started may outlive them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,60 +60,71 @@ class LocalExecutor:
     """A child process of this one for each task.
 
     Importing numpy and the trainer takes a good part of a second: a spare child has done that already and waits for a
-    task. A child ends when its standard input does, so that none outlives this process, however it dies.
+    task. A child ends when its standard input does, so that none outlives this process, however it dies. What it says
+    is logged here.
     """
 
-    def __init__(self, log: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
-        """Take the file that children write their standard error to (default: this process's own)."""
-        self._log = log
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """Take what children's environment has beside this process's own."""
         self._environment = {**os.environ, **(environment or {})}
-        self._spare: subprocess.Popen[bytes] | None = None
+        self._spare: _Child | None = None
+        self._relays: list[Relay] = []
 
     def start(self, task: Task) -> Running:
         """Give the task to the spare child, or to a new one."""
         for _ in range(2):
             child = self._take()
+            child.relay.job = task.id
             with suppress(BrokenPipeError):  # the spare died while it waited: take a fresh one
-                pipe = cast("IO[bytes]", child.stdin)
+                pipe = cast("IO[bytes]", child.process.stdin)
                 pipe.write(json.dumps(asdict(task)).encode() + b"\n")
                 pipe.flush()
                 break
-            child.wait()
-        return LocalChild(child)
+            child.process.wait()
+        return LocalChild(child.process)
 
     def prepare(self) -> None:
         """Make sure that a spare child waits."""
-        if self._spare is None or self._spare.poll() is not None:
+        if self._spare is None or self._spare.process.poll() is not None:
             self._spare = self._new()
 
     def close(self) -> None:
-        """End the spare child."""
+        """End the spare child, and pass on what others said last."""
         if self._spare is not None:
-            self._spare.kill()
-            self._spare.wait()
-            cast("IO[bytes]", self._spare.stdin).close()
+            self._spare.process.kill()
+            self._spare.process.wait()
+            cast("IO[bytes]", self._spare.process.stdin).close()
             self._spare = None
+        until = monotonic() + LAST_WORDS_S
+        for relay in self._relays:
+            relay.wait(max(0.0, until - monotonic()))
 
-    def _take(self) -> subprocess.Popen[bytes]:
+    def _take(self) -> _Child:
         spare, self._spare = self._spare, None
-        if spare is not None and spare.poll() is None:
+        if spare is not None and spare.process.poll() is None:
             return spare
         return self._new()
 
-    def _new(self) -> subprocess.Popen[bytes]:
-        log = None if self._log is None else self._log.open("ab")
-        try:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tamis.jobs", "child"],
-                stdin=subprocess.PIPE,
-                stderr=log,
-                stdout=log if log is not None else sys.stderr,
-                env=self._environment,
-                start_new_session=True,  # an interrupt at the keyboard is for the server alone: it hands jobs back
-            )
-        finally:
-            if log is not None:
-                log.close()
+    def _new(self) -> _Child:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tamis.jobs", "child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._environment,
+            start_new_session=True,  # an interrupt at the keyboard is for the server alone: it hands jobs back
+        )
+        relay = Relay(cast("IO[bytes]", process.stdout))
+        self._relays = [relay, *(each for each in self._relays if not each.wait(0))]
+        return _Child(process, relay)
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A process that waits for a task, or has one, and what passes on what it says."""
+
+    process: subprocess.Popen[bytes]
+    relay: Relay
 
 
 class LocalChild:

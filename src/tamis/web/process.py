@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from tamis.errors import InvalidSetting
-from tamis.logs import set_up_logs
+from tamis.logs import log_what_is_raised, set_up_logs
 from tamis.settings import Settings, load_settings
 from tamis.web.app import create_app
 from tamis.web.auth import is_loopback
@@ -81,6 +81,7 @@ def application() -> FastAPI:
     """Return the application of one of several processes; it ends when the process that started it does."""
     settings = load_settings()
     set_up_logs(settings.log_format, settings.log_level)
+    log_what_is_raised()
     if parent := parent_process():
         threading.Thread(target=_end_with, args=(parent.sentinel,), name="parent watch", daemon=True).start()
     return _settled(create_app(open_workspace(settings), settings))
