@@ -15,6 +15,7 @@ from tamis.errors import DamagedArtifact, ModelError, OutputExists, TamisError, 
 from tamis.ml import artifact, manifest
 from tamis.ml.artifact import open_artifact, refuse_output, write_artifact
 from tamis.ml.manifest import FORMAT
+from tamis.ml.scorer import Contents
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FILES = ("manifest.json", "model.safetensors", "tokenizer.json")
@@ -65,7 +66,7 @@ def test_there_is_a_fixture_of_every_format():
 
 def test_what_is_written_is_read_back(tmp_path, fixture):
     tensors = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "codes": np.array([1, 2], dtype=np.int16)}
-    written = write_artifact(tmp_path / "deep" / "model", fixture.manifest, tensors, b'{"a": 1}')
+    written = write_artifact(tmp_path / "deep" / "model", fixture.manifest, Contents(tensors, b'{"a": 1}'))
     opened = open_artifact(tmp_path / "deep" / "model")
     assert opened.manifest == written
     assert written.model_copy(update={"files": {}}) == fixture.manifest.model_copy(update={"files": {}})
@@ -81,13 +82,13 @@ def test_what_is_written_is_read_back(tmp_path, fixture):
 
 def test_the_same_model_gives_the_same_bytes(tmp_path, fixture):
     for name in ("a", "b"):
-        write_artifact(tmp_path / name, fixture.manifest, fixture.tensors, fixture.tokenizer_json)
+        write_artifact(tmp_path / name, fixture.manifest, Contents(fixture.tensors, fixture.tokenizer_json))
     for name in (*FILES, "README.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_a_model_without_a_tokenizer(tmp_path, fixture):
-    write_artifact(tmp_path / "model", fixture.manifest, {"w": np.zeros(2)}, None)
+    write_artifact(tmp_path / "model", fixture.manifest, Contents({"w": np.zeros(2)}))
     assert open_artifact(tmp_path / "model").tokenizer_json == b""
     assert not (tmp_path / "model" / "tokenizer.json").exists()
 
@@ -103,7 +104,7 @@ def test_the_manifest_can_be_checked_by_hand(folder):
 
 def test_an_empty_folder_is_filled(tmp_path, fixture):
     (tmp_path / "model").mkdir()
-    write_artifact(tmp_path / "model", fixture.manifest, fixture.tensors, None)
+    write_artifact(tmp_path / "model", fixture.manifest, Contents(fixture.tensors))
     open_artifact(tmp_path / "model")
 
 
@@ -117,17 +118,17 @@ def test_what_is_not_a_model_is_never_overwritten(tmp_path, fixture):
     (tmp_path / "broken" / "manifest.json").write_text("{")
     for name in ("file", "thesis", "web", "broken"):
         with pytest.raises(OutputExists, match=name):
-            write_artifact(tmp_path / name, fixture.manifest, fixture.tensors, None, overwrite=True)
+            write_artifact(tmp_path / name, fixture.manifest, Contents(fixture.tensors), overwrite=True)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_model_is_overwritten_only_when_asked_and_only_alone(folder, fixture):
     with pytest.raises(OutputExists, match="holds a model already"):
-        write_artifact(folder, fixture.manifest, fixture.tensors, None)
+        write_artifact(folder, fixture.manifest, Contents(fixture.tensors))
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(OutputExists, match=r"notes\.txt"):
-        write_artifact(folder, fixture.manifest, fixture.tensors, None, overwrite=True)
+        write_artifact(folder, fixture.manifest, Contents(fixture.tensors), overwrite=True)
     (folder / "notes.txt").unlink()
     refuse_output(folder, overwrite=True)
 
@@ -135,7 +136,7 @@ def test_a_model_is_overwritten_only_when_asked_and_only_alone(folder, fixture):
 def test_readers_of_an_overwritten_model_keep_theirs(folder, fixture):
     old = open_artifact(folder)
     before = {name: array.copy() for name, array in old.tensors.items()}
-    write_artifact(folder, fixture.manifest, {"w": np.zeros(3)}, None, overwrite=True)
+    write_artifact(folder, fixture.manifest, Contents({"w": np.zeros(3)}), overwrite=True)
     assert all(np.array_equal(old.tensors[name], array) for name, array in before.items())
     assert open_artifact(folder).tensors.keys() == {"w"}
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
@@ -144,7 +145,7 @@ def test_readers_of_an_overwritten_model_keep_theirs(folder, fixture):
 def test_a_link_to_a_model_stays_a_link(folder, fixture):
     link = folder.with_name("latest")
     link.symlink_to(folder)
-    write_artifact(link, fixture.manifest, {"w": np.zeros(3)}, None, overwrite=True)
+    write_artifact(link, fixture.manifest, Contents({"w": np.zeros(3)}), overwrite=True)
     assert link.is_symlink()
     assert open_artifact(link).tensors.keys() == {"w"}
     assert open_artifact(folder).tensors.keys() == {"w"}
@@ -157,7 +158,7 @@ def test_a_full_disk_leaves_the_old_model(folder, fixture, monkeypatch, step):
 
     monkeypatch.setattr(artifact, step, fail)
     with pytest.raises(ModelError, match=r"No space left on device.*unchanged"):
-        write_artifact(folder, fixture.manifest, {"w": np.zeros(3)}, None, overwrite=True)
+        write_artifact(folder, fixture.manifest, Contents({"w": np.zeros(3)}), overwrite=True)
     assert open_artifact(folder).tensors.keys() == fixture.tensors.keys()
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
@@ -275,7 +276,7 @@ def test_files_that_are_too_large_are_refused(folder, monkeypatch, limit):
 # Formats
 
 
-@pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": 0}, {"format": -1}, {"tier": "encoder"}])
+@pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": 0}, {"format": -1}, {"tier": "quantum"}])
 def test_a_model_of_a_newer_tamis_says_what_to_do(folder, change):
     # the hash at the end is wrong now: a newer format may compute it in another way
     document = {**document_of(folder), **change, "tamis_version": "9.9"}

@@ -10,8 +10,10 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tamis.errors import DamagedArtifact, MissingExtra, UnknownBaseModel, UnsupportedArtifact
-from tamis.ml import base_models
-from tamis.ml.base_models import CARDS, BaseModelCard, StaticBase, load_base
+from tamis.ml.base_models import load_base
+from tamis.ml.cards import CARDS, BaseModelCard
+from tamis.ml.static import base as static
+from tamis.ml.static.base import StaticBase
 
 WORDS = ["[UNK]", "where", "is", "my", "parcel", "refund", "please", "!", "the", "card"]
 TEXTS = ["Where is my parcel", "refund please!", "the unheard of card", "is is is", "nothing known"]
@@ -81,7 +83,7 @@ def test_cards_name_licence_and_source():
 
 
 def test_without_wordllama_the_message_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(base_models, "find_spec", lambda _: None)
+    monkeypatch.setattr(static, "find_spec", lambda _: None)
     with pytest.raises(UnknownBaseModel, match="pip install wordllama"):
         load_base("static-en")
 
@@ -213,7 +215,7 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, tensors, cause):
 
 
 def test_a_mapping_cannot_blow_up_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(base_models, "MAX_NUMBERS", 59)
+    monkeypatch.setattr(static, "MAX_NUMBERS", 59)
     with pytest.raises(DamagedArtifact, match="more than 59 numbers"):
         load_base(parts(tmp_path, {"embeddings": VECTORS[:1], "mapping": np.zeros(len(WORDS), dtype=np.int64)}))
 
@@ -250,7 +252,7 @@ def test_pickled_weights_are_never_read(tmp_path):
 
 @pytest.mark.parametrize("name", ["static_en", "", "./no/such/folder", "a/b/c", "x" * 5000, "a\0b", "-/-", "a b/c"])
 def test_a_name_that_is_nothing(name):
-    with pytest.raises(UnknownBaseModel, match=r"built in \(static-en\), not a folder here"):
+    with pytest.raises(UnknownBaseModel, match=r"built in \(static-en, minilm-l6\), not a folder here"):
         load_base(name)
 
 
@@ -308,13 +310,14 @@ def test_a_repository_that_is_not_in_the_cache_is_downloaded(cache, tmp_path, mo
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert load_base("someone/words@v2").card.revision == COMMIT
-    assert asked == [("someone/words", "v2", True), ("someone/words", "v2", False)]
+    small_files_first = [("someone/words", "v2", True), ("someone/words", "v2", False)]
+    assert asked == [*small_files_first, ("someone/words", "v2", True)]
 
 
 def test_without_a_network_the_message_says_where_it_looked(cache):
     with pytest.raises(UnknownBaseModel) as caught:
         load_base("someone/words")
-    for part in ("'someone/words'", "no such folder", "cache", "hub", "give a folder with model.safetensors"):
+    for part in ("'someone/words'", "no such folder", "cache", "hub", "give a folder with its safetensors"):
         assert part in str(caught.value)
 
 

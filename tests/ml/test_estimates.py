@@ -3,9 +3,10 @@ import pytest
 from tamis.data.loading import load_splits
 from tamis.errors import Cancelled
 from tamis.ml.base_models import load_base
-from tamis.ml.estimates import Size, estimate, size_of
+from tamis.ml.estimates import estimate
 from tamis.ml.given import given_splits
 from tamis.ml.schedule import STEP_TOKENS, hyperparameters
+from tamis.ml.static.estimates import Size, size_of
 from tamis.ml.static.tokens import RunTokenizer
 from tamis.ml.training import train
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from tamis.ml.artifact import open_artifact
-from tamis.ml.base_models import BaseModelCard
+from tamis.ml.cards import BaseModelCard
 from tamis.ml.manifest import (
     FORMAT,
     Calibration,

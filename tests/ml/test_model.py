@@ -24,7 +24,9 @@ from tamis.ml.artifact import open_artifact, write_artifact
 from tamis.ml.manifest import Manifest
 from tamis.ml.model import Model, load
 from tamis.ml.registry import register
-from tamis.ml.static.stored import restore
+from tamis.ml.scorer import Contents
+from tamis.ml.static.scorer import StaticScorer
+from tamis.ml.static.tier import restore
 from tamis.schema import Example, Message, Prediction
 
 ROWS = [
@@ -142,7 +144,7 @@ class TestLoading:
         artifact = open_artifact(tiny_folder)
         tensors = {name: np.array(tensor) for name, tensor in artifact.tensors.items()}
         tensors["network.head_bias"] += np.linspace(0, 0.01, 8, dtype=np.float32)
-        write_artifact(tmp_path / "model", artifact.manifest, tensors, artifact.tokenizer_json)
+        write_artifact(tmp_path / "model", artifact.manifest, Contents(tensors, artifact.tokenizer_json))
         with pytest.raises(GoldenRowsDrift, match="'support'"):
             load(tmp_path / "model")
 
@@ -205,12 +207,13 @@ class TestSaving:
 @pytest.mark.parametrize("weight", [1e38, -3e38])
 def test_weights_too_large_to_compute_with_are_refused(tiny_model, tmp_path, weight):
     manifest = tiny_model.manifest.model_copy(update={"golden": ()})
-    static = replace(tiny_model._static, weights=np.full_like(tiny_model._static.weights, weight))
+    model = tiny_model._scorer.model
+    static = StaticScorer(replace(model, weights=np.full_like(model.weights, weight)))
     with pytest.raises(DamagedArtifact, match="weights are too large"):
         Model(static, manifest).save(tmp_path / "model")
     with pytest.raises(DamagedArtifact, match="weights are too large"):
         load(tmp_path / "model")
-    usual = Model(tiny_model._static, manifest).save(tmp_path / "usual")
+    usual = Model(tiny_model._scorer, manifest).save(tmp_path / "usual")
     assert usual.scores(["where"])["intent"].shape == (1, 4)
 
 

@@ -4,11 +4,12 @@ import base64
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from tamis.errors import DamagedArtifact
-from tamis.ml.artifact import open_artifact
+from tamis.ml.artifact import TOKENIZER, open_artifact
 from tamis.ml.base_models import load_base
 from tamis.ml.static.stored import restore
 from tamis.ml.tokenizer_check import MOST_GROWTH, refuse_hostile
@@ -186,5 +187,6 @@ def test_a_model_with_such_a_tokenizer_is_refused(tiny_folder):
         "behavior": "Removed",
         "invert": False,
     }
+    content = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
     with pytest.raises(DamagedArtifact, match="may take for ever"):
-        restore(replace(artifact, tokenizer_json=json.dumps(document).encode()))
+        restore(replace(artifact, files={**artifact.files, TOKENIZER: content}))

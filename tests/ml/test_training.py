@@ -21,6 +21,7 @@ from tamis.ml import training
 from tamis.ml.artifact import open_artifact
 from tamis.ml.model import Model, load
 from tamis.ml.restart import RestartPoints
+from tamis.ml.static.training import StaticTrainer
 from tamis.ml.training import train
 from tamis.schema import Kind, plain_text
 
@@ -200,7 +201,7 @@ class TestRefusals:
         def never(*_):
             raise AssertionError("training began")
 
-        monkeypatch.setattr(training.StaticTrainer, "train", never)
+        monkeypatch.setattr(StaticTrainer, "train", never)
 
     def test_what_is_at_the_place(self, file, tiny_base, tmp_path):
         (tmp_path / "full").mkdir()

@@ -1,7 +1,7 @@
 """The artifact: a model as a folder that anyone can read, written whole or not at all, refused where it is not right.
 
-`manifest.json`, `model.safetensors`, `tokenizer.json` and `README.md`; see docs/reference/artifact.md. It does not know
-how a model computes: golden rows are the predictor's to check.
+`manifest.json`, `model.safetensors`, `tokenizer.json`, what else the tier needs, and `README.md`; see
+docs/reference/artifact.md. It does not know how a model computes: golden rows are the predictor's to check.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from tamis.errors import DamagedArtifact, ModelError, OutputExists, UnknownModel
 from tamis.ml.folder_swap import put_in_place, sync
 from tamis.ml.manifest import FORMAT, UPGRADES, FileEntry, Manifest, upgrade
 from tamis.ml.model_card import model_card
+from tamis.ml.scorer import Contents
 from tamis.ml.tensors import parse_tensors, write_tensors
+from tamis.ml.tiers import TIERS
 from tamis.ml.untrusted import Bytes, damaged, map_file, parse_object, render_json
 
 MANIFEST = "manifest.json"
@@ -34,7 +36,6 @@ TOKENIZER = "tokenizer.json"
 MAX_MANIFEST = 64 << 20
 MAX_TOKENIZER = 128 << 20
 
-_TIERS = ("static",)
 _SEAL = '  "manifest_sha256": "'
 
 
@@ -42,20 +43,34 @@ _SEAL = '  "manifest_sha256": "'
 class Artifact:
     """A model's folder, checked and open.
 
-    `tensors` are read-only views of the file's memory map; `tokenizer_json` is empty for a model without a tokenizer.
+    `files` are the read-only memory maps of all files but the manifest and the card, by name; `tokenizer_json` is empty
+    for a model without a tokenizer.
     """
 
     folder: Path
     manifest: Manifest
-    tensors: Mapping[str, NDArray[Any]]
-    tokenizer_json: bytes
+    files: Mapping[str, Bytes]
+
+    @property
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        """Read-only views of the memory map.
+
+        Raises:
+            DamagedArtifact: the file is not what it says.
+            UnsupportedArtifact: it has tensors of a type that numpy does not have.
+        """
+        return parse_tensors(self.files[TENSORS], self.folder / TENSORS)
+
+    @property
+    def tokenizer_json(self) -> bytes:
+        """The tokenizer's file."""
+        return self.files[TOKENIZER].tobytes() if TOKENIZER in self.files else b""
 
 
 def write_artifact(
     folder: Path,
     manifest: Manifest,
-    tensors: Mapping[str, NDArray[Any]],
-    tokenizer_json: bytes | None,
+    contents: Contents,
     *,
     overwrite: bool = False,
 ) -> Manifest:
@@ -66,8 +81,7 @@ def write_artifact(
     Args:
         folder: where to; the folders above it are made.
         manifest: all but `files`, which is filled in here.
-        tensors: the model's arrays by name.
-        tokenizer_json: the tokenizer, if the model has one.
+        contents: the other files.
         overwrite: replace an artifact that is there.
 
     Raises:
@@ -79,9 +93,7 @@ def write_artifact(
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.mkdir(parents=True)
-        write_tensors(partial / TENSORS, tensors)
-        if tokenizer_json is not None:
-            (partial / TOKENIZER).write_bytes(tokenizer_json)
+        _write_contents(partial, contents)
         files = {path.name: _entry(path) for path in sorted(partial.iterdir())}
         manifest = manifest.model_copy(update={"files": files})
         (partial / MANIFEST).write_bytes(_sealed(manifest))
@@ -97,6 +109,18 @@ def write_artifact(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return manifest
+
+
+def _write_contents(folder: Path, contents: Contents) -> None:
+    for name, content in contents.files.items():
+        if isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        else:
+            shutil.copyfile(content, folder / name)
+    if contents.tokenizer_json is not None:
+        (folder / TOKENIZER).write_bytes(contents.tokenizer_json)
+    if TENSORS not in contents.files:  # a tier may have them in a file already
+        write_tensors(folder / TENSORS, contents.tensors)
 
 
 def refuse_output(folder: Path, *, overwrite: bool = False) -> None:
@@ -147,12 +171,10 @@ def open_artifact(folder: Path, *, check_hashes: bool = True) -> Artifact:
     manifest = _read_manifest(folder)
     _check_names(folder, manifest)
     raw = {name: _checked(folder / name, entry, check_hashes) for name, entry in manifest.files.items()}
-    return Artifact(
-        folder=folder,
-        manifest=manifest,
-        tensors=parse_tensors(raw[TENSORS], folder / TENSORS),
-        tokenizer_json=raw[TOKENIZER].tobytes() if TOKENIZER in raw else b"",
-    )
+    artifact = Artifact(folder=folder, manifest=manifest, files=raw)
+    if manifest.tier == "static":  # an encoder's may be of types that numpy does not have: others read them
+        _ = artifact.tensors
+    return artifact
 
 
 def _entry(path: Path) -> FileEntry:
@@ -206,11 +228,11 @@ def _check_supported(document: dict[str, JsonValue], path: Path) -> None:
     number, tier = document.get("format"), document.get("tier")
     if not isinstance(number, int) or isinstance(number, bool):
         raise damaged(path, "it has no format number")
-    if (number != FORMAT and number not in UPGRADES) or (isinstance(tier, str) and tier not in _TIERS):
+    if (number != FORMAT and number not in UPGRADES) or (isinstance(tier, str) and tier not in TIERS):
         writer = str(document.get("tamis_version"))[:40]
         raise UnsupportedArtifact(
             f"{path} is of format {number} and tier {tier}, written by Tamis {writer}. "
-            f"This version reads formats up to {FORMAT} and the tiers {', '.join(_TIERS)}: "
+            f"This version reads formats up to {FORMAT} and the tiers {', '.join(TIERS)}: "
             "run `pip install --upgrade tamis`.",
             path=str(path),
             format=number,

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from tamis.ml.base_models import BaseModelCard
+from tamis.ml.cards import BaseModelCard, Tier
 from tamis.schema import Input, Kind, Target
 
 FORMAT = 1
@@ -157,7 +157,7 @@ class Manifest(_Part):
     created: AwareDatetime
     name: Annotated[str, Field(min_length=1, max_length=200)]
     base_model: BaseModelCard
-    tier: Literal["static"] = "static"
+    tier: Tier = "static"
     architecture: Facts
     targets: Annotated[tuple[TargetManifest, ...], Field(min_length=1)]
     hyperparameters: Facts = {}

@@ -28,8 +28,8 @@ from tamis.ml.golden import check_golden, golden_inputs
 from tamis.ml.manifest import Calibration, Manifest
 from tamis.ml.predictor import Chat, Inputs, Predictor, is_one
 from tamis.ml.registry import resolve
-from tamis.ml.static.model import StaticModel, tensors_of
-from tamis.ml.static.stored import restore
+from tamis.ml.scorer import Scorer
+from tamis.ml.tiers import tier
 from tamis.schema import Prediction, Target
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ class Model:
     """
 
     def __init__(
-        self, static: StaticModel, manifest: Manifest, *, folder: Path | None = None, run: TrainingRun | None = None
+        self, scorer: Scorer, manifest: Manifest, *, folder: Path | None = None, run: TrainingRun | None = None
     ) -> None:
         """Put a model together; `load` and `tamis.train` are the usual ways to one."""
         self.manifest, self.folder, self.run = manifest, folder, run
-        self.predictor = Predictor(static, manifest)
-        self._static = static
+        self.predictor = Predictor(scorer, manifest)
+        self._scorer = scorer
 
     def __repr__(self) -> str:
         """Name, targets and place."""
@@ -143,8 +143,7 @@ class Model:
             OutputExists: something else is there, or a model and `overwrite` is not given.
             ModelError: the disk is full, or the place may not be written.
         """
-        tokenizer = self._static.semantics.tokenizer.source
-        write_artifact(Path(folder), self.manifest, tensors_of(self._static), tokenizer, overwrite=overwrite)
+        write_artifact(Path(folder), self.manifest, self._scorer.contents(), overwrite=overwrite)
         stored = load(folder)
         stored.run = self.run
         return stored
@@ -215,7 +214,7 @@ def load(model: str | Path, *, home: str | Path | None = None) -> Model:
     """
     folder = Path(os.path.expanduser(model)) if home is None else resolve(Path(home), model)
     artifact = open_artifact(folder)
-    loaded = Model(restore(artifact), artifact.manifest, folder=folder)
+    loaded = Model(tier(artifact.manifest.tier).restore(artifact), artifact.manifest, folder=folder)
     inputs = [row.input for row in artifact.manifest.golden] or golden_inputs(loaded.targets)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
         scores = loaded.predictor.checked_scores(inputs)

@@ -19,11 +19,7 @@ from tamis.evaluation.calibration import FEW
 from tamis.evaluation.thresholds import abstains, decide
 from tamis.ml.decisions import Floats, activation
 from tamis.ml.manifest import Manifest, TargetManifest
-from tamis.ml.static.long import is_long, logits_of_long
-from tamis.ml.static.model import StaticModel
-from tamis.ml.static.run_memory import RunReader
-from tamis.ml.static.several import Several
-from tamis.ml.static.single import OneByOne
+from tamis.ml.scorer import Scorer
 from tamis.schema import Answer, Input, Message, Prediction, Target
 
 Chat = Sequence[Message | Mapping[str, object]]
@@ -35,19 +31,19 @@ AT_ONCE = 16_384
 """Inputs whose scores `predict` holds at a time."""
 
 
-FEW_INPUTS = 12
-"""Inputs up to which one after the other is quicker than all together."""
-
-
 class Predictor:
     """Answers with a model. Scores of an input do not depend on what else is in the batch."""
 
-    def __init__(self, model: StaticModel, manifest: Manifest) -> None:
-        """Take the model and the decision rules of its manifest."""
+    def __init__(self, scorer: Scorer, manifest: Manifest) -> None:
+        """Take what scores, and the decision rules of its manifest."""
         self.targets: tuple[Target, ...] = tuple(entry.target for entry in manifest.targets)
-        reader = RunReader(model)
-        self._model, self._one, self._several = model, OneByOne(reader), Several(reader)
+        self._scorer = scorer
         self._rules = tuple(_Rule(entry) for entry in manifest.targets)
+
+    @property
+    def quick(self) -> bool:
+        """Whether a short text takes less than handing it to a thread does."""
+        return self._scorer.quick
 
     def scores(self, inputs: Inputs) -> dict[str, Floats]:
         """Return (inputs, labels) calibrated probabilities for each target: float32, labels in the target's order.
@@ -63,18 +59,7 @@ class Predictor:
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """(inputs, labels) for each target, before calibration; the inputs are known to be right."""
-        if 0 < len(inputs) <= FEW_INPUTS and all(map(self._one.suits, inputs)):
-            each = [self._one.logits(given) for given in inputs]
-            return {name: np.concatenate([found[name] for found in each]) for name in each[0]}
-        if self._several.suits(inputs):
-            return self._several.logits(inputs)
-        long = {row for row, given in enumerate(inputs) if is_long(given)}
-        rest = ["" if row in long else given for row, given in enumerate(inputs)] if long else inputs
-        logits = self._model.logits(rest)
-        for row in long:
-            for name, found in logits_of_long(self._model, inputs[row]).items():
-                logits[name][row] = found[0]
-        return logits
+        return self._scorer.logits(inputs)
 
     def scores_of(self, logits: Mapping[str, Floats]) -> dict[str, Floats]:
         """Return the calibrated scores that logits come to.

@@ -27,7 +27,7 @@ from tamis.errors import GoldenRowsDrift, InvalidSetting
 from tamis.evaluation.figures import rounded
 from tamis.evaluation.report import EvaluationReport, TargetReport, evaluate_target
 from tamis.ml.artifact import refuse_output
-from tamis.ml.base_models import StaticBase, load_base
+from tamis.ml.base_models import Base, load_base
 from tamis.ml.decisions import Decisions, fit_decisions, plain_decisions
 from tamis.ml.given import Data, given_splits
 from tamis.ml.golden import golden_inputs, golden_rows
@@ -36,9 +36,9 @@ from tamis.ml.model import Model
 from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothing
 from tamis.ml.restart import RestartPoints
 from tamis.ml.schedule import Hyperparameters, hyperparameters
-from tamis.ml.static.model import Semantics, architecture_of, one_blas_thread
-from tamis.ml.static.tokens import RunTokenizer
-from tamis.ml.static.training import Attended, HeldOut, StaticTrainer, Trained
+from tamis.ml.static.model import one_blas_thread
+from tamis.ml.tiers import tier
+from tamis.ml.trained import Attended, HeldOut, Task, Trained
 from tamis.schema import Target
 
 DEFAULT_BASE = "static-en"
@@ -238,7 +238,7 @@ class _Run:
     """One run, from data that was read to a model in memory."""
 
     loaded: Loaded
-    base: StaticBase
+    base: Base
     chosen: Hyperparameters
     name: str
     attended: Attended
@@ -253,7 +253,7 @@ class _Run:
         self.watch.lap("calibrate")
         self._tell("measuring", 0.96)
         held_out = self._report(trained.held_out, decisions)
-        model = Model(trained.model, self._manifest(trained, decisions))
+        model = Model(trained.scorer, self._manifest(trained, decisions))
         test = model.evaluate(self.loaded.test) if self.loaded.test is not None else None
         metrics = {"held_out": _figures(held_out), **({"test": _figures(test)} if test else {})}
         golden = golden_inputs(model.targets)
@@ -271,19 +271,16 @@ class _Run:
             held_out=held_out,
             test=test,
         )
-        return Model(trained.model, manifest, run=run)
+        return Model(trained.scorer, manifest, run=run)
 
     def _trained(self) -> tuple[Trained, float]:
-        semantics = Semantics(self.base.matrix, RunTokenizer(self.base.tokenizer_json, self.base.unknown_id))
 
         def told(progress: Progress) -> None:
             self.attended.listener(replace(progress, share=0.02 + 0.92 * progress.share))
 
         self._begin(told)
-        trainer = StaticTrainer(
-            semantics, self.chosen, self.base.card.tuned, replace(self.attended, listener=told), self._weights()
-        )
-        trained = trainer.train(self.loaded.train, self.loaded.validation)
+        task = Task(self.loaded.train, self.loaded.validation, self.chosen, self._weights())
+        trained = tier(self.base.card.tier).train(self.base, task, replace(self.attended, listener=told))
         return trained, self.watch.lap("train")
 
     def _begin(self, told: Listener) -> None:
@@ -306,11 +303,7 @@ class _Run:
             "weights": self._weights(),
             "train": self.loaded.train.rows_hash(),
             "validation": None if self.loaded.validation is None else self.loaded.validation.rows_hash(),
-            "base": self.base.card.model_dump(),
-            "tokenizer": hashlib.sha256(self.base.tokenizer_json).hexdigest(),
-            "matrix": hashlib.sha256(
-                np.ascontiguousarray(self.base.matrix).reshape(-1).view(np.uint8).data
-            ).hexdigest(),
+            "base": self.base.facts(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -356,7 +349,8 @@ class _Run:
             created=now(),
             name=self.name,
             base_model=self.base.card,
-            architecture=_json(architecture_of(trained.model)),
+            tier=self.base.card.tier,
+            architecture=_json(trained.architecture),
             targets=tuple(
                 _entry(target, decisions[target.name], self._weights().get(target.name, 1.0)) for target in data.targets
             ),

@@ -34,7 +34,7 @@ from tamis.jobs.ending import ask_to_cancel
 from tamis.jobs.states import Move, Phase, Status, before
 from tamis.jobs.tracking import WANDB, secret_name
 from tamis.jobs.validation import MOST_BAD_SHARE, Measured, declared_targets, measure
-from tamis.ml.base_models import CARDS
+from tamis.ml.cards import CARDS
 from tamis.ml.registry import NAME
 from tamis.ml.schedule import Hyperparameters, hyperparameters
 from tamis.settings import HOSTED_BASES, Settings

@@ -18,7 +18,7 @@ SOME = ("badegi lost", "?", "\ud800", "我喜欢 猫", "a\0b", "")
 def texts(texts_about, data_of, semantics):
     """A model of texts with a single-label and a multi-label target."""
     rows = [(text, {"t": label, "m": [label[-1], "all"]}) for text, label in texts_about(200, 4)]
-    return StaticTrainer(semantics, hyperparameters(epochs=6), {}).train(data_of(rows)).model
+    return StaticTrainer(semantics, hyperparameters(epochs=6), {}).train(data_of(rows)).scorer.model
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def chats(texts_about, data_of, semantics):
         ((Message("user", "hello"), Message("assistant", noise), Message("user", text)), {"t": label})
         for (text, label), (noise, _) in zip(texts_about(120, 4), texts_about(120, 4, seed=5)[::-1], strict=True)
     ]
-    return StaticTrainer(semantics, hyperparameters(epochs=6), {}).train(data_of(rows)).model
+    return StaticTrainer(semantics, hyperparameters(epochs=6), {}).train(data_of(rows)).scorer.model
 
 
 def own(words):

@@ -28,17 +28,17 @@ def assert_as_in_a_batch(static, several, inputs):
 @given(inputs=st.lists(st.one_of(texts, turns), max_size=6))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_several_are_as_in_a_batch(request, model, remembered_bytes, inputs):
-    static = request.getfixturevalue(model)._static
+    static = request.getfixturevalue(model)._scorer.model
     assert_as_in_a_batch(static, Several(RunReader(static, remembered_bytes)), inputs)
 
 
 def test_hostile_texts_are_as_in_a_batch(tiny_model, chat_model, hostile):
-    for static in (tiny_model._static, chat_model._static):
+    for static in (tiny_model._scorer.model, chat_model._scorer.model):
         assert_as_in_a_batch(static, Several(RunReader(static)), hostile)
 
 
 def test_what_is_much_or_long_is_left_to_the_batch(tiny_model):
-    several = Several(RunReader(tiny_model._static))
+    several = Several(RunReader(tiny_model._scorer.model))
     assert several.suits(["a"] * MOST_INPUTS)
     assert not several.suits(["a"] * (MOST_INPUTS + 1))
     assert not several.suits(["a", "a" * MOST_CHARACTERS])
@@ -48,7 +48,7 @@ def test_what_is_much_or_long_is_left_to_the_batch(tiny_model):
 @pytest.mark.parametrize("model", ["tiny_model", "chat_model"])
 @pytest.mark.parametrize("way", ["several", "batch"])
 def test_the_others_and_their_order_change_no_bit(request, model, way, hostile):
-    static = request.getfixturevalue(model)._static
+    static = request.getfixturevalue(model)._scorer.model
     logits = static.logits if way == "batch" else Several(RunReader(static, 0)).logits
     sentences = [" ".join(WORDS[i : i + 5] + WORDS[i % 3 : i % 3 + 2]) for i in range(11)]
     inputs = [*(text for text in hostile if len(text) < 1000), *sentences]

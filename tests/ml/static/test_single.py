@@ -32,12 +32,12 @@ def assert_as_in_a_batch(static, reader, one):
 @given(one=st.one_of(texts, turns))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_alone_is_as_in_a_batch(request, model, remembered_bytes, one):
-    static = request.getfixturevalue(model)._static
+    static = request.getfixturevalue(model)._scorer.model
     assert_as_in_a_batch(static, OneByOne(RunReader(static, remembered_bytes)), one)
 
 
 def test_what_was_remembered_of_other_inputs_is_as_if_it_were_looked_at(tiny_model, chat_model, hostile):
-    for static in (tiny_model._static, chat_model._static):
+    for static in (tiny_model._scorer.model, chat_model._scorer.model):
         reader = OneByOne(RunReader(static))
         for one in [*hostile, *(" ".join(WORDS[i:] + WORDS[:i]) for i in range(6)), *hostile]:
             if reader.suits(one):
@@ -45,7 +45,7 @@ def test_what_was_remembered_of_other_inputs_is_as_if_it_were_looked_at(tiny_mod
 
 
 def test_threads_that_share_a_small_memory_do_not_disturb_each_other(tiny_model):
-    static = tiny_model._static
+    static = tiny_model._scorer.model
     reader = OneByOne(RunReader(static, 20_000))
     random = np.random.default_rng(0)
     inputs = [" ".join(random.choice([*WORDS, *map(str, range(60))], 8)) for _ in range(200)]
@@ -62,7 +62,7 @@ def test_threads_that_share_a_small_memory_do_not_disturb_each_other(tiny_model)
 
 
 def test_what_is_long_is_not_looked_at_alone(tiny_model):
-    reader = OneByOne(RunReader(tiny_model._static))
+    reader = OneByOne(RunReader(tiny_model._scorer.model))
     assert reader.suits("a" * MOST_CHARACTERS)
     assert not reader.suits("a" * (MOST_CHARACTERS + 1))
     assert not reader.suits((Message("user", "a" * MOST_CHARACTERS),))

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 from tokenizers import Tokenizer
 
 from tamis.errors import DamagedArtifact
-from tamis.ml.artifact import open_artifact
+from tamis.ml.artifact import TENSORS, TOKENIZER, open_artifact
 from tamis.ml.static.model import architecture_of, tensors_of
 from tamis.ml.static.stored import restore
 
@@ -20,7 +21,12 @@ def artifact(tiny_folder):
 def changed(artifact, name, tensor):
     """The artifact with one tensor replaced, or left out."""
     tensors = {key: value for key, value in artifact.tensors.items() if key != name}
-    return replace(artifact, tensors=tensors if tensor is None else {**tensors, name: tensor})
+    kept = tensors if tensor is None else {**tensors, name: tensor}
+    return replaced(artifact, TENSORS, save({name: np.ascontiguousarray(kept[name]) for name in kept}))
+
+
+def replaced(artifact, name, content):
+    return replace(artifact, files={**artifact.files, name: np.frombuffer(content, dtype=np.uint8)})
 
 
 def described(artifact, **facts):
@@ -122,12 +128,12 @@ def test_an_architecture_that_does_not_fit_is_refused(artifact, facts):
 def test_a_tokenizer_that_is_none_or_of_another_model_is_refused(artifact):
     for other in (b"", b"{}", b"\xff", b'{"version": "1.0"}'):
         with pytest.raises(DamagedArtifact, match="not a tokenizer"):
-            restore(replace(artifact, tokenizer_json=other))
+            restore(replaced(artifact, TOKENIZER, other))
     tokenizer = Tokenizer.from_buffer(artifact.tokenizer_json)
     tokenizer.add_tokens(["something new"])
     with pytest.raises(DamagedArtifact, match="embeddings"):
-        restore(replace(artifact, tokenizer_json=tokenizer.to_str().encode()))
+        restore(replaced(artifact, TOKENIZER, tokenizer.to_str().encode()))
     tokenizer = Tokenizer.from_buffer(artifact.tokenizer_json)
     tokenizer.enable_truncation(3)
     with pytest.raises(DamagedArtifact, match="cuts or pads"):
-        restore(replace(artifact, tokenizer_json=tokenizer.to_str().encode()))
+        restore(replaced(artifact, TOKENIZER, tokenizer.to_str().encode()))

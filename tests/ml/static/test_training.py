@@ -35,7 +35,7 @@ def run(semantics, data_of):
         data = data_of(rows)
         watched = data_of(validation, data.targets) if validation else None
         trained = StaticTrainer(semantics, hyperparameters(**chosen), {}, Attended(listener)).train(data, watched)
-        found = trained.model.logits([*(given for given, _ in rows[:50]), "", "unheard of", "\ud800 👋"])
+        found = trained.scorer.model.logits([*(given for given, _ in rows[:50]), "", "unheard of", "\ud800 👋"])
         for target in data.targets:
             assert found[target.name].shape[1] == len(target.labels)
             assert np.isfinite(found[target.name]).all()
@@ -76,7 +76,7 @@ class TestWaysToHoldOut:
         assert right.mean() > 0.85
         assert (held.logits["t"].argmax(axis=1) == held.truth["t"].codes)[: n // 2].mean() > 0.8
         new = rows_of(90, seed=8)
-        found = trained.model.logits([text for text, _ in new])["t"].argmax(axis=1)
+        found = trained.scorer.model.logits([text for text, _ in new])["t"].argmax(axis=1)
         assert (found == np.arange(90) % 3).mean() > 0.85
         assert grow(trained.checkpoints)
         for row in trained.checkpoints:
@@ -118,7 +118,7 @@ class TestWaysToHoldOut:
         trained = run(rows_of(200), watched)
         losses = [row["valid_loss"] for row in trained.checkpoints]
         assert losses.index(min(losses)) < len(losses) - 1, "this run goes on past its best"
-        for name, logits in trained.model.logits([text for text, _ in watched]).items():
+        for name, logits in trained.scorer.model.logits([text for text, _ in watched]).items():
             np.testing.assert_allclose(logits, trained.held_out.logits[name], atol=1e-3)
         if set(trained.facts["shares"].values()) == {0.5}:
             total = 0.0
@@ -194,7 +194,7 @@ class TestPackagedExamples:
 
 
 def digest_of(trained):
-    tensors = tensors_of(trained.model)
+    tensors = tensors_of(trained.scorer.model)
     return hashlib.sha256(b"".join(name.encode() + tensors[name].tobytes() for name in sorted(tensors))).hexdigest()
 
 
@@ -214,7 +214,7 @@ rows = json.loads(sys.stdin.read())
 data = build([Example(text, {"t": (label,)}) for text, label in rows])
 semantics = Semantics(base.matrix, RunTokenizer(base.tokenizer_json, base.unknown_id))
 trained = StaticTrainer(semantics, hyperparameters(epochs=3), {}).train(data)
-tensors = tensors_of(trained.model)
+tensors = tensors_of(trained.scorer.model)
 print(hashlib.sha256(b"".join(name.encode() + tensors[name].tobytes() for name in sorted(tensors))).hexdigest())
 """
 
@@ -271,7 +271,7 @@ class TestOddData:
 
     def test_labels_of_one_row(self, run, texts_about):
         rows = [(text, {"t": f"label {row}"}) for row, (text, _) in enumerate(texts_about(30, 5))]
-        found = run(rows).model.logits([text for text, _ in rows])["t"].argmax(axis=1)
+        found = run(rows).scorer.model.logits([text for text, _ in rows])["t"].argmax(axis=1)
         names = sorted(labels["t"] for _, labels in rows)
         assert np.mean([names[code] == labels["t"] for code, (_, labels) in zip(found, rows, strict=True)]) > 0.9
 
@@ -282,7 +282,7 @@ class TestOddData:
             for row in range(2 * labels)
         ]
         trained = run(rows)
-        found = trained.model.logits([text for text, _ in rows])["t"].argmax(axis=1)
+        found = trained.scorer.model.logits([text for text, _ in rows])["t"].argmax(axis=1)
         assert (found == np.arange(2 * labels) % labels).mean() > 0.95
 
     def test_very_many_labels_go_by_batches(self, run, words, monkeypatch):
@@ -295,7 +295,7 @@ class TestOddData:
             for n in range(labels)
         ]
         trained = run(rows)
-        assert trained.model.vocabulary.n_owners == 0
+        assert trained.scorer.model.vocabulary.n_owners == 0
         assert trained.held_out.rows.endswith("held out")
 
     @pytest.mark.parametrize("way", ["once", "validation", "blind"])
@@ -313,13 +313,13 @@ class TestOddData:
         validation = rows[:100] if way == "validation" else None
         trained = run(rows, validation, listener=heard.append)
         again = run(rows, validation)
-        for name, tensor in tensors_of(trained.model).items():
-            np.testing.assert_array_equal(tensor, tensors_of(again.model)[name])
+        for name, tensor in tensors_of(trained.scorer.model).items():
+            np.testing.assert_array_equal(tensor, tensors_of(again.scorer.model)[name])
         told = [progress.share for progress in heard if progress.stage == "fitting words and n-grams"]
         assert len(told) > 1
         assert told == sorted(told)
         others = texts_about(60, 30, seed=5)
-        found, names = trained.model.logits([text for text, _ in others]), sorted({label for _, label in made})
+        found, names = trained.scorer.model.logits([text for text, _ in others]), sorted({label for _, label in made})
         right = (np.array(names)[found["t"].argmax(axis=1)] == [label for _, label in others]).mean()
         if way == "blind":  # a sixth of the labels' words are known
             assert trained.held_out is None
@@ -375,7 +375,7 @@ class TestOddValidation:
         assert trained.held_out.n == len(trained.held_out.truth["m"]) == len(trained.held_out.logits["t"]) >= 12
         assert any("fewer than 50 rows of a target (t: 6, m: 6)" in remark for remark in trained.remarks)
         assert not any("fewer than 50" in remark for remark in alone.remarks)
-        np.testing.assert_array_equal(trained.model.weights, alone.model.weights)
+        np.testing.assert_array_equal(trained.scorer.model.weights, alone.scorer.model.weights)
         assert all(row["valid_loss"] > 0 for row in trained.checkpoints)
         assert [progress.share for progress in heard] == sorted(progress.share for progress in heard)
 
@@ -413,8 +413,8 @@ class TestLongInputs:
         one, other = run(rows_of(40), seq_len=100), run(rows_of(40))
         assert one.facts["cut_share"] == 0
         assert one.remarks == other.remarks
-        for name, logits in one.model.logits(text).items():
-            np.testing.assert_array_equal(logits, other.model.logits(text)[name])
+        for name, logits in one.scorer.model.logits(text).items():
+            np.testing.assert_array_equal(logits, other.scorer.model.logits(text)[name])
 
 
 class TestGoingOnWithAllRows:
@@ -484,7 +484,7 @@ class Counter:
 def print_of(trained):
     """All that a run leaves, as one hash."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(tensors_of(trained.model).items()):
+    for name, tensor in sorted(tensors_of(trained.scorer.model).items()):
         digest.update(name.encode() + np.ascontiguousarray(tensor).tobytes())
     if trained.held_out:
         for name, logits in trained.held_out.logits.items():

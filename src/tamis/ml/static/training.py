@@ -15,9 +15,9 @@ import numpy as np
 
 from tamis.data.dataset import Dataset
 from tamis.data.splits import different_texts, folds, split_rows
-from tamis.data.truth import SingleTruth, Truth
-from tamis.ml.progress import Check, Listener, Progress, nobody, nothing
-from tamis.ml.restart import RestartPoints, Stage, State
+from tamis.data.truth import SingleTruth
+from tamis.ml.progress import Progress
+from tamis.ml.restart import Stage, State
 from tamis.ml.schedule import Hyperparameters, Plan, plan
 from tamis.ml.static.cutting import cut_inputs
 from tamis.ml.static.encoded import Rows, encode
@@ -30,9 +30,10 @@ from tamis.ml.static.fitting import (
     start_semantic,
 )
 from tamis.ml.static.judging import USUAL_SHARE, best_share, some_rows
-from tamis.ml.static.model import Semantics, StaticModel, one_blas_thread
+from tamis.ml.static.model import Semantics, architecture_of, one_blas_thread
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT, Ints
 from tamis.ml.static.sampled import WIDE
+from tamis.ml.static.scorer import StaticScorer
 from tamis.ml.static.sparse import Floats
 from tamis.ml.static.updates import Updates, network_arrays, restore_network
 from tamis.ml.static.watching import (
@@ -47,6 +48,7 @@ from tamis.ml.static.watching import (
     repeatable,
     with_network,
 )
+from tamis.ml.trained import Attended, HeldOut, Trained
 
 TUNED = {"learning_rate": 7e-3, "embedding_learning_rate": 8e-3, "weight_decay": 0.05}
 """The static tier's own rates, where a base model's card has none."""
@@ -90,40 +92,6 @@ def most_held_out(data: Dataset) -> int:
 def folds_of(n_rows: int) -> int:
     """Return into how many parts so many rows are cut for cross-validation."""
     return 5 if n_rows < 2000 else 4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
-    """Rows that the fit did not see: `rows` says what they are, `logits` (n, labels) and `truth` by target."""
-
-    rows: str
-    n: int
-    logits: Mapping[str, Floats]
-    truth: Mapping[str, Truth]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trained:
-    """A static model before calibration, and what is needed for it."""
-
-    model: StaticModel
-    held_out: HeldOut | None
-    checkpoints: tuple[dict[str, float], ...]
-    remarks: tuple[str, ...]
-    facts: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Attended:
-    """Who attends a run: is told, may stop it, keeps its restart points."""
-
-    listener: Listener = nobody
-    check: Check = nothing
-    points: RestartPoints = field(default_factory=lambda: RestartPoints(None))
-
-    def stage(self, name: str) -> Stage:
-        """Return a part of the run."""
-        return Stage(name, self.points, self.check)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,7 +163,8 @@ class StaticTrainer:
         facts = {"shares": shares, "tokens": given.rows.n_tokens}
         facts |= {"held_out": held_out.rows} if held_out else {}
         facts |= self._told_cuts(given)
-        return Trained(model, held_out, tuple(repeatable(fitted.checkpoints)), tuple(self._remarks), facts)
+        checkpoints = tuple(repeatable(fitted.checkpoints))
+        return Trained(StaticScorer(model), architecture_of(model), held_out, checkpoints, tuple(self._remarks), facts)
 
     def _encoded(self, data: Dataset, n_fields: int, between: tuple[float, float] = (0.0, 0.04)) -> _Part:
         inputs, n_cut, check = data.inputs, 0, self._attended.check

@@ -1,0 +1,47 @@
+"""What computes a model's logits, whichever tier it is of: the seam between a model and its weights.
+
+It does not know calibration, thresholds or answers: those are the predictor's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.schema import Input
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """What an artifact holds of a scorer.
+
+    Attributes:
+        tensors: arrays by name, for `model.safetensors`.
+        tokenizer_json: the tokenizer, if it has one.
+        files: further files by their plain names: their content, or a file to copy.
+    """
+
+    tensors: Mapping[str, NDArray[Any]]
+    tokenizer_json: bytes | None = None
+    files: Mapping[str, bytes | Path] = field(default_factory=dict)
+
+
+class Scorer(Protocol):
+    """A model's weights, ready to score."""
+
+    @property
+    def quick(self) -> bool:
+        """Whether a short text takes less than handing it to a thread does."""
+
+    def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
+        """Return (inputs, labels) for each target, before calibration; an input's do not depend on the others."""
+
+    def contents(self) -> Contents:
+        """Return what an artifact has to hold, so that its tier's `restore` gives this again."""

@@ -1,0 +1,70 @@
+"""What a tier's trainer is given, and what it gives back: the seam between a run and how its weights are found.
+
+It does not know how any tier trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tamis.data.dataset import Dataset
+from tamis.data.truth import Truth
+from tamis.ml.progress import Check, Listener, nobody, nothing
+from tamis.ml.restart import RestartPoints, Stage
+from tamis.ml.schedule import Hyperparameters
+from tamis.ml.scorer import Floats, Scorer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Rows that the fit did not see: `rows` says what they are, `logits` (n, labels) and `truth` by target."""
+
+    rows: str
+    n: int
+    logits: Mapping[str, Floats]
+    truth: Mapping[str, Truth]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attended:
+    """Who attends a run: is told, may stop it, keeps its restart points."""
+
+    listener: Listener = nobody
+    check: Check = nothing
+    points: RestartPoints = field(default_factory=lambda: RestartPoints(None))
+
+    def stage(self, name: str) -> Stage:
+        """Return a part of the run."""
+        return Stage(name, self.points, self.check)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What to learn: rows, what to judge on (None: rows are held out), how, and how much each target counts."""
+
+    train: Dataset
+    validation: Dataset | None
+    chosen: Hyperparameters
+    target_weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A model before calibration, and what is needed for it.
+
+    Attributes:
+        scorer: computes logits, exactly as the stored model will.
+        architecture: what its tier needs beside the tensors to restore it, as JSON has it.
+        held_out: logits of rows that the fit did not see, by the variant that is served; None for too few rows.
+        checkpoints: see `tamis.ml.progress`.
+        remarks: for the report.
+        facts: for the manifest.
+    """
+
+    scorer: Scorer
+    architecture: Mapping[str, object]
+    held_out: HeldOut | None
+    checkpoints: tuple[dict[str, float], ...]
+    remarks: tuple[str, ...]
+    facts: Mapping[str, object] = field(default_factory=dict)
