@@ -72,7 +72,8 @@ def usual_app(train: Path) -> FastAPI:
 
 
 def main() -> None:
-    from tamis.web.process import bound_socket, serve_here, url_of
+    from tamis.listening import bound_socket, url_of
+    from tamis.web.process import serve_here
 
     kind, place = sys.argv[1], Path(sys.argv[2])
     app = tamis_app(place) if kind == "tamis" else usual_app(place)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,45 +13,18 @@ import httpx
 import pytest
 
 from tamis.errors import InvalidSetting
-from tamis.web.process import bound_socket, require_keys_unless_loopback, url_of
+from tamis.web.process import require_keys_unless_loopback
 
 SERVE = """
 import sys
 from tamis.settings import load_settings
-from tamis.web.process import bound_socket, serve, url_of
+from tamis.listening import bound_socket, url_of
+from tamis.web.process import serve
 if __name__ == "__main__":
     with bound_socket("127.0.0.1", 0) as listening:
         print(url_of(listening), flush=True)
         serve(listening, load_settings(), int(sys.argv[1]))
 """
-
-
-class TestSockets:
-    def test_a_free_port(self) -> None:
-        with bound_socket("127.0.0.1", 0) as listening:
-            port = listening.getsockname()[1]
-            assert port
-            assert url_of(listening) == f"http://127.0.0.1:{port}"
-
-    def test_one_that_is_taken(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InvalidSetting, match="--port"):
-            bound_socket("127.0.0.1", taken.getsockname()[1])
-
-    @pytest.mark.parametrize("host", ["no.such.host.invalid", "", "\udcff", "x" * 300])
-    def test_no_address_of_this_machine(self, host: str) -> None:
-        if host:
-            with pytest.raises(InvalidSetting, match="--host"):
-                bound_socket(host, 0)
-
-    @pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://127.0.0.1:"), ("::1", "http://[::1]:")])
-    def test_how_this_machine_reaches_it(self, host: str, url: str) -> None:
-        try:
-            with bound_socket(host, 0) as listening:
-                assert url_of(listening).startswith(url)
-        except InvalidSetting:
-            if ":" not in host:
-                raise
-            pytest.skip("no IPv6 here")
 
 
 class TestKeys:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import sleep
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -20,6 +18,7 @@ import typer
 import tamis
 from tamis.cli.app import app
 from tamis.cli.console import out
+from tamis.cli.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from tamis.settings import Settings
@@ -55,6 +54,7 @@ def serve(
     _choose({"home": home, "train_workers": train_workers, "log_format": log_format})
     from tamis.cli.job_worker import kept_running
     from tamis.jobs.launching import WorkerProcess
+    from tamis.listening import bound_socket, url_of
     from tamis.logs import set_up_logs
     from tamis.settings import load_settings
     from tamis.web import process
@@ -65,10 +65,10 @@ def serve(
     with open_workspace(settings) as workspace:
         has_keys = workspace.keys.any()
         workspace.models.take_in()
-    with process.bound_socket(host, port) as listening, _signals(), _figures_of_all(settings, workers):
+    with bound_socket(host, port) as listening, ended_by_signals(), _figures_of_all(settings, workers):
         process.require_keys_unless_loopback(listening.getsockname()[0], has_keys)
         worker = kept_running(WorkerProcess()) if settings.train_workers else nullcontext()
-        with worker, _announced(process.url_of(listening), settings, has_keys):
+        with worker, _announced(url_of(listening), settings, has_keys):
             process.serve(listening, settings, workers)
 
 
@@ -77,29 +77,6 @@ def _choose(options: dict[str, object]) -> None:
     for name, value in options.items():
         if value is not None:
             os.environ[f"TAMIS_{name.upper()}"] = str(value)
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Have SIGTERM end this process as Ctrl-C does; the server takes both over while it runs.
-
-    When it has stopped it raises what it caught again, and by then that is done with.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if not stopping.is_set():
-            stopping.set()
-            raise KeyboardInterrupt
-
-    stopping = threading.Event()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -28,33 +28,6 @@ if TYPE_CHECKING:
 GRACE_S = 30
 """Seconds that running requests get to finish once the server is told to stop."""
 
-BACKLOG = 2048
-
-
-def bound_socket(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one.
-
-    Raises:
-        InvalidSetting: the address cannot be had.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise InvalidSetting(f"{host} is no address of this machine: {error}. Choose another --host.") from error
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        why = getattr(error, "strerror", None) or error
-        raise InvalidSetting(f"{host}, port {port}: {why}. Choose another --port or --host.") from error
-    listening.set_inheritable(True)
-    return listening
-
 
 def require_keys_unless_loopback(address: str, has_keys: bool) -> None:
     """Do nothing where the server may start.
@@ -68,13 +41,6 @@ def require_keys_unless_loopback(address: str, has_keys: bool) -> None:
             "(tamis keys create NAME), or listen on 127.0.0.1.",
             setting="host",
         )
-
-
-def url_of(listening: socket.socket) -> str:
-    """Return how programs on this machine reach the server."""
-    host, port = listening.getsockname()[:2]
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 
 
 def application() -> FastAPI:
