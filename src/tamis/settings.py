@@ -89,6 +89,7 @@ class Settings(BaseSettings):
         default=10_000, ge=1, le=MOST_INLINE, description="requests of one batch job that are not a file"
     )
     max_concurrent_requests: int = Field(default=64, ge=1, description="requests at work; more get 429")
+    max_dry_runs: int = Field(default=1, ge=1, le=64, description="dry runs of jobs at work; more get 429")
     max_live_jobs: int = Field(default=1000, ge=1, description="jobs and batch jobs that are not finished")
     request_timeout_s: float = Field(
         default=60.0, gt=0, description="longest wait for more of a body, or of an LLM answer"

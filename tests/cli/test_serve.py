@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 
@@ -85,3 +86,22 @@ def test_several_processes_add_up_their_figures(home: Path) -> None:
         text = httpx.get(f"{running['url']}/metrics").text
         assert 'tamis_requests_total{method="GET",route="/v1/files",status="200"} 12.0' in text
     assert not list(home.glob("figures-*"))
+
+
+@pytest.mark.parametrize("end", ["the caller leaves", "the server is killed"])
+def test_a_dry_run_outlives_neither_its_caller_nor_the_server(home: Path, end: str) -> None:
+    rows = b"".join(b'{"text": "t%d", "labels": {"t": "%d"}}\n' % (n, n % 2) for n in range(200_000))
+    with serving(home) as (process, running):
+        file = httpx.post(f"{running['url']}/v1/files", files={"file": ("rows.jsonl", rows)}, timeout=60).json()["id"]
+        url = f"{running['url']}/v1/fine_tuning/jobs?dry_run=true"
+        job = {"model": "ministral-3b-latest", "training_files": [file], "hyperparameters": {}}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, json=job, timeout=1.0)
+        (dry_run,) = [child for child in psutil.Process(process.pid).children() if "measure" in child.cmdline()]
+        if end == "the server is killed":
+            process.kill()
+        dry_run.wait(10)
+        if end == "the caller leaves":
+            assert httpx.get(f"{running['url']}/healthz").status_code == 200
+            process.terminate()
+            assert "status=499" in process.communicate(timeout=20)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import timedelta
 
@@ -48,8 +49,10 @@ def test_working_folders_go_with_their_jobs(tools: Tools, add_job):
     tools.store.jobs.change(over.id, when={"QUEUED"}, to="CANCELLED")
     for name in (live.id, over.id, "nobody"):
         (tools.choices.work / name / "restart").mkdir(parents=True)
+    (tools.choices.work / "a dry run's").mkdir()
+    os.utime(tools.choices.work / "nobody", (0, 0))
     assert sweep(tools) == 2
-    assert [folder.name for folder in tools.choices.work.iterdir()] == [live.id]
+    assert {folder.name for folder in tools.choices.work.iterdir()} == {live.id, "a dry run's"}
 
 
 def test_expired_files_go_unless_a_job_needs_them(tools: Tools, add_job, add_file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -171,9 +172,9 @@ def test_a_dry_run_says_what_a_job_would_take_and_makes_none(upload, workspace: 
 def test_a_dry_run_may_not_take_the_servers_memory_or_time(
     upload, workspace: Workspace, settings: Settings, monkeypatch: pytest.MonkeyPatch, limits: dict[str, Any]
 ):
-    """A file of a few KB, packed, can unpack to any size; jobs have a process of their own for that."""
+    """A file of a few KB, packed, can unpack to any size."""
     monkeypatch.setattr(workspace.files, "_max_bytes", 10**6)
-    monkeypatch.setattr("tamis.workspace.jobs.DRY_RUN_MB", limits.get("megabytes", 512))
+    monkeypatch.setattr("tamis.workspace.jobs.DRY_RUN_MB", limits.get("megabytes", 1024))
     ended = workspace.settings.model_copy(update={"request_timeout_s": limits.get("seconds", 60.0)})
     jobs = Jobs(workspace.store, workspace.files, ended)
     rows = b"".join(b'{"text": "t%d", "labels": {"t": "%d"}}\n' % (n, n % 2) for n in range(30_000))
@@ -184,7 +185,19 @@ def test_a_dry_run_may_not_take_the_servers_memory_or_time(
     assert not list((settings.home / "work").glob("*"))
 
 
-def test_one_dry_run_at_a_time(upload, workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tamis.workspace.jobs._dry_runs", threading.Semaphore(0))
-    with pytest.raises(Overloaded, match="Another dry run"):
-        workspace.jobs.dry_run(ask(upload().id))
+@pytest.mark.parametrize("most", [1, 2])
+def test_so_many_dry_runs_at_a_time(upload, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, most: int):
+    jobs = Jobs(workspace.store, workspace.files, workspace.settings.model_copy(update={"max_dry_runs": most}))
+    asked, go = ask(upload().id), threading.Event()
+    begun = threading.Semaphore(0)
+    monkeypatch.setattr("tamis.workspace.jobs.measure_aside", lambda *_: begun.release() or go.wait(10))
+    with ThreadPoolExecutor(most) as threads:
+        running = [threads.submit(jobs.dry_run, asked) for _ in range(most)]
+        for _ in running:
+            assert begun.acquire(timeout=10)
+        with pytest.raises(Overloaded, match="max_dry_runs") as caught:
+            jobs.dry_run(asked)
+        assert caught.value.context["retry_after"] > 0
+        go.set()
+        assert [done.result(10) for done in running] == [True] * most
+    assert jobs.dry_run(asked) is True

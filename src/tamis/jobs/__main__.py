@@ -1,4 +1,4 @@
-"""The processes of jobs: `python -m tamis.jobs work`, the worker, and `python -m tamis.jobs child`, one task's process.
+"""The processes of jobs, `python -m tamis.jobs ...`: `work`, the worker, `child`, one task's, `measure`, a dry run's.
 
 The only module below `workspace` that reads the settings.
 """
@@ -22,14 +22,17 @@ from tamis.store.opening import Store, open_store
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the two."""
+    """Run one of them."""
     parser = argparse.ArgumentParser(prog="python -m tamis.jobs")
     kinds = parser.add_subparsers(dest="kind", required=True)
     work = kinds.add_parser("work", help="claim queued jobs and run them")
     work.add_argument("--with-parent", action="store_true", help="end when standard input does")
     kinds.add_parser("child", help="read one task from standard input and do it")
+    kinds.add_parser("measure", help="read one job from standard input and say what it would take")
     chosen = parser.parse_args(arguments)
-    return _child() if chosen.kind == "child" else _work(with_parent=chosen.with_parent)
+    if chosen.kind == "work":
+        return _work(with_parent=chosen.with_parent)
+    return _child() if chosen.kind == "child" else _measure()
 
 
 def _work(*, with_parent: bool) -> int:
@@ -79,6 +82,23 @@ def _child() -> int:
         end_with_parent(sys.stdin.fileno())
         tools = Tools(store, choices_of(settings))
         run_task(tools, Task(**json.loads(line)), finder(store, tools.choices))
+    return 0
+
+
+def _measure() -> int:
+    """Do a dry run."""
+    from tamis.jobs.measuring import answer
+
+    answers, _ = os.dup(1), os.dup2(2, 1)  # whoever prints from now on prints to standard error
+    settings = load_settings()
+    set_up_logs("json", settings.log_level)  # who started this passes it on, in the form that was chosen
+    log_what_is_raised()
+    line = _first_line(sys.stdin.fileno())
+    if not line:
+        return 0
+    end_with_parent(sys.stdin.fileno())
+    with _open(settings) as store, os.fdopen(answers, "wb") as out:
+        out.write(answer(Tools(store, choices_of(settings)), json.loads(line)))
     return 0
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import time
 
 from tamis.jobs.tools import Tools
@@ -32,7 +33,7 @@ def sweep(tools: Tools, old: timedelta = OLD) -> int:
     Raises:
         StorageFailed: database or storage cannot be used.
     """
-    gone = expired_files(tools.store) + _orphans(tools, old) + _folders(tools)
+    gone = expired_files(tools.store) + _orphans(tools, old) + _folders(tools, old)
     if gone:
         log.info("swept: %d things that nobody needs any more", gone)
     return gone
@@ -73,12 +74,19 @@ def _orphans(tools: Tools, old: timedelta) -> int:
     return len(orphans)
 
 
-def _folders(tools: Tools) -> int:
-    """Working folders of jobs that are over, or were never there."""
-    gone = 0
+def _folders(tools: Tools, old: timedelta) -> int:
+    """Working folders of jobs that are over, and old ones of jobs that were never there: of dry runs."""
+    gone, before = 0, time() - old.total_seconds()
     for folder in tools.choices.work.glob("*"):
         job = tools.store.jobs.find(folder.name)
-        if job is None or job.status in FINISHED:
+        if job.status in FINISHED if job is not None else _made(folder) < before:
             shutil.rmtree(folder, ignore_errors=True)
             gone += 1
     return gone
+
+
+def _made(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:  # it has gone since
+        return time()

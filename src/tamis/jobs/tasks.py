@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
-import resource
 import signal
-import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from time import time
 from types import FrameType
 
@@ -17,6 +15,7 @@ from tamis.jobs.batch import Find, TimeIsUp, run_batch
 from tamis.jobs.ending import end_as_cancelled, fail_batch, fail_job, hand_back
 from tamis.jobs.executors import JOB, Task
 from tamis.jobs.heart import LEASE_S, Heart, Stop
+from tamis.jobs.sentences import sentence_of
 from tamis.jobs.states import Phase, Status
 from tamis.jobs.tools import Tools
 from tamis.jobs.tracking import Tracking
@@ -26,9 +25,6 @@ from tamis.store.leases import Beat
 from tamis.store.records import BatchRecord, JobRecord
 
 log = logging.getLogger(__name__)
-
-_PLACES = re.compile(r"(?:/[^/\s]+)*/files-\d+/\d+/")
-"""Where `files_here` puts files."""
 
 
 def run_task(tools: Tools, task: Task, find: Find) -> None:
@@ -52,12 +48,12 @@ def _run_job(tools: Tools, job: JobRecord, task: Task) -> None:
 
     with Heart(beat) as heart:
         _hand_back_on_signal(heart)
-        end = partial(_end_job, tools, job)
+        end, home = partial(_end_job, tools, job), tools.choices.home
         if job.phase == Phase.VALIDATE:
-            _guarded(heart, partial(validate, tools, job, heart.must_stop), end)
+            _guarded(heart, partial(validate, tools, job, heart.must_stop), end, home)
             return
         tracking = Tracking(tools, job)
-        _guarded(heart, partial(run_training, tools, job, heart.must_stop, tracking), end)
+        _guarded(heart, partial(run_training, tools, job, heart.must_stop, tracking), end, home)
         tracking.end()
 
 
@@ -67,7 +63,8 @@ def _run_batch(tools: Tools, batch: BatchRecord, task: Task, find: Find) -> None
 
     with Heart(beat) as heart:
         _hand_back_on_signal(heart)
-        _guarded(heart, partial(run_batch, tools, batch, find, heart.must_stop), partial(_end_batch, tools, batch))
+        work, end = partial(run_batch, tools, batch, find, heart.must_stop), partial(_end_batch, tools, batch)
+        _guarded(heart, work, end, tools.choices.home)
 
 
 def _hand_back_on_signal(heart: Heart) -> None:
@@ -83,41 +80,19 @@ End = Callable[[Stop | None, str, str], None]
 """Writes down how a task ended: why it had to stop, or else the code and the message of what went wrong."""
 
 
-def _guarded(heart: Heart, work: Callable[[], None], end: End) -> None:
+def _guarded(heart: Heart, work: Callable[[], None], end: End, home: Path) -> None:
     """Do the work; what goes wrong becomes a sentence, and never a job that nobody ends."""
     try:
         work()
     except Cancelled:
         end(heart.stop or Stop.LOST, "cancelled", "")
-    except TamisError as error:
-        log.info("The task failed: %s", error)
-        end(None, error.code, own_names(error.message))
     except TimeIsUp as late:
         end(None, TimeIsUp.code, str(late))
-    except MemoryError:
-        log.exception("The task ran out of memory.")
-        end(None, "out_of_memory", _out_of_memory())
-    except OSError as error:
-        log.exception("The task failed.")
-        where = f" ({error.filename})" if error.filename else ""
-        end(None, "system_error", f"The system refused something: {error.strerror or error}{where}.")
     except Exception as error:
-        log.exception("The task failed in a way that it should not.")
-        end(None, "error", f"This is a defect in Tamis ({type(error).__name__}): the server's log has the details.")
+        log.info("The task failed: %s", error, exc_info=not isinstance(error, TamisError))
+        end(None, *sentence_of(error, home))
     else:  # who was asked to cancel while the last word was written has not been told so yet
         end(Stop.CANCEL, "cancelled", "")
-
-
-def _out_of_memory() -> str:
-    """What is said where the machine refused memory, with the most that this process had."""
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # the one counts bytes, the others kilobytes
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return f"The memory did not suffice: it had used {used:,.0f} MB. Use fewer rows or labels, or a larger machine."
-
-
-def own_names(message: str) -> str:
-    """Return a message with files under the names that their owner gave them, not where they are on this machine."""
-    return _PLACES.sub("", message)
 
 
 def _end_job(tools: Tools, job: JobRecord, stop: Stop | None, code: str, message: str) -> None:

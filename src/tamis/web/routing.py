@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
+from anyio import from_thread
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from tamis.web.auth import TRAIN, is_for, require_scope
@@ -98,6 +100,16 @@ def require_purpose(request: Request, purpose: str) -> None:
     """
     if purpose != BATCH and not may_train(request):
         require_scope(request.scope["key_scopes"], TRAIN, f"A file whose purpose is not {BATCH}")
+
+
+def unless_left(request: Request) -> Callable[[], None]:
+    """Return what raises once the caller has left: for threads that do long work for one."""
+
+    def check() -> None:
+        if from_thread.run(request.is_disconnected):
+            raise ClientDisconnect
+
+    return check
 
 
 def answer(content: BaseModel) -> Response:

@@ -9,31 +9,28 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from shutil import rmtree
-from time import monotonic, time
+from time import time
 from typing import Any
 from uuid import uuid4
 
-import psutil
-
 from tamis.data.declared import DeclaredTarget
 from tamis.errors import (
-    Cancelled,
     IllegalTransition,
     InvalidRequest,
     InvalidSetting,
-    LimitExceeded,
     Overloaded,
     UnknownJob,
 )
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.ending import ask_to_cancel
+from tamis.jobs.measuring import Bounds, Check, measure_aside
 from tamis.jobs.states import Move, Phase, Status, before
 from tamis.jobs.tracking import WANDB, secret_name
-from tamis.jobs.validation import MOST_BAD_SHARE, Measured, declared_targets, measure
+from tamis.jobs.validation import MOST_BAD_SHARE, Measured, declared_targets
 from tamis.ml.cards import CARDS
 from tamis.ml.registry import NAME
 from tamis.ml.schedule import Hyperparameters, hyperparameters
@@ -46,12 +43,10 @@ __all__ = ["Integration", "JobDetail", "Jobs", "Measured", "NewJob"]
 
 MOST_SUFFIX = 18
 LEAST_TRACKER_KEY = 40
-DRY_RUN_MB = 512
-"""Memory by which a dry run may make the server grow: a small file, packed, can be as large as the disk."""
-
+DRY_RUN_MB = 1024
+"""Memory of a dry run's process at most: a small file, packed, can be as large as the disk."""
 
 _SUFFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_dry_runs = threading.Semaphore(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +104,7 @@ class Jobs:
     def __init__(self, store: Store, files: Files, settings: Settings) -> None:
         """Take the store, the files that jobs learn from, and the operator's choices."""
         self._store, self._files, self._settings = store, files, settings
+        self._dry_runs = threading.BoundedSemaphore(settings.max_dry_runs)
 
     def create(self, new: NewJob) -> JobRecord:
         """Make a job and queue it for validation.
@@ -171,8 +167,8 @@ class Jobs:
             created_by=new.created_by,
         )
 
-    def dry_run(self, new: NewJob) -> Measured:
-        """Return what a job would come to, without making it.
+    def dry_run(self, new: NewJob, check: Check = lambda: None) -> Measured:
+        """Return what a job would come to, without making it; `check` is called meanwhile, and may end it.
 
         Raises:
             DataError: its files cannot be learnt from.
@@ -182,15 +178,15 @@ class Jobs:
             Overloaded: others are at it.
         """
         job, choices = self.prepare(new), choices_of(self._settings)
-        if not _dry_runs.acquire(blocking=False):
-            raise Overloaded("Another dry run is reading its files: try again in a moment.", retry_after=5)
+        bounds = Bounds(self._settings.request_timeout_s, min(DRY_RUN_MB, choices.memory_mb))
+        if not self._dry_runs.acquire(blocking=False):
+            most = self._settings.max_dry_runs
+            why = "Another dry run is reading its files" if most == 1 else f"{most} dry runs are reading their files"
+            raise Overloaded(f"{why} (max_dry_runs): try again in a moment.", retry_after=5)
         try:
-            return measure(self._store, choices, job, _beyond_a_request(self._settings.request_timeout_s))
-        except Cancelled:
-            why = "Its files take more time or memory to read than a dry run may: create the job, without auto_start"
-            raise LimitExceeded(f"{why}, and read its metadata once it is VALIDATED.") from None
+            return measure_aside(job, self._settings.home, bounds, check)
         finally:
-            _dry_runs.release()
+            self._dry_runs.release()
             rmtree(choices.work / job.id, ignore_errors=True)
 
     def get(self, job_id: str) -> JobDetail:
@@ -246,17 +242,6 @@ class Jobs:
         if job is None:
             raise UnknownJob(f"There is no job {job_id}.", job=job_id)
         return job
-
-
-def _beyond_a_request(seconds: float) -> Callable[[], bool]:
-    """Return what says when something done in the server itself, where no child's limits hold, is to end."""
-    process = psutil.Process()
-    end, most = monotonic() + seconds, process.memory_info().rss + DRY_RUN_MB * 1_000_000
-
-    def beyond() -> bool:
-        return monotonic() > end or process.memory_info().rss > most
-
-    return beyond
 
 
 def _check(new: NewJob) -> Hyperparameters:

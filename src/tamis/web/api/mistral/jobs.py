@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
-from tamis.web.routing import JsonRoute, answer, caller_of, workspace_of
+from tamis.web.routing import JsonRoute, answer, caller_of, unless_left, workspace_of
 from tamis.workspace.jobs import Integration as NewIntegration
 from tamis.workspace.jobs import JobDetail, Measured, NewJob
 
@@ -227,7 +227,7 @@ def create(request: Request, job_in: JobIn, dry_run: bool = False) -> Response:
     jobs = workspace_of(request).jobs
     new = _new_job(job_in, caller_of(request))
     if dry_run:
-        return answer(_dry_run(jobs.dry_run(new)))
+        return answer(_dry_run(jobs.dry_run(new, unless_left(request))))
     return answer(Job.of(jobs.create(new)))
 
 
