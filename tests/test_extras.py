@@ -45,3 +45,10 @@ def test_each_extra_is_explained():
     page = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text(encoding="utf-8")
     for extra in EXTRAS:
         assert f"| {extra} |" in page
+
+
+def test_callers_of_a_server_are_told_whom_to_ask():
+    with pytest.raises(MissingExtra) as caught:
+        require("no_such_library", "data")
+    assert caught.value.message == "no_such_library is needed here: pip install 'tamis[data]'"
+    assert "operator" in caught.value.for_callers

@@ -41,7 +41,8 @@
     └── Cancelled                 a run was asked to stop, and stopped
 
 The docstring of a class is its default message; keyword arguments are kept in `context`.
-A message names the place, the cause and the cure. This module knows nothing of HTTP or of exit codes.
+A message names the place, the cause and the cure. Where the cure is an option of a command or of a function, the error
+has another message for callers of the HTTP API, `for_callers`. This module knows nothing of HTTP or of exit codes.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ class TamisError(Exception):
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, message: str | None = None, /, **context: object) -> None:
-        """Keep `message` (default: the docstring's first line) and `context`."""
+    def __init__(self, message: str | None = None, /, *, for_callers: str | None = None, **context: object) -> None:
+        """Keep `message` (default: the docstring's first line), the one for callers if it is another, and `context`."""
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.for_callers = for_callers or self.message
         self.context = context
         super().__init__(self.message)
 

@@ -17,5 +17,10 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        missing = MissingExtra(f"{module} is needed here: pip install 'tamis[{extra}]'", module=module, extra=extra)
-        raise missing from error
+        cure = f"pip install 'tamis[{extra}]'"
+        raise MissingExtra(
+            f"{module} is needed here: {cure}",
+            for_callers=f"The server lacks {module} for this. Its operator can add it: {cure}",
+            module=module,
+            extra=extra,
+        ) from error

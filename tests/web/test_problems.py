@@ -1,5 +1,6 @@
 """Statuses of errors, and the one body that all SDKs parse."""
 
+import json
 import re
 from pathlib import Path
 
@@ -120,6 +121,11 @@ class TestHeaders:
     def test_when_to_come_back(self) -> None:
         answer = problem(Overloaded("Later.", retry_after=7))
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+
+    def test_what_callers_can_do(self) -> None:
+        error = InvalidRequest("Use --encoding.", for_callers="Save it as UTF-8.", loc=["body", "file"])
+        told = json.loads(problem(error).body)
+        assert told["message"] == told["error"]["message"] == told["detail"][0]["msg"] == "Save it as UTF-8."
 
     def test_which_key_is_wanted(self) -> None:
         answer = problem(Unauthorized())

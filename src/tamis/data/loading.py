@@ -62,6 +62,9 @@ Check = Callable[[], None]
 SHOWN = 10
 """Rejected rows of a file that a tally keeps; a rejects file has them all."""
 
+MOST_BAD_SHARE = 0.5
+"""The largest share of bad rows that callers of the HTTP API may leave out."""
+
 SPLITS = ("train", "validation", "test")
 
 CHECKED_ROWS = 500
@@ -224,17 +227,23 @@ class Reading:
         if not bad or (good and bad / (bad + good) <= max_bad_share):
             return
         share, first = bad / (bad + good), [row for tally in self.tallies for row in tally.first][:3]
-        shown = "".join(f"\n  {row}" for row in first)
-        more = f"\n  ... and {bad - len(first):,} more" if bad > len(first) else ""
         allow = min(1.0, -(-share * 100 // 1) / 100)
-        without = (
-            f"or go on without them: --max-bad-share {allow:.2g} (in Python max_bad_share={allow:.2g}; all are written "
-            "by --rejects FILE, in Python rejects)"
-        )
+
+        def said(rows: Iterable[object], without: str) -> str:
+            many = f"{bad:,} of {bad + good:,} rows of the {self.split} data are bad"
+            shown = "".join(f"\n  {row}" for row in rows)
+            more = f"\n  ... and {bad - len(first):,} more" if bad > len(first) else ""
+            cure = without if good else ": no row is left"
+            return f"{many} ({share:.2%}; allowed: {max_bad_share:.2%}):{shown}{more}\nCorrect them{cure}."
+
+        skip = f", or train without them: invalid_sample_skip_percentage = {allow:.2g}"
         raise TooManyBadRows(
-            f"{bad:,} of {bad + good:,} rows of the {self.split} data are bad ({share:.2%}; "
-            f"allowed: {max_bad_share:.2%}):{shown}{more}\nCorrect them"
-            + (f", {without}." if good else ": no row is left."),
+            said(
+                first,
+                f", or go on without them: --max-bad-share {allow:.2g} (in Python max_bad_share={allow:.2g}; all are "
+                "written by --rejects FILE, in Python rejects)",
+            ),
+            for_callers=said([row.for_callers() for row in first], skip if allow <= MOST_BAD_SHARE else ""),
             rejected=bad,
             rows=bad + good,
             first=tuple(first),
@@ -440,9 +449,13 @@ def _match_targets(builder: DatasetBuilder, declared: Sequence[str], split: str,
         builder.rename(there[0], declared[0])
         notes.add("target_renamed", 0, f"{there[0]} -> {declared[0]}")
         return
-    raise DataError(
+    cure = (
         f"The {split} data has the target(s) {', '.join(there)}, but expected are {', '.join(declared)}. Name the "
-        "columns or targets alike, or choose the label columns (--label-column, in Python label_columns).",
+        "columns or targets alike"
+    )
+    raise DataError(
+        f"{cure}, or choose the label columns (--label-column, in Python label_columns).",
+        for_callers=f"{cure}.",
         targets=tuple(there),
     )
 

@@ -51,6 +51,16 @@ FAULTS = {
 }
 """Code of each reason to reject a row → its cure."""
 
+FOR_CALLERS = {
+    "undecodable_bytes": "Save the file as UTF-8.",
+    "line_too_long": "Cut the row; the operator may raise the limit (max_line_bytes).",
+    "no_text": 'Give the row "text" (a string) or "messages".',
+    "no_labels": 'Give the row "labels": {"target": "label"} or "label".',
+    "label_too_long": "Give a short name; are the columns swapped? The operator may raise the limit (max_label_chars).",
+    "bad_list": 'Write the list as JSON (["a", "b"]).',
+}
+"""Cures for callers of the HTTP API, where those of `FAULTS` are options of commands or settings."""
+
 NOTES = {
     "extra_key": "a key or column that is not read",
     "unknown_label": "no value for the target: unknown, left out of learning and measuring for it",
@@ -84,6 +94,10 @@ class Rejected:
     def __str__(self) -> str:
         """`file:line: cause. Cure` for people."""
         return f"{self.file}:{self.line}: {self.cause}. {self.cure}"
+
+    def for_callers(self) -> str:
+        """The same for callers of the HTTP API, who have no options."""
+        return f"{self.file}:{self.line}: {self.cause}. {FOR_CALLERS.get(self.code, self.cure)}"
 
     def to_json(self) -> dict[str, object]:
         """Plain types, for a line of a rejects file."""

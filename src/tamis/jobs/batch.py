@@ -16,6 +16,7 @@ import orjson
 
 from tamis.endpoints import Answering, Question, read_question
 from tamis.errors import Cancelled, DataError, InvalidRequest, LimitExceeded, TamisError
+from tamis.jobs.sentences import sentence_of
 from tamis.jobs.states import Move, Status, before
 from tamis.jobs.tools import Tools
 from tamis.ml.predictor import Predictor
@@ -186,7 +187,8 @@ class _Run:
         for request in group:
             if (error := errors.get(request.number)) is not None:
                 self._counts.failed += 1
-                self._counts.errors[error.message] = self._counts.errors.get(error.message, 0) + 1
+                said = self._said(error)
+                self._counts.errors[said] = self._counts.errors.get(said, 0) + 1
                 bad.write(orjson.dumps(self._envelope(request, None, error)) + b"\n")
             else:
                 self._counts.succeeded += 1
@@ -212,7 +214,8 @@ class _Run:
     ) -> dict[str, Any]:
         response = {"status_code": 200, "body": answer}
         if error is not None:
-            message = {"object": "error", "message": error.message, "type": "invalid_request_error", "code": error.code}
+            said = self._said(error)
+            message = {"object": "error", "message": said, "type": "invalid_request_error", "code": error.code}
             response = {
                 "status_code": 422 if isinstance(error, InvalidRequest | LimitExceeded) else 400,
                 "body": message,
@@ -221,8 +224,11 @@ class _Run:
             "id": f"batch-{self._batch.id[:8]}-{request.number}-{uuid4()}",
             "custom_id": request.custom_id,
             "response": response,
-            "error": None if error is None else {"message": error.message, "code": error.code},
+            "error": None if error is None else {"message": self._said(error), "code": error.code},
         }
+
+    def _said(self, error: TamisError) -> str:
+        return sentence_of(error, self._tools.choices.home)[1]
 
     def _commit(self, writer: Writer, file_id: str, sample_type: str) -> str:
         done = writer.commit()

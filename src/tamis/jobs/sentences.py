@@ -15,7 +15,7 @@ OUT_OF_MEMORY = "out_of_memory"
 def sentence_of(error: BaseException, home: Path) -> tuple[str, str]:
     """Return the code and the sentence of an error; files have the names that their owners gave them."""
     if isinstance(error, TamisError):
-        return error.code, own_names(error.message, home)
+        return error.code, own_names(error.for_callers, home)
     if isinstance(error, MemoryError):
         return OUT_OF_MEMORY, _out_of_memory()
     if isinstance(error, OSError):

@@ -11,7 +11,7 @@ from typing import Any
 from tamis.data.dataset import require_learnable
 from tamis.data.declared import Declarations, DeclaredTarget
 from tamis.data.loading import Loaded, Weighted, load_splits
-from tamis.errors import LimitExceeded, TooManyBadRows
+from tamis.errors import LimitExceeded
 from tamis.jobs.states import Move, Phase, Status, before
 from tamis.jobs.tools import Choices, Tools, files_here
 from tamis.ml.base_models import load_base
@@ -23,10 +23,6 @@ from tamis.store.opening import Store
 from tamis.store.records import JobRecord
 
 LOSS_OF = {Kind.SINGLE_LABEL: "single_class", Kind.MULTI_LABEL: "multi_class"}
-MOST_BAD_SHARE = 0.5
-"""The largest share of bad rows that a job may leave out."""
-
-_CURE = "\nCorrect them"
 KIND_OF = {loss: kind for kind, loss in LOSS_OF.items()}
 
 
@@ -105,28 +101,16 @@ def load(job: JobRecord, paths: Mapping[str, Path], choices: Choices, stop: Call
         Cancelled: `stop` said so.
     """
     declared = declarations(job)
-    try:
-        loaded = load_splits(
-            training_data(job, paths),
-            [paths[file_id] for file_id in job.validation_files] or None,
-            options=choices.reading,
-            max_bad_share=job.max_bad_share,
-            declared=None if declared is None else Declarations(declared),
-            check=StopCheck(stop),
-        )
-    except TooManyBadRows as error:
-        raise TooManyBadRows(_for_callers(error), **error.context) from None
+    loaded = load_splits(
+        training_data(job, paths),
+        [paths[file_id] for file_id in job.validation_files] or None,
+        options=choices.reading,
+        max_bad_share=job.max_bad_share,
+        declared=None if declared is None else Declarations(declared),
+        check=StopCheck(stop),
+    )
     require_learnable(loaded.train)
     return loaded
-
-
-def _for_callers(error: TooManyBadRows) -> str:
-    """The message with the cure of an API's caller instead of that of a command."""
-    rows, (rejected, total) = error.message.partition(_CURE)[0], (error.context[name] for name in ("rejected", "rows"))
-    share = ceil(100 * int(str(rejected)) / int(str(total))) / 100
-    if share > MOST_BAD_SHARE:
-        return f"{rows}{_CURE}."
-    return f"{rows}{_CURE}, or train without them: invalid_sample_skip_percentage = {share:.2g}."
 
 
 def training_data(job: JobRecord, paths: Mapping[str, Path]) -> Any:  # noqa: ANN401  (as load_splits takes it)

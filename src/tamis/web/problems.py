@@ -135,13 +135,13 @@ def problem(error: TamisError, request_id: str = "") -> Response:
     status = status_of(error)
     detail = error.context.get("details")
     if detail is None and isinstance(loc := error.context.get("loc"), list):
-        detail = [{"type": error.code, "loc": loc, "msg": error.message}]
+        detail = [{"type": error.code, "loc": loc, "msg": error.for_callers}]
     headers = {}
     if status == STATUS["overloaded"]:
         headers["retry-after"] = str(error.context.get("retry_after", 1))
     if status == STATUS["unauthorized"]:
         headers["www-authenticate"] = "Bearer"
-    return _answer(status, body(status, error.message, error.code, request_id, _listed(detail)), headers)
+    return _answer(status, body(status, error.for_callers, error.code, request_id, _listed(detail)), headers)
 
 
 def unknown_model(model: str, request_id: str = "") -> Response:

@@ -18,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from tamis.data.declared import DeclaredTarget
+from tamis.data.loading import MOST_BAD_SHARE
 from tamis.errors import (
     IllegalTransition,
     InvalidRequest,
@@ -30,7 +31,7 @@ from tamis.jobs.ending import ask_to_cancel
 from tamis.jobs.measuring import Bounds, Check, measure_aside
 from tamis.jobs.states import Move, Phase, Status, before
 from tamis.jobs.tracking import WANDB, secret_name
-from tamis.jobs.validation import MOST_BAD_SHARE, Measured, declared_targets
+from tamis.jobs.validation import Measured, declared_targets
 from tamis.ml.cards import CARDS
 from tamis.ml.registry import NAME
 from tamis.ml.schedule import Hyperparameters, hyperparameters

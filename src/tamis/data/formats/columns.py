@@ -300,7 +300,9 @@ def _separator_hint(table: Table, column: LabelColumn, options: ReadOptions, of:
 
 def _no_column(table: Table, what: str, option: str) -> MissingColumn:
     there = ", ".join(repr(name) for name in table.names[:20]) or "none"
+    cause = f"{table.file}: no column looks like {what} (columns: {there})."
     return MissingColumn(
-        f"{table.file}: no column looks like {what} (columns: {there}). Name it, or give its position, with {option}.",
+        f"{cause} Name it, or give its position, with {option}.",
+        for_callers=f'{cause} Call the one that is {what} "{"text" if option == TEXT else "label"}".',
         file=table.file,
     )

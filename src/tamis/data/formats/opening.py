@@ -185,7 +185,9 @@ def _encoding(first: bytes, stream: BinaryIO, name: str) -> str:
         return wide
     if len(_CONTROL.findall(first)) > max(16, len(first) / 20):
         raise UnknownFormat(
-            f"{name} is not text: give JSONL, CSV, Parquet or a dataset folder, or name its encoding.", file=name
+            f"{name} is not text: give JSONL, CSV, Parquet or a dataset folder, or name its encoding.",
+            for_callers=f"{name} is not text: give JSONL or CSV in UTF-8, or Parquet.",
+            file=name,
         )
     return _eight_bit(first, stream)
 

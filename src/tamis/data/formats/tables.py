@@ -109,8 +109,9 @@ class TableSource:
         except UnknownFormat as error:
             if not options.labelled or all(line.isspace() for _, line in lines):
                 return Dialect(",")
-            message = f"{self.name}: {error}. Give JSONL or CSV, or name the delimiter (--delimiter)."
-            raise UnknownFormat(message, file=self.name) from None
+            cause = f"{self.name}: {error}. Give JSONL or CSV"
+            message = f"{cause}, or name the delimiter (--delimiter)."
+            raise UnknownFormat(message, for_callers=f"{cause}.", file=self.name) from None
 
     def _assign(self, cells: list[Cells]) -> Columns:
         width = len(cells[0]) if self._header else _usual_width(cells)
