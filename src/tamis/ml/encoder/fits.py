@@ -1,0 +1,229 @@
+"""Fits of one network to some rows: watched by others that are held out, or to the end of what is known to be best.
+
+All fits of a run begin from the same weights, those of the base model under a new head. It does not know how rows are
+held out, nor what for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tamis.data.dataset import Dataset
+from tamis.ml.encoder.frozen import FrozenLayers
+from tamis.ml.encoder.inputs import Encoded
+from tamis.ml.encoder.loop import Material, Trainee, Updates, all_logits, set_weights, weights_in
+from tamis.ml.encoder.lora import merged, with_lora
+from tamis.ml.encoder.losses import Losses, columns_of, prior_log_odds
+from tamis.ml.encoder.machine import Machine
+from tamis.ml.encoder.network import check_padding, checkpoint_layers, freeze, last_linear, load_network, parts_of
+from tamis.ml.encoder.options import EncoderOptions
+from tamis.ml.encoder.planning import Method, Reading, plan_of
+from tamis.ml.encoder.watching import Best, Watcher, rows_to_judge
+from tamis.ml.progress import Progress
+from tamis.ml.restart import Stage, State
+from tamis.ml.schedule import Plan
+from tamis.ml.static.watching import Checkpoint, Curve, Outcome, checkpoints_in
+from tamis.ml.trained import Attended, Task
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Some rows, made ready."""
+
+    data: Dataset
+    material: Material
+
+    def select(self, rows: Ints) -> Part:
+        """The same for some rows."""
+        return Part(self.data.select(rows), self.material.select(rows))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all rows."""
+        return int(self.material.encoded.offsets[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fit stands in the run: its name among the restart points, its shares of progress, is it a fold."""
+
+    name: str
+    begin: float
+    end: float
+    fold: bool = False
+
+    def share(self, done: float) -> float:
+        """How much of the run is behind when so much of the fit is."""
+        return self.begin + (self.end - self.begin) * done
+
+
+class Fits:
+    """The network of one run, and its fits one after the other."""
+
+    def __init__(
+        self, task: Task, options: EncoderOptions, method: Method, reading: Reading, attended: Attended
+    ) -> None:
+        """Remember what to learn, how, and who attends."""
+        self._task, self._options, self._method, self._reading = task, options, method, reading
+        self._attended = attended
+        self.machine = Machine(options.precision)
+
+    def open(self, folder: object, n_labels: int, name: str) -> None:
+        """Load the base model and put a new head on it."""
+        from pathlib import Path
+
+        half = self.machine.half if self._method.lora and not self.machine.is_cpu else None
+        torch.manual_seed(self._task.chosen.seed % (1 << 63))
+        model = load_network(Path(str(folder)), n_labels, self._reading.pad_id, dtype=half or torch.float32, name=name)
+        parts = parts_of(model)
+        if self._options.gradient_checkpointing:
+            checkpoint_layers(model)
+        if self._method.lora:
+            model, parts = with_lora(model, parts, self._options.lora_rank)
+        freeze(model, parts, self._method.n_frozen)
+        frozen = FrozenLayers(model, self._method.n_frozen)
+        self._trainee = Trainee(
+            model.to(self.machine.device), parts, self._reading.pad_id, frozen, self._method.n_frozen
+        )
+        self._set_prior(self._task.train)
+        self._first = State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()})
+
+    def _set_prior(self, data: Dataset) -> None:
+        bias = last_linear(self._trainee.model).bias
+        if bias is None:
+            return
+        for name, columns in columns_of(data).items():
+            with torch.no_grad():
+                bias[columns] = torch.from_numpy(prior_log_odds(data.truth[name])).to(bias)
+
+    def check_padding(self, encoded: Encoded) -> None:
+        """Refuse an architecture whose scores depend on what else is in the batch."""
+        longest = int(np.argmax(encoded.lengths))
+        ids = encoded.ids[encoded.offsets[longest] : encoded.offsets[longest + 1]][:64].tolist()
+        if len(ids) > 2:
+            check_padding(self._trainee.model, self._reading.pad_id, ids)
+
+    def remembers(self, *encoded: Encoded) -> bool:
+        """Whether the frozen layers are computed once for these inputs, not in every pass."""
+        return self.machine.is_cpu and self._trainee.frozen.pays(sum(len(each.ids) for each in encoded))
+
+    def material(self, encoded: Encoded, *, remember: bool) -> Material:
+        """Return inputs as the fits take them."""
+        if not remember:
+            return Material(encoded)
+        frozen, pad_id = self._trainee.frozen, self._reading.pad_id
+        return Material(encoded, frozen.remember(encoded, pad_id, self.machine, self._attended.check))
+
+    def recalling(self, material: Material) -> AbstractContextManager[None]:
+        """Return the context in which fits to this material run."""
+        return nullcontext() if material.remembered is None else self._trainee.frozen.instead()
+
+    def plan(self, part: Part) -> Plan:
+        """Return the run for some rows."""
+        return plan_of(len(part.data), part.tokens, self._task.chosen, self._options, self._method.tuned)
+
+    def watched(self, part: Part, held: Part, place: Place) -> tuple[Outcome, Floats]:
+        """Fit to some rows; return how it went, and the logits of the held rows at the state that was best.
+
+        The network is left in that state.
+        """
+        stage = self._attended.stage(place.name)
+        set_weights(self._trainee, self._first)
+        updates = self._updates(part, self.plan(part), 0)
+        ended = stage.recall("ended")
+        if ended is None:
+            looked = rows_to_judge(held.data, updates.plan)
+            seen = held if len(looked) == len(held.data) else held.select(looked)
+            watcher = Watcher(seen.data, seen.material, self._task.target_weights, self.machine)
+            best, curve = self._run(updates, watcher, stage, place)
+            outcome = Outcome(updates.plan, best.update, updates.update, curve.rows)
+            ended = State(best.state.arrays, outcome.facts())
+        else:
+            outcome = Outcome.of(updates.plan, ended.facts)
+        stage.keep("ended", ended)
+        set_weights(self._trainee, ended)
+        return outcome, self.logits(held)
+
+    def _run(self, updates: Updates, watcher: Watcher, stage: Stage, place: Place) -> tuple[Best, Curve]:
+        best = Best(self._trainee, updates.plan)
+        last, before = stage.recall("last"), stage.recall("best")
+        if last is not None and before is not None:
+            updates.restore(last)
+            best.restore(before)
+        curve = Curve(updates.plan, self._task.chosen.learning_rate, checkpoints_in(last))
+
+        def after(update: int, loss: float) -> bool:
+            row = curve.add(update, loss, watcher(self._trainee, self._attended.check))
+            stop = best.look(update, row["valid_loss"], len(curve.rows))
+            told, fold = ({}, row) if place.fold else (row, {})
+            share = place.share(update / updates.plan.updates)
+            self._attended.listener(Progress("fine-tuning", share, told, fold=fold))
+            return stop
+
+        def running() -> Mapping[str, State]:
+            return {"last": updates.state(curve.facts()), "best": best.state}
+
+        updates.run(after, lambda: stage.pulse(running), check=self._attended.check)
+        return best, curve
+
+    def unwatched(
+        self, part: Part, plan: Plan, place: Place, *, end: int | None = None, go_on: bool
+    ) -> list[Checkpoint]:
+        """Fit to some rows with nobody watching, up to an update of the plan; go on, or begin afresh.
+
+        Return checkpoints of its own loss.
+        """
+        stage = self._attended.stage(place.name)
+        if not go_on:
+            set_weights(self._trainee, self._first)
+        updates = self._updates(part, plan, 1)
+        last, ended = stage.recall("last"), stage.recall("ended")
+        curve = Curve(plan, self._task.chosen.learning_rate, checkpoints_in(ended or last))
+
+        def after(update: int, loss: float) -> bool:
+            row = curve.add(update, loss, {})
+            told = {} if place.fold else row
+            self._attended.listener(Progress("using all rows", place.share(update / plan.updates), told))
+            return False
+
+        if ended is None:
+            if last is not None:
+                updates.restore(last)
+            running = partial(self._state_of, updates, curve)
+            updates.run(after, lambda: stage.pulse(running), end, self._attended.check)
+            weights = {name: np.array(weight) for name, weight in weights_in(self._trainee).items()}
+            ended = State(weights, curve.facts())
+        stage.keep("ended", ended)
+        set_weights(self._trainee, ended)
+        return curve.rows
+
+    @staticmethod
+    def _state_of(updates: Updates, curve: Curve) -> Mapping[str, State]:
+        return {"last": updates.state(curve.facts())}
+
+    def _updates(self, part: Part, plan: Plan, number: int) -> Updates:
+        losses = Losses(part.data, self._task.target_weights)
+        seed = 2 * self._task.chosen.seed + number
+        return Updates(self._trainee, part.material, losses, plan, self.machine, seed)
+
+    def logits(self, part: Part) -> Floats:
+        """Return (rows, labels) logits of the network as it is now."""
+        return all_logits(self._trainee, part.material, self.machine, self._attended.check)
+
+    def network(self) -> nn.Module:
+        """Return the network as it is now, on the CPU, without additions and as for use; no fit follows."""
+        model = merged(self._trainee.model) if self._method.lora else self._trainee.model
+        for weight in model.parameters():
+            weight.requires_grad_(False)
+        return model.float().cpu().eval()

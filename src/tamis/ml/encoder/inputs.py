@@ -1,0 +1,245 @@
+"""Inputs as token ids, the same for training and for serving: what is cut, in windows or not, and how chats are told.
+
+A text keeps its beginning, a chat its end: what was said last matters most. It knows neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.ml.encoder.templates import ChatTemplate
+from tamis.ml.progress import Check, nothing
+from tamis.schema import Input
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding as TokenizersEncoding
+    from tokenizers import Tokenizer
+
+Ids = NDArray[np.int32]
+Ints = NDArray[np.int64]
+
+AT_ONCE = 1_000
+CHARACTERS_PER_TOKEN = 16
+"""Of a text, so many characters a token are looked at first: hardly any has more, and a book need not be read whole."""
+
+MARGIN = 16
+"""Tokens beyond those that are kept, so that where the text was broken off makes no difference to them."""
+
+OVERLAP = 8
+"""Of a window's tokens, this part is in the window before, too."""
+
+MOST_WINDOWS = 8
+
+_LAST_SPACE = re.compile(r"\s\S*\Z")
+_FIRST_SPACE = re.compile(r"\s")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Inputs as sequences of tokens; an input has one, or several where long texts are read in windows.
+
+    Attributes:
+        ids: (tokens,) all sequences, one after the other.
+        offsets: (sequences + 1,) sequence s is `ids[offsets[s]:offsets[s + 1]]`.
+        first: (inputs + 1,) the sequences of input i are `first[i]` to `first[i + 1]`.
+        n_cut: inputs of which something was left out.
+        n_lines: chats that were written as lines because the chat template refused them.
+    """
+
+    ids: Ids
+    offsets: Ints
+    first: Ints
+    n_cut: int = 0
+    n_lines: int = 0
+
+    def __len__(self) -> int:
+        """Inputs."""
+        return len(self.first) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        """(sequences,) tokens of each."""
+        return np.diff(self.offsets)
+
+    @property
+    def tokens_of_inputs(self) -> Ints:
+        """(inputs,) tokens of each, over all its sequences."""
+        return np.diff(self.offsets[self.first])
+
+    def select(self, rows: Ints) -> Encoded:
+        """The same for some inputs, in the order of `rows`."""
+        sequences, of_input = _ranges(self.first[rows], np.diff(self.first)[rows])
+        places, offsets = _ranges(self.offsets[sequences], self.lengths[sequences])
+        return Encoded(self.ids[places], offsets, of_input)
+
+    def padded(self, sequences: Ints, pad_id: int) -> tuple[Ints, Ints]:
+        """Return ids and mask, both (sequences, longest) int64, padded on the right."""
+        lengths = self.lengths[sequences]
+        mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+        ids = np.full(mask.shape, pad_id, dtype=np.int64)
+        ids[mask] = self.ids[self.places(sequences)]
+        return ids, mask.astype(np.int64)
+
+    def places(self, sequences: Ints) -> Ints:
+        """Return where the tokens of some sequences stand in `ids`, one sequence after the other."""
+        return _ranges(self.offsets[sequences], self.lengths[sequences])[0]
+
+    def sequences_of(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Return the sequences of some inputs, and for each of these the place of its input in `rows`."""
+        counts = np.diff(self.first)[rows]
+        sequences, _ = _ranges(self.first[rows], counts)
+        return sequences, np.repeat(np.arange(len(rows)), counts)
+
+
+def _ranges(starts: Ints, counts: Ints) -> tuple[Ints, Ints]:
+    """Return `starts[i], starts[i] + 1, …` (`counts[i]` of them) for all i, and where those of each i begin."""
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1]), offsets
+
+
+class Encoding:
+    """Turns inputs into token ids, as one base model wants them."""
+
+    def __init__(
+        self,
+        tokenizer_json: bytes,
+        *,
+        max_length: int,
+        windows: int = 1,
+        template: ChatTemplate | None = None,
+        empty_id: int = 0,
+    ) -> None:
+        """Read the tokenizer.
+
+        Args:
+            tokenizer_json: as `tokenizers.Tokenizer.from_buffer` reads it; its own truncation and padding are left out.
+            max_length: tokens of a sequence at most, with those that mark its beginning and end.
+            windows: sequences of a text at most; 1 cuts it.
+            template: for chats.
+            empty_id: the token that stands for an input without any.
+        """
+        from tokenizers import Tokenizer
+
+        self._tokenizer: Tokenizer = Tokenizer.from_buffer(tokenizer_json)
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._template = template or ChatTemplate()
+        self._before, self._after = _marks(self._tokenizer)
+        self._empty = np.array([empty_id], dtype=np.int32)
+        room = max(1, max_length - len(self._before) - len(self._after))
+        self.max_length, self.windows, self._room = max_length, windows, room
+
+    def encode(self, inputs: Sequence[Input], check: Check = nothing) -> Encoded:
+        """Return the ids of all inputs; `check` is called between portions of them."""
+        sequences, counts, n_cut, n_lines = list[Ids](), list[int](), 0, 0
+        for start in range(0, len(inputs), AT_ONCE):
+            check()
+            some = inputs[start : start + AT_ONCE]
+            texts = [self._told(given) for given in some]
+            for told, tokens in zip(texts, self._tokens(texts), strict=True):
+                pieces, cut = self._pieces(told, tokens)
+                sequences += pieces
+                counts.append(len(pieces))
+                n_cut += cut
+                n_lines += told.refused
+        lengths = np.array([len(ids) for ids in sequences], dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        flat = np.concatenate(sequences) if sequences else np.zeros(0, dtype=np.int32)
+        return Encoded(flat, offsets, first, n_cut, n_lines)
+
+    def _told(self, given: Input) -> _Told:
+        if isinstance(given, str):
+            return _Told(given)
+        text, by_template = self._template(given)
+        if not by_template:
+            return _Told(text, ends=True, refused=self._template.is_usable and bool(given))
+        bos = self._template.special.get("bos_token", "")
+        opened = bool(bos) and text.startswith(bos)
+        lead = self._tokenizer.token_to_id(bos) if opened else None
+        return _Told(text[len(bos) :] if lead is not None else text, ends=True, lead=() if lead is None else (lead,),
+                     by_template=True)  # fmt: skip
+
+    def _tokens(self, texts: Sequence[_Told]) -> list[Ids]:
+        """The ids of each text without marks; of a very long one at least as many as are kept."""
+        most = self._room * self.windows
+        clipped = [told.clipped(CHARACTERS_PER_TOKEN * most + 64) for told in texts]
+        made = [np.array(each.ids, dtype=np.int32) for each in self._ids(clipped)]
+        for place, (told, text) in enumerate(zip(texts, clipped, strict=True)):
+            if len(text) < len(told.text) and len(made[place]) < most + MARGIN:
+                made[place] = np.array(self._ids([told.text])[0].ids, dtype=np.int32)
+        return made
+
+    def _ids(self, texts: list[str]) -> list[TokenizersEncoding]:
+        texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # no halves of surrogate pairs
+        return self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+
+    def _pieces(self, told: _Told, tokens: Ids) -> tuple[list[Ids], bool]:
+        """The sequences of a text, and whether something was left out."""
+        before, after = (told.lead, ()) if told.by_template else (self._before, self._after)
+        room = self.max_length - len(before) - len(after) if told.by_template else self._room
+        most = max(1, room)
+        if told.ends or self.windows == 1 or len(tokens) <= most:
+            kept = tokens[-most:] if told.ends else tokens[:most]
+            return [self._marked(before, kept, after)], len(tokens) > most
+        step = max(1, most - most // OVERLAP)
+        starts = range(0, max(1, len(tokens) - most + step), step)[: self.windows]
+        return [self._marked(before, tokens[start : start + most], after) for start in starts], (
+            starts[-1] + most < len(tokens)
+        )
+
+    def _marked(self, before: Sequence[int], tokens: Ids, after: Sequence[int]) -> Ids:
+        if not len(before) and not len(after):
+            return tokens if len(tokens) else self._empty
+        return np.concatenate([np.array(before, np.int32), tokens, np.array(after, np.int32)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An input as one text: whether its end is kept, and what stands before what the chat template made."""
+
+    text: str
+    ends: bool = False
+    refused: bool = False
+    lead: tuple[int, ...] = ()
+    by_template: bool = False
+
+    def clipped(self, most: int) -> str:
+        """The beginning or the end of the text, to a space."""
+        if len(self.text) <= most:
+            return self.text
+        if self.ends:
+            end = self.text[-most:]
+            space = _FIRST_SPACE.search(end)
+            return end[space.start() :] if space else self.text
+        begin = self.text[:most]
+        space = _LAST_SPACE.search(begin)
+        return begin[: space.start()] if space else self.text
+
+
+def _marks(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids that stand before and after each text."""
+    made = tokenizer.encode("a")
+    inner = [place for place, special in enumerate(made.special_tokens_mask) if not special]
+    if not inner:
+        return tuple(made.ids), ()
+    return tuple(made.ids[: inner[0]]), tuple(made.ids[inner[-1] + 1 :])
+
+
+def encoding_of(tokenizer_json: bytes, facts: Mapping[str, object], template: ChatTemplate) -> Encoding:
+    """Return the encoding that a manifest describes: `max_length`, `windows` and `empty_id` of its architecture."""
+    numbers = {name: value for name, value in facts.items() if name in ("max_length", "windows", "empty_id")}
+    chosen = {name: int(value) for name, value in numbers.items() if isinstance(value, int)}
+    return Encoding(
+        tokenizer_json,
+        max_length=chosen["max_length"],
+        windows=chosen.get("windows", 1),
+        empty_id=chosen.get("empty_id", 0),
+        template=template,
+    )

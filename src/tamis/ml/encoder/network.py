@@ -1,0 +1,196 @@
+"""The network of an encoder: transformers' own classifier of an architecture, and which of its weights are trained.
+
+Weights come from safetensors, code only from the installed transformers. A target is a slice of the classifier's
+columns. It does not know data, nor how training goes.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tamis.errors import DamagedArtifact, InvalidSetting, UnknownBaseModel
+from tamis.extras import require
+from tamis.ml.untrusted import damaged
+
+Floats = NDArray[np.float32]
+
+HEAD_NAMES = ("classifier", "score", "classification_head", "head", "pre_classifier", "pooler", "sequence_summary")
+PADDED_ALIKE = 1e-3
+"""How far a logit of one text may be off beside a longer one: what is more is no matter of rounding."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from printing what is of no concern to who trains: that the head is new, and the like."""
+    logger = logging.getLogger("transformers")
+    level, hub = logger.level, require("transformers.utils.logging", "encoder")
+    bar = hub.is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
+    hub.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+        if bar:
+            hub.enable_progress_bar()
+
+
+def load_network(
+    folder: Path, n_labels: int, pad_id: int, *, dtype: torch.dtype = torch.float32, name: str = ""
+) -> nn.Module:
+    """Return the base model in a folder with a new head of so many columns, made from torch's present random numbers.
+
+    Raises:
+        UnknownBaseModel: transformers has no classifier of this architecture.
+        DamagedArtifact: the weights do not fit the configuration, or cannot be read.
+    """
+    transformers = require("transformers", "encoder")
+    name = name or folder.name
+    try:
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            _set_labels(config, n_labels, pad_id)
+            auto = transformers.AutoModelForSequenceClassification
+            if type(config) not in auto._model_mapping:
+                raise UnknownBaseModel(_no_classifier(name, config), name=name)
+            model = auto.from_pretrained(
+                folder,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=dtype,
+                ignore_mismatched_sizes=True,
+            )
+    except UnknownBaseModel:
+        raise
+    except Exception as error:  # whatever transformers raises of a folder that it cannot make sense of
+        if "trust_remote_code" in str(error) or "does not recognize this architecture" in str(error):
+            raise UnknownBaseModel(_needs_code(name), name=name) from error
+        raise _unreadable(folder, error) from error
+    return cast("nn.Module", model)
+
+
+def _set_labels(config: Any, n_labels: int, pad_id: int) -> None:  # noqa: ANN401  a third party's object
+    config.num_labels = n_labels
+    config.problem_type = None
+    config.pad_token_id = pad_id
+    inner = config.get_text_config()
+    inner.pad_token_id = pad_id
+    if getattr(config, "use_cache", None):
+        config.use_cache = False
+
+
+def _no_classifier(name: str, config: Any) -> str:  # noqa: ANN401
+    return (
+        f"The base model {name!r} is of the architecture {config.model_type!r}, for which transformers has no text "
+        "classifier. Choose another one, such as distilbert/distilbert-base-uncased or answerdotai/ModernBERT-base."
+    )
+
+
+def _needs_code(name: str) -> str:
+    return (
+        f"The base model {name!r} is of an architecture that the installed transformers does not know. It may bring "
+        "code of its own, which is never run here, or need a newer transformers: pip install -U transformers."
+    )
+
+
+def _unreadable(folder: Path, error: Exception) -> DamagedArtifact:
+    told = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return damaged(folder, f"transformers cannot read it ({told[:300]})")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """A network taken apart: what lies below the layers, the layers from below, and the names of the head's weights."""
+
+    below: tuple[str, ...]
+    layers: tuple[nn.Module, ...]
+    head: tuple[str, ...]
+
+
+def parts_of(model: nn.Module) -> Parts:
+    """Find the layers (the longest list of modules in the backbone), and what is below and above them."""
+    backbone: nn.Module = getattr(model, "base_model", model)
+    lists = [module for module in backbone.modules() if isinstance(module, nn.ModuleList)]
+    layers = max(lists, key=len, default=nn.ModuleList())
+    inside = {id(parameter) for parameter in layers.parameters()}
+    of_backbone = {id(parameter) for parameter in backbone.parameters()}
+    order = [(name, parameter) for name, parameter in model.named_parameters()]
+    first = next((place for place, (_, parameter) in enumerate(order) if id(parameter) in inside), 0)
+    below = tuple(name for name, parameter in order[:first] if id(parameter) in of_backbone)
+    head = tuple(
+        name
+        for name, parameter in order
+        if id(parameter) not in of_backbone or any(part in HEAD_NAMES for part in name.split("."))
+    )
+    return Parts(below, tuple(layers), tuple(name for name in head if name not in below))
+
+
+def freeze(model: nn.Module, parts: Parts, n_layers: int) -> None:
+    """Let the lowest layers, and what is below them, stay as they are; 0 lets nothing."""
+    if not n_layers:
+        return
+    low = {id(parameter) for layer in parts.layers[:n_layers] for parameter in layer.parameters()}
+    below = set(parts.below)
+    for name, parameter in model.named_parameters():
+        if name in below or id(parameter) in low:
+            parameter.requires_grad_(False)
+
+
+def last_linear(model: nn.Module) -> nn.Linear:
+    """Return the layer whose rows are the labels."""
+    n_labels = int(cast("Any", model).config.num_labels)
+    found = [module for module in model.modules() if isinstance(module, nn.Linear) and module.out_features == n_labels]
+    return found[-1]
+
+
+def check_padding(model: nn.Module, pad_id: int, ids: Sequence[int]) -> None:
+    """Make sure that a text's logits are the same alone and beside a longer text.
+
+    Raises:
+        UnknownBaseModel: they are not: the architecture pads in another way, and its scores would depend on the batch.
+    """
+    short = list(ids)[: max(1, len(ids) // 2)]
+    both = torch.full((2, len(ids)), pad_id)
+    both[0, : len(short)], both[1] = torch.tensor(short), torch.tensor(list(ids))
+    mask = torch.ones_like(both)
+    mask[0, len(short) :] = 0
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        alone = model(input_ids=both[:1, : len(short)].to(device), attention_mask=mask[:1, : len(short)].to(device))
+        beside = model(input_ids=both.to(device), attention_mask=mask.to(device))
+    model.train(training)
+    off = float((alone.logits[0] - beside.logits[0]).abs().max())
+    if not off <= PADDED_ALIKE * max(1.0, float(alone.logits.abs().max())):
+        raise UnknownBaseModel(
+            f"The classifier of {cast('Any', model).config.model_type!r} gives other scores to a text beside a longer "
+            "one: it cannot be used here. Choose a base model of another architecture.",
+            name=str(cast("Any", model).config.model_type),
+        )
+
+
+def checkpoint_layers(model: nn.Module) -> None:
+    """Compute activations again in the backward pass instead of keeping them."""
+    wise = cast("Any", model)
+    if not getattr(wise, "supports_gradient_checkpointing", False):
+        raise InvalidSetting(
+            f"transformers has no gradient checkpointing for {wise.config.model_type!r}: leave it out.",
+            setting="gradient_checkpointing",
+        )
+    wise.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -1,0 +1,57 @@
+"""What may be chosen for an encoder beyond what every tier has. None lets the trainer choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tamis.errors import InvalidSetting
+
+
+class EncoderOptions(BaseModel):
+    """How an encoder is trained.
+
+    Attributes:
+        freeze_layers: so many of the lowest layers stay as they are, with the embeddings below them; 0 trains all.
+        gradient_checkpointing: compute activations twice instead of keeping them: less memory, a third more time.
+        long_texts: cut texts that are longer than the model reads, or read them in up to 8 windows whose logits are
+            averaged. A chat always keeps its end.
+        lora: train low-rank additions to the weights (LoRA, Hu et al. 2021) instead of the weights; they are added up
+            in the end. By default for models of more than a billion weights.
+        lora_rank: the rank of these.
+        batch_rows: rows of an update.
+        precision: of the computation on a GPU; on a CPU it is always float32.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    freeze_layers: int | None = Field(default=None, ge=0, le=1_000)
+    gradient_checkpointing: bool = False
+    long_texts: Literal["cut", "windows"] = "cut"
+    lora: bool | None = None
+    lora_rank: int = Field(default=16, ge=1, le=1_024)
+    batch_rows: int | None = Field(default=None, ge=1, le=4_096)
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+
+
+def encoder_options(given: Mapping[str, object] | EncoderOptions | None) -> EncoderOptions:
+    """Return the options; what is not given keeps its default.
+
+    Raises:
+        InvalidSetting: there is no such option, or a value is of the wrong type or out of range.
+    """
+    if isinstance(given, EncoderOptions):
+        return given
+    try:
+        return EncoderOptions.model_validate(dict(given or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            told = f"There is no encoder option {name!r}: there are {', '.join(EncoderOptions.model_fields)}."
+            raise InvalidSetting(told, setting=name) from None
+        raise InvalidSetting(
+            f"The encoder option {name} = {first['input']!r}: {first['msg'].lower()}.", setting=name
+        ) from None

@@ -1,0 +1,135 @@
+"""How an encoder reads and learns: what its base model says, what the user chose, and what follows from the data.
+
+It looks at a base model's configuration and the headers of its weights; torch is not needed for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log2
+
+import numpy as np
+
+from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.inputs import MOST_WINDOWS, Encoding
+from tamis.ml.encoder.options import EncoderOptions
+from tamis.ml.encoder.templates import ChatTemplate
+from tamis.ml.schedule import (
+    DEFAULT_DECAY,
+    DEFAULT_RATE,
+    DEFAULT_WARMUP,
+    MOST_TIMES,
+    Hyperparameters,
+    Plan,
+    epochs_of_steps,
+)
+
+USUAL_LENGTH = 512
+"""Tokens of an input that are read unless `seq_len` says otherwise: attention's cost grows with the square."""
+
+WIDTH, RATE = 384, 3.5e-4
+"""The rate that suits a network of this width; wider ones learn slower."""
+
+NARROWER = 2.3
+LORA_RATE = 3e-4
+DECAY, WARMUP = 0.01, 0.1
+LARGE = 1_000_000_000
+"""Weights from which a model is trained by LoRA unless it is said otherwise."""
+
+USUAL_UPDATES = 100
+BATCHES = (8, 32)
+EPOCHS = ((3_000, 5), (30_000, 4), (100_000, 3), (1_000_000, 2))
+"""Rows below which so many passes are usual; above, one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """How inputs become tokens: what the manifest keeps of it, and the template for chats."""
+
+    max_length: int
+    windows: int
+    pad_id: int
+    empty_id: int
+    template: ChatTemplate
+
+    def facts(self) -> dict[str, object]:
+        """For the manifest."""
+        return {
+            "max_length": self.max_length,
+            "windows": self.windows,
+            "pad_id": self.pad_id,
+            "empty_id": self.empty_id,
+            "chat_template": self.template.is_usable,
+        }
+
+    def encoding(self, tokenizer_json: bytes) -> Encoding:
+        """Return what turns inputs into tokens."""
+        return Encoding(
+            tokenizer_json,
+            max_length=self.max_length,
+            windows=self.windows,
+            template=self.template,
+            empty_id=self.empty_id,
+        )
+
+
+def reading_of(base: EncoderBase, chosen: Hyperparameters, options: EncoderOptions) -> Reading:
+    """Return how a base model's inputs are read."""
+    longest = base.longest
+    wanted = USUAL_LENGTH if chosen.seq_len is None else chosen.seq_len
+    windows = MOST_WINDOWS if options.long_texts == "windows" else 1
+    return Reading(min(wanted, longest), windows, base.pad_id, base.empty_id, base.template)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How the weights are trained: the lowest layers that stay as they are, by LoRA or not, at which rates."""
+
+    n_frozen: int
+    lora: bool
+    tuned: Mapping[str, float]
+
+
+def method_of(base: EncoderBase, options: EncoderOptions) -> Method:
+    """Return how a base model is trained; its card's own rates count before the usual ones."""
+    lora = base.n_weights >= LARGE if options.lora is None else options.lora
+    tuned = base.card.tuned
+    usual = int(tuned.get("freeze_layers", base.n_layers // 3))
+    wanted = usual if options.freeze_layers is None else options.freeze_layers
+    rate = LORA_RATE if lora else RATE * (WIDTH / max(base.card.dimensions, 64)) ** NARROWER
+    rates = {"learning_rate": min(rate, 1e-3), "weight_decay": DECAY, "warmup": WARMUP}
+    if not lora:
+        rates |= {name: value for name, value in tuned.items() if name in rates}
+    return Method(0 if lora else min(wanted, base.n_layers), lora, rates)
+
+
+def plan_of(
+    n_rows: int, data_tokens: int, chosen: Hyperparameters, options: EncoderOptions, tuned: Mapping[str, float]
+) -> Plan:
+    """Return the run for so many rows and tokens."""
+    batch = options.batch_rows or int(np.clip(2 ** round(log2(max(n_rows, 1) / 20)), *BATCHES))
+    per_epoch = max(1, -(-n_rows // batch))
+    usual = max(USUAL_UPDATES, usual_epochs(n_rows) * per_epoch)
+    allowed = chosen.epochs
+    if chosen.training_steps is not None:
+        allowed = epochs_of_steps(chosen.training_steps, data_tokens)
+    wanted = usual if allowed is None else max(1, int(allowed * per_epoch + 1e-6))
+    updates = min(wanted, MOST_TIMES * usual)
+    return Plan(
+        n_rows=n_rows,
+        data_tokens=data_tokens,
+        batch=batch,
+        updates=updates,
+        rate=tuned["learning_rate"] * chosen.learning_rate / DEFAULT_RATE,
+        embedding_rate=0.0,
+        decay=tuned["weight_decay"] * chosen.weight_decay / DEFAULT_DECAY,
+        warmup=min(1.0, tuned["warmup"] * chosen.warmup_fraction / DEFAULT_WARMUP),
+        allowed_epochs=allowed,
+        capped=updates < wanted,
+    )
+
+
+def usual_epochs(n_rows: int) -> int:
+    """Return how many passes over so many rows are usual."""
+    return next((epochs for most, epochs in EPOCHS if n_rows < most), 1)

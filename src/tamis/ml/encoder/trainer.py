@@ -1,0 +1,286 @@
+"""Trains an encoder: holds rows out, fine-tunes, and uses every row in the end.
+
+Three ways to hold rows out. A validation set is given: all training rows are fitted once and judged on it. Many rows: a
+share is held out, and the fit then goes on with all rows. Few rows: cross-validation, then one fit to all rows. Either
+way the logits of held-out rows come back, which calibration and thresholds are fitted on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from tamis.data.dataset import Dataset
+from tamis.data.splits import different_texts, folds, split_rows
+from tamis.data.truth import SingleTruth
+from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.fits import Fits, Part, Place
+from tamis.ml.encoder.inputs import Encoded, Encoding
+from tamis.ml.encoder.losses import columns_of
+from tamis.ml.encoder.machine import repeatable
+from tamis.ml.encoder.options import EncoderOptions
+from tamis.ml.encoder.planning import Method, Reading, method_of, reading_of
+from tamis.ml.progress import Progress
+from tamis.ml.restart import State
+from tamis.ml.schedule import Plan
+from tamis.ml.static.watching import Checkpoint, Outcome, averaged
+from tamis.ml.static.watching import repeatable as repeatable_rows
+from tamis.ml.trained import Attended, HeldOut, Task
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+FEW_ROWS = 10
+"""Below, nothing can be held out."""
+
+MANY_ROWS = 1_000
+"""From here on a share is held out once: cross-validation would take too long."""
+
+FOLDS = ((300, 5), (MANY_ROWS, 3))
+"""Rows below which cross-validation has so many parts."""
+
+HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 1_000, 5_000
+MOST_SHARE = 0.2
+"""Of many rows one tenth is held out, but at least so many and at most a fifth."""
+
+ENOUGH_TO_CALIBRATE = 50
+MORE_EPOCHS, MORE_RATE = 1, 0.3
+"""How long, and at which part of the rate, a fit goes on with the rows that were held out."""
+
+VALIDATION = "the validation data"
+NOTHING_TO_VALIDATE = (
+    "No row of the validation data carries a label of the training data: it was left aside, and rows of the training "
+    "data were held out instead."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """What a run comes to, before it is calibrated or exported.
+
+    Attributes:
+        network: transformers' classifier with its weights, on the CPU.
+        reading: how inputs become tokens.
+        held: rows that the fit did not see, with the network's logits, all targets side by side; None for too few.
+        checkpoints: the curve.
+        remarks: for the report.
+        facts: for the manifest.
+    """
+
+    network: nn.Module
+    reading: Reading
+    held: Held | None
+    checkpoints: tuple[Checkpoint, ...]
+    remarks: tuple[str, ...]
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Rows that a fit did not see: `rows` says what they are, `logits` is (n, all labels)."""
+
+    rows: str
+    data: Dataset
+    logits: Floats
+
+    def out(self) -> HeldOut:
+        """The same by target."""
+        logits = {name: np.ascontiguousarray(self.logits[:, place]) for name, place in columns_of(self.data).items()}
+        return HeldOut(self.rows, len(self.data), logits, self.data.truth)
+
+
+class EncoderTrainer:
+    """One training run."""
+
+    def __init__(self, base: EncoderBase, task: Task, attended: Attended) -> None:
+        """Remember what to learn, and who attends."""
+        self._base, self._task, self._attended = base, task, attended
+        self._options = task.chosen.encoder or EncoderOptions()
+        self._reading: Reading = reading_of(base, task.chosen, self._options)
+        self._method: Method = method_of(base, self._options)
+        self._fits = Fits(task, self._options, self._method, self._reading, attended)
+        self._remarks: list[str] = []
+
+    def train(self) -> Finished:
+        """Train, and leave torch as it was."""
+        with repeatable(self._fits.machine.device):
+            return self._train()
+
+    def _train(self) -> Finished:
+        data, validation = self._task.train, self._task.validation
+        if validation is not None and not _can_judge(validation):
+            self._remarks.append(NOTHING_TO_VALIDATE)
+            validation = None
+        self._tell("reading texts", 0.0)
+        encoding = self._reading.encoding(self._base.tokenizer_json)
+        encoded = self._encoded(encoding, data)
+        watched = None if validation is None else self._encoded(encoding, validation)
+        facts = self._told_inputs(encoded)
+        self._tell("loading the base model", 0.02)
+        n_labels = sum(len(target.labels) for target in data.targets)
+        self._fits.open(self._base.folder, n_labels, self._base.card.id)
+        self._fits.check_padding(encoded)
+        remember = self._fits.remembers(encoded, *([watched] if watched else []))
+        given = Part(data, self._fits.material(encoded, remember=remember))
+        with self._fits.recalling(given.material):
+            if validation is not None and watched is not None:
+                part = Part(validation, self._fits.material(watched, remember=remember))
+                held, curve = self._with_validation(given, part)
+            elif len(data) < FEW_ROWS:
+                held, curve = None, self._fit_blind(given)
+            elif len(data) >= MANY_ROWS:
+                held, curve = self._hold_out_once(given)
+            else:
+                held, curve = self._cross_validate(given)
+        facts |= {"held_out": held.rows} if held else {}
+        checkpoints = tuple(repeatable_rows(curve))
+        return Finished(self._fits.network(), self._reading, held, checkpoints, tuple(self._remarks), facts)
+
+    def _encoded(self, encoding: Encoding, data: Dataset) -> Encoded:
+        return encoding.encode(data.inputs, self._attended.check)
+
+    def _told_inputs(self, encoded: Encoded) -> dict[str, object]:
+        """Remark on inputs that were cut and chats that the template refused, and return what the manifest keeps."""
+        n, reading = len(encoded), self._reading
+        if encoded.n_cut:
+            where = "seq_len" if self._task.chosen.seq_len == reading.max_length else "what the model is given at once"
+            cure = "" if reading.windows > 1 else ", or read long texts in windows (long_texts=windows)"
+            self._remarks.append(
+                f"{encoded.n_cut:,} of {n:,} training inputs ({encoded.n_cut / n:.1%}) were longer than "
+                f"{reading.max_length * reading.windows:,} tokens ({where}), and were cut. Choose a larger seq_len, up "
+                f"to {self._base.longest:,}{cure}."
+            )
+        if encoded.n_lines:
+            self._remarks.append(
+                f"The base model's chat template refused {encoded.n_lines:,} of the training chats (some templates "
+                "want user and assistant to take turns): these are read as lines that name the role."
+            )
+        method = self._method
+        return {
+            "tokens": int(encoded.offsets[-1]),
+            "cut_share": encoded.n_cut / max(n, 1),
+            "frozen_layers": method.n_frozen,
+            "lora": method.lora,
+            "device": self._fits.machine.device.type,
+            "precision": str(self._fits.machine.half or "float32").removeprefix("torch."),
+            "processes": self._fits.machine.world,
+        }
+
+    def _with_validation(self, given: Part, watched: Part) -> tuple[Held, list[Checkpoint]]:
+        outcome, logits = self._fits.watched(given, watched, Place("validation", 0.05, 0.95))
+        self._remark_on(outcome)
+        return Held(VALIDATION, watched.data, logits), outcome.checkpoints
+
+    def _hold_out_once(self, given: Part) -> tuple[Held | None, list[Checkpoint]]:
+        data = given.data
+        n_held = min(max(HELD_OUT * len(data), LEAST_HELD_OUT), MOST_SHARE * len(data), MOST_HELD_OUT)
+        share = n_held / len(data)
+        split = split_rows(data, {"train": 1 - share, "held": share}, self._task.chosen.seed, self._attended.check)
+        if not len(split["held"]):  # a text, repeated
+            return None, self._fit_blind(given)
+        train, held = given.select(split["train"]), given.select(split["held"])
+        outcome, logits = self._fits.watched(train, held, Place("held out", 0.05, 0.75))
+        self._remark_on(outcome)
+        self._tell("using all rows", 0.75)
+        more = _second(outcome, train, given)
+        if more.updates:
+            self._fits.unwatched(given, more, Place("all", 0.75, 0.95, fold=True), go_on=True)
+        name = f"{len(held.data):,} of the training rows, held out"
+        return Held(name, held.data, logits), outcome.checkpoints
+
+    def _cross_validate(self, given: Part) -> tuple[Held | None, list[Checkpoint]]:
+        data = given.data
+        count = min(next(parts for most, parts in FOLDS if len(data) < most), different_texts(data))
+        if count < 2 or not _repeats(data):
+            return None, self._fit_blind(given)
+        fold = folds(data, count, self._task.chosen.seed)
+        logits = np.zeros((len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
+        outcomes = []
+        for number in range(count):
+            inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            begin, end = (0.05 + 0.7 * (number + more) / count for more in (0, 1))
+            outcome, logits[outside] = self._fold(given, inside, outside, Place(f"fold {number}", begin, end, True))
+            outcomes.append(outcome)
+        self._remark_on(outcomes[0])
+        curve = averaged([outcome.checkpoints for outcome in outcomes])
+        for row in curve:
+            self._attended.listener(Progress("cross-validated", 0.75, row))
+        share = float(np.median([outcome.best_update / outcome.plan.updates for outcome in outcomes]))
+        plan = self._fits.plan(given)
+        end = max(1, round(share * plan.updates))
+        self._fits.unwatched(given, plan, Place("all", 0.75, 0.95, fold=True), end=end, go_on=False)
+        return Held(f"{count}-fold cross-validation", data, logits), curve
+
+    def _fold(self, given: Part, inside: Ints, outside: Ints, place: Place) -> tuple[Outcome, Floats]:
+        """Return how the fit of a fold went, and the logits of the rows outside."""
+        stage, train = self._attended.stage(place.name), given.select(inside)
+        done = stage.recall("done")
+        if done is None:
+            outcome, logits = self._fits.watched(train, given.select(outside), place)
+            done = State({"logits": logits}, outcome.facts())
+        else:
+            outcome = Outcome.of(self._fits.plan(train), done.facts)
+        stage.forget()
+        stage.keep("done", done)
+        return outcome, np.array(done.arrays["logits"])
+
+    def _fit_blind(self, given: Part) -> list[Checkpoint]:
+        """Fit with nobody watching."""
+        return self._fits.unwatched(given, self._fits.plan(given), Place("all", 0.05, 0.95), go_on=False)
+
+    def _remark_on(self, outcome: Outcome) -> None:
+        planned = outcome.plan
+        if planned.capped:
+            self._remarks.append(
+                f"{planned.allowed_epochs:,.0f} passes over the data were allowed; "
+                f"{planned.epochs_at(planned.updates):,.0f} were planned, since more only overfit."
+            )
+        if outcome.stopped_at < planned.updates:
+            self._remarks.append(
+                f"Stopped early after {planned.epochs_at(outcome.stopped_at):.1f} passes over the data: the loss on "
+                f"held-out rows was lowest after {planned.epochs_at(outcome.best_update):.1f}."
+            )
+
+    def _tell(self, stage: str, share: float) -> None:
+        self._attended.check()
+        self._attended.listener(Progress(stage, share))
+
+
+def _can_judge(data: Dataset) -> bool:
+    """Whether a row has a label that the model will have."""
+    return any(
+        bool(
+            (truth.known & (truth.codes < truth.n_labels)).any()
+            if isinstance(truth, SingleTruth)
+            else truth.known.any()
+        )
+        for truth in data.truth.values()
+    )
+
+
+def _repeats(data: Dataset) -> bool:
+    """Whether a row that is held out can have a label that is learnt from other rows."""
+    truths = data.truth.values()
+    return any(not isinstance(truth, SingleTruth) or truth.counts().max(initial=0) > 1 for truth in truths)
+
+
+def _second(first: Outcome, train: Part, given: Part) -> Plan:
+    """Return the plan for going on with all rows: what the first pass left of what is allowed, at a lower rate."""
+    planned = first.plan
+    per_epoch = max(1, -(-len(given.data) // planned.batch))
+    updates = min(MORE_EPOCHS * per_epoch, first.best_update)
+    if planned.allowed_epochs is not None:
+        left = (planned.allowed_epochs - planned.epochs_at(first.stopped_at)) * train.tokens
+        updates = min(updates, max(0, int(left / max(given.tokens, 1) * per_epoch)))
+    return replace(
+        planned,
+        n_rows=len(given.data),
+        data_tokens=given.tokens,
+        updates=updates,
+        rate=planned.rate * MORE_RATE,
+        warmup=0.0,
+    )

@@ -1,0 +1,117 @@
+"""A network judged on held-out rows while it is trained: the best state so far, and when to stop.
+
+It does not know how the rows were held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.data.dataset import Dataset
+from tamis.data.truth import MultiTruth, SingleTruth, Truth
+from tamis.ml.encoder.loop import Material, Trainee, all_logits, weights_in
+from tamis.ml.encoder.losses import columns_of, relative
+from tamis.ml.encoder.machine import Machine
+from tamis.ml.progress import Check
+from tamis.ml.restart import State
+from tamis.ml.schedule import EVALUATIONS, Plan
+from tamis.ml.static.judging import loss_at_best_temperature
+from tamis.ml.static.losses import loss_of
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+SHARE = 0.15
+"""Of the time that training takes, so much may go into judging."""
+
+BACKWARD = 3
+"""A row that is learnt from takes so many times as long as one that is judged."""
+
+LEAST_JUDGED, MOST_JUDGED = 50, 2_000
+DIVERGED = 10
+"""A loss so many times the best one does not come back: no further checkpoints are waited for."""
+
+
+def rows_to_judge(data: Dataset, plan: Plan) -> Ints:
+    """Return the held-out rows that every evaluation looks at: all, or evenly so many that it takes little time."""
+    known = np.zeros(len(data), dtype=bool)
+    for truth in data.truth.values():
+        known |= _judged(truth)
+    rows = np.flatnonzero(known)
+    evaluations = sum(plan.evaluates_at(update) for update in range(1, min(plan.updates, 10_000) + 1))
+    affordable = SHARE * BACKWARD * plan.updates * plan.batch / max(evaluations, 1)
+    most = int(np.clip(affordable, LEAST_JUDGED, MOST_JUDGED))
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)] if len(rows) > most else rows
+
+
+def _judged(truth: Truth) -> NDArray[np.bool_]:
+    """The rows with a label that the model has."""
+    known = truth.known
+    return known & (truth.codes < truth.n_labels) if isinstance(truth, SingleTruth) else known
+
+
+class Watcher:
+    """Judges a network on held-out rows."""
+
+    def __init__(
+        self, data: Dataset, material: Material, target_weights: Mapping[str, float], machine: Machine
+    ) -> None:
+        """Remember the rows; all of them are looked at each time."""
+        self._material, self._machine = material, machine
+        self._weights = relative(data, target_weights)
+        self._targets = [
+            (name, columns, data.truth[name], np.flatnonzero(_judged(data.truth[name])))
+            for name, columns in columns_of(data).items()
+        ]
+
+    def __call__(self, trainee: Trainee, check: Check) -> dict[str, float]:
+        """Return the loss at the temperature that suits best, over all targets, and a metric a target."""
+        logits = all_logits(trainee, self._material, self._machine, check)
+        loss, metrics = 0.0, dict[str, float]()
+        for name, columns, truth, rows in self._targets:
+            if not len(rows):
+                continue
+            some, wanted = logits[rows, columns], truth.select(rows)
+            of_rows = loss_at_best_temperature(some, loss_of(wanted, 0.0), np.arange(len(rows)))
+            loss += self._weights[name] * of_rows / len(rows)
+            metrics |= _metric(name, some, wanted)
+        mean = {"valid_metric": float(np.mean(list(metrics.values())))} if metrics else {}
+        return {"valid_loss": loss, **metrics, **mean}
+
+
+def _metric(name: str, logits: Floats, truth: Truth) -> dict[str, float]:
+    if isinstance(truth, MultiTruth):
+        wanted, given = truth.indicator(), logits > 0
+        hits = int((wanted & given).sum())
+        return {f"{name}.micro_f1": 2 * hits / max(int(wanted.sum()) + int(given.sum()), 1)}
+    return {f"{name}.accuracy": float((logits.argmax(axis=1) == truth.codes).mean())}
+
+
+class Best:
+    """The best state of a network so far, and whether to go on looking for a better one."""
+
+    def __init__(self, trainee: Trainee, plan: Plan) -> None:
+        """Start with nothing: the first evaluation is the best."""
+        self._trainee, self._plan = trainee, plan
+        self._loss: float | None = None
+        self.update = 0
+        self.state = State({}, {"update": 0, "loss": None})
+
+    def look(self, update: int, loss: float, n_checkpoints: int) -> bool:
+        """Take the present state if it is better; return whether to stop."""
+        if self._loss is None or loss < self._loss:
+            self._loss, self.update = loss, update
+            copies = {name: np.array(weight) for name, weight in weights_in(self._trainee).items()}
+            self.state = State(copies, {"update": update, "loss": loss})
+        enough = n_checkpoints >= EVALUATIONS or not loss <= DIVERGED * self._loss
+        return enough and update - self.update >= self._plan.patience
+
+    def restore(self, state: State) -> None:
+        """Go on with the best state of an earlier attempt."""
+        self.state = state
+        self._loss = cast("float | None", state.facts["loss"])
+        self.update = int(cast("int", state.facts["update"]))
