@@ -81,10 +81,18 @@ class _Body(BaseModel):
     model: str | None = None
 
 
-class _Part(BaseModel):
+def _only_text(kind: object) -> object:
+    if kind != "text":
+        raise ValueError("only parts of the type text can be read here: leave out images and the like")
+    return kind
+
+
+class Part(BaseModel):
+    """A part of an input, or of a message."""
+
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["text"] = "text"
+    type: Annotated[Literal["text"], BeforeValidator(_only_text)] = "text"
     text: str
 
 
@@ -93,7 +101,7 @@ def _joined(content: object) -> object:
     if content is None:
         return ""
     if isinstance(content, list):
-        return "\n".join(part if isinstance(part, str) else _Part.model_validate(part).text for part in content)
+        return "\n".join(part if isinstance(part, str) else Part.model_validate(part).text for part in content)
     return content
 
 
@@ -119,9 +127,15 @@ class Chat(BaseModel):
 
 
 class TextBody(_Body):
-    """Body of the endpoints for texts."""
+    """Body of the classification endpoint for texts."""
 
     input: str | Annotated[list[str], _Each]
+
+
+class ModerationBody(_Body):
+    """Body of the moderation endpoint for texts: a text, several, or the parts of one."""
+
+    input: str | Annotated[list[str], _Each] | Annotated[list[Part], _Each]
 
 
 class ChatBody(_Body):
@@ -139,6 +153,15 @@ class MessagesBody(_Body):
 def _texts(body: _Body) -> list[Input]:
     given = cast("TextBody", body).input
     return [given] if isinstance(given, str) else cast("list[Input]", given)
+
+
+def _moderated(body: _Body) -> list[Input]:
+    given = cast("ModerationBody", body).input
+    if isinstance(given, str):
+        return [given]
+    if given and isinstance(given[0], Part):
+        return ["\n".join(part.text for part in given if isinstance(part, Part))]
+    return cast("list[Input]", given)
 
 
 def _chats(body: _Body) -> list[Input]:
@@ -166,7 +189,7 @@ class _Endpoint:
 _KINDS: dict[str, _Endpoint] = {
     CLASSIFICATIONS: _Endpoint(TextBody, _texts, moderates=False),
     CHAT_CLASSIFICATIONS: _Endpoint(ChatBody, _chats, moderates=False),
-    MODERATIONS: _Endpoint(TextBody, _texts, moderates=True),
+    MODERATIONS: _Endpoint(ModerationBody, _moderated, moderates=True),
     CHAT_MODERATIONS: _Endpoint(MessagesBody, _conversations, moderates=True),
 }
 
@@ -186,7 +209,7 @@ def read_question(endpoint: str, body: bytes | Mapping[str, object], limits: Inp
     except ValidationError as error:
         raise _invalid(error) from None
     inputs = kind.inputs(read)
-    _check(inputs, limits)
+    refuse_beyond(inputs, limits)
     return Question(read.model, inputs)
 
 
@@ -241,11 +264,18 @@ def _parts(message: object) -> int:
     return max(len(content), 1) if isinstance(content, list) else 1
 
 
-def _check(inputs: Sequence[Input], limits: InputLimits) -> None:
+def refuse_beyond(inputs: Sequence[Input], limits: InputLimits, field: str = "input") -> None:
+    """Do nothing where there are inputs, no more and no longer than is allowed; `field` is where they are in the body.
+
+    Raises:
+        InvalidRequest: there is none.
+        LimitExceeded: there is too much.
+    """
+    place: list[str | int] = ["body", field]
     if not inputs:
-        raise InvalidRequest("body.input: the list is empty: give at least one input.", loc=["body", "input"])
+        raise InvalidRequest(f"body.{field}: the list is empty: give at least one input.", loc=place)
     if len(inputs) > limits.inputs:
-        raise _beyond("max_inputs", limits.inputs, len(inputs), "inputs", ["body", "input"])
+        raise _beyond("max_inputs", limits.inputs, len(inputs), "inputs", place)
     total = 0
     for index, given in enumerate(inputs):
         if isinstance(given, str):
@@ -253,12 +283,12 @@ def _check(inputs: Sequence[Input], limits: InputLimits) -> None:
         else:
             size = sum(len(message.content) for message in given)
             if len(given) > limits.messages:
-                raise _beyond("max_messages", limits.messages, len(given), "messages", ["body", "input", index])
+                raise _beyond("max_messages", limits.messages, len(given), "messages", [*place, index])
         if size > limits.input_chars:
-            raise _beyond("max_input_chars", limits.input_chars, size, "characters", ["body", "input", index])
+            raise _beyond("max_input_chars", limits.input_chars, size, "characters", [*place, index])
         total += size
     if total > limits.request_chars:
-        raise _beyond("max_request_chars", limits.request_chars, total, "characters in all", ["body", "input"])
+        raise _beyond("max_request_chars", limits.request_chars, total, "characters in all", place)
 
 
 def _beyond(setting: str, limit: int, value: int, what: str, loc: list[str | int]) -> LimitExceeded:

@@ -20,6 +20,7 @@
     │   │   ├── UnknownFile
     │   │   ├── UnknownJob
     │   │   ├── UnknownBatch
+    │   │   ├── UnknownDataset
     │   │   └── UnknownKey
     │   ├── Conflict              not in the state that it is in now
     │   │   ├── InUse             something that is to be deleted is still needed
@@ -221,6 +222,12 @@ class UnknownBatch(NotFound):
     """There is no batch job with this id."""
 
     code = "unknown_batch"
+
+
+class UnknownDataset(NotFound):
+    """There is no dataset with this id."""
+
+    code = "unknown_dataset"
 
 
 class UnknownKey(NotFound):

@@ -29,6 +29,14 @@ DEFAULT_HOME = "~/.tamis"
 HOSTED_BASES = ("ministral-3b-latest", "english", "multilingual")
 """Base models of the hosted products whose names code may still use: each stands for the default base model."""
 
+HOSTED_MODERATORS = frozenset(
+    {
+        *("omni-moderation-latest", "omni-moderation-2024-09-26", "text-moderation-latest", "text-moderation-stable"),
+        *("mistral-moderation-latest", "mistral-moderation-2411"),
+    }
+)
+"""Models of hosted services whose names code may still use to moderate: each stands for `moderation_model`."""
+
 MOST_INLINE = 100_000
 """What `max_inline_requests` may be: larger lists would hold up the server while they are read."""
 
@@ -68,6 +76,7 @@ class Settings(BaseSettings):
     # serving
     public_url: str = Field(default="", description="how others reach the server; empty: as the request came")
     moderation_model: str = Field(default="", description="model of moderation requests that name none")
+    default_model: str = Field(default="", description="model of /classify and /predict requests that name none")
     model_memory_mb: int = Field(default=2048, ge=16, description="memory for models that are kept loaded")
     llm_base_url: str = Field(default="", description="OpenAI-compatible endpoint behind /v1/chat/completions")
     llm_api_key: SecretStr = Field(default=SecretStr(""), description="key for it")
@@ -78,6 +87,10 @@ class Settings(BaseSettings):
 
     # limits of the server
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="largest file")
+    max_storage_bytes: int = Field(default=0, ge=0, description="bytes of all files together; 0: no limit")
+    min_free_disk_bytes: int = Field(
+        default=10**9, ge=0, description="room on the disk that uploads and jobs leave free; 0: none"
+    )
     max_request_bytes: int = Field(default=16 * 2**20, ge=1, description="largest request that is not a file")
     max_inputs: int = Field(default=2048, ge=1, description="inputs of one call")
     max_input_chars: int = Field(default=200_000, ge=1, description="characters of one input")
@@ -139,6 +152,12 @@ class Settings(BaseSettings):
             return self.base_aliases[name]
         if name is None or name in HOSTED_BASES:
             return self.default_base_model
+        return name
+
+    def resolve_moderator(self, name: str | None) -> str | None:
+        """Return the model that moderates; None, and hosted models' names, mean the operator's, where there is one."""
+        if name is None or name in HOSTED_MODERATORS:
+            return self.moderation_model or name
         return name
 
 

@@ -186,7 +186,7 @@ class TestParser:
         form = Form(b"XX")
         with suppress(InvalidRequest, LimitExceeded):
             form.feed(b"".join(parts))
-        assert len(form.pending) <= sum(map(len, parts))
+        assert form.waiting() <= sum(map(len, parts))
 
 
 SERVER = """
@@ -279,3 +279,46 @@ def test_a_client_that_leaves_leaves_nothing(server: tuple[int, int], tmp_path: 
     while left(tmp_path / "home") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left(tmp_path / "home")
+
+
+class TestFullDisk:
+    """507 with the reason, before the body where it says how large it is, else in the middle; nothing is left."""
+
+    @pytest.fixture
+    def left(self, monkeypatch: pytest.MonkeyPatch, workspace: Workspace) -> Callable[[int], None]:
+        least = workspace.settings.min_free_disk_bytes
+
+        def set_left(free: int) -> None:
+            usage = SimpleNamespace(free=least + free)
+            monkeypatch.setattr("tamis.workspace.room.shutil.disk_usage", lambda place: usage)
+
+        return set_left
+
+    @pytest.mark.parametrize("declared", [True, False])
+    def test_it_is_507(self, client: TestClient, workspace: Workspace, left, declared: bool) -> None:
+        left(2**20)
+        body = multipart(b"x" * 4 * 2**20)
+        headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+        pieces = body if declared else iter([body[at : at + 2**16] for at in range(0, len(body), 2**16)])
+        answer = client.post("/v1/files", content=pieces, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
+        assert answer.headers["connection"] == "close"
+        assert workspace.files.list(0, 10, {})[1] == 0
+        assert not [path for path in workspace.store.objects.root.rglob("*") if path.is_file()]
+
+    def test_a_quota_is_413(self, client: TestClient, workspace: Workspace) -> None:
+        workspace.files.room.most_bytes = 10
+        answer = client.post("/v1/files", files={"file": ("x", b"x" * 11)})
+        assert answer.status_code == 413
+        assert "max_storage_bytes" in answer.json()["message"]
+
+    def test_a_system_that_refuses_to_write_is_507(
+        self, client: TestClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(writer: Writer, piece: bytes) -> None:
+            raise failed("x", OSError(28, "No space left on device"))
+
+        monkeypatch.setattr(Writer, "write", full)
+        answer = client.post("/v1/files", files={"file": ("x", b"x" * 11)})
+        assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
+        assert not [path for path in workspace.store.objects.root.rglob("*") if path.is_file()]

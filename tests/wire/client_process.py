@@ -76,7 +76,7 @@ class Client:
         """Start the process and wait until its SDK is imported."""
         self.sdk = sdk
         self._process = subprocess.Popen(
-            [interpreter(sdk), "-W", "ignore", PROGRAMS / "remote_control.py", url, key],
+            [interpreter(sdk), "-W", "ignore", PROGRAMS / "remote_control.py", sdk.name, url, key],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

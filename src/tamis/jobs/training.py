@@ -119,6 +119,7 @@ def _record(store: Store, job: JobRecord, model: Model, folder: Path) -> ModelRe
         created_at=int(time()),
         ft=ft_name(store, job),
         job_id=job.id,
+        title=job.title,
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
         targets=tuple(
             {**target.model_dump(mode="json"), "weight": weights.get(target.name, 1.0)} for target in model.targets

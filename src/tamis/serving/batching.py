@@ -95,12 +95,29 @@ class Answerer(Generic[S]):
             InvalidRequest: the model cannot answer there.
             Overloaded: too much is going on.
         """
+        return await self.ask(reference, inputs, partial(self._models.answer, endpoint, reference, inputs))
+
+    async def ask(self, reference: str, inputs: Sequence[Input], work: Callable[[S], T]) -> T:
+        """Return what `work` makes of the model and the inputs: it runs where that holds up nobody.
+
+        Raises:
+            UnknownModel: there is no model of this name.
+            Overloaded: too much is going on.
+        """
         served = self._models.ready(reference)
         if served is None:
             served = await self._dispatcher.aside(partial(self._models.served, reference))
         if cost_of(inputs, self._models.labels(served)) <= SMALL:
-            return self._models.answer(endpoint, reference, inputs, served)
-        return await self._dispatcher.aside(partial(self._models.answer, endpoint, reference, inputs, served))
+            return work(served)
+        return await self._dispatcher.aside(partial(work, served))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do what no loaded model is needed for, in a thread.
+
+        Raises:
+            Overloaded: too much is going on.
+        """
+        return await self._dispatcher.aside(work)
 
 
 def cost_of(inputs: Sequence[Input], n_labels: int = 0) -> int:

@@ -20,13 +20,15 @@ TAGS = [
     {"name": "Moderation", "description": "The same, as yes or no a category, by your own multi-label classifiers."},
     {"name": "Batch", "description": "Many requests at once, answered in the background."},
     {"name": "Chat", "description": "Passed through to the LLM endpoint that the operator configured."},
+    {"name": "Cohere", "description": "Datasets, fine-tuned models and classify, as Cohere's SDK asks for them."},
+    {"name": "Gateways", "description": "Classification as vLLM and text-embeddings-inference have it."},
     {"name": "Operations", "description": "For monitors and for whoever runs the server."},
 ]
 ABOUT = (
     "Classifiers from labelled text, on your own machine. The paths, fields and answers are those of Mistral's "
-    "Classifier Factory, so that its SDK works when pointed here; `/v1/models` and `/v1/moderations` answer the Cohere "
-    "and OpenAI SDKs too.\n\nWhile the server has no API keys it serves its own machine and takes any key or none. "
-    "Errors have one shape at every status; `code` is one of the documented error codes."
+    "Classifier Factory and of Cohere's Classify, so that their SDKs work when pointed here; `/v1/models` and "
+    "`/v1/moderations` answer OpenAI's SDK too.\n\nWhile the server has no API keys it serves its own machine and "
+    "takes any key or none. Errors have one shape at every status; `code` is one of the documented error codes."
 )
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import Request, Response
 from starlette.routing import BaseRoute
@@ -13,6 +15,9 @@ from tamis.errors import InvalidRequest, TamisError, UnknownModel
 from tamis.settings import Settings
 from tamis.web.problems import failure, id_of, unknown_model
 from tamis.web.routing import JSON, HotRoute
+
+if TYPE_CHECKING:
+    from tamis.workspace.workspace import Workspace
 
 
 class Shortcut:
@@ -55,19 +60,23 @@ async def infer(request: Request, endpoint: str) -> Response:
     """
     state = request.app.state
     question = read_question(endpoint, await request.body(), state.input_limits)
-    model = question.model or _default_model(endpoint, state.settings)
+    model = _answering(endpoint, question.model, state.settings)
+    workspace: Workspace = state.workspace
+    work = partial(workspace.classifier.answer, endpoint, question.model or model, question.inputs)
     try:
-        content = await state.workspace.answerer.answer(endpoint, model, question.inputs)
+        content = await workspace.answerer.ask(model, question.inputs, work)
     except UnknownModel:
         return unknown_model(model, id_of(request))
     return Response(content, media_type=JSON)
 
 
-def _default_model(endpoint: str, settings: Settings) -> str:
-    """Return the model of a request that names none: OpenAI's SDK need not name one to moderate."""
+def _answering(endpoint: str, named: str | None, settings: Settings) -> str:
+    """Return the model that answers: OpenAI's SDK need not name one to moderate, or names the hosted one."""
     if endpoint in (MODERATIONS, CHAT_MODERATIONS):
-        if settings.moderation_model:
-            return settings.moderation_model
+        if model := settings.resolve_moderator(named):
+            return model
         message = "body.model: name a model; the setting TAMIS_MODERATION_MODEL, which would stand in, is empty."
         raise InvalidRequest(message, loc=["body", "model"])
+    if named:
+        return named
     raise InvalidRequest("body.model: name a model; `GET /v1/models` lists them.", loc=["body", "model"])

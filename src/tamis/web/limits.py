@@ -8,12 +8,12 @@ from time import monotonic
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tamis.errors import InvalidRequest, LimitExceeded, Overloaded, Refused, ServiceFailed, TooSlow
+from tamis.errors import InvalidRequest, LimitExceeded, Overloaded, Refused, ServiceFailed, StorageFull, TooSlow
 from tamis.settings import Settings
 from tamis.web.problems import failure
 from tamis.web.telemetry import QUIET
 
-UPLOAD_PATHS = frozenset({"/v1/files"})
+UPLOAD_PATHS = frozenset({"/v1/files", "/v1/datasets"})
 """Where a body may be as large as a file."""
 
 ENVELOPE = 2**20
@@ -75,9 +75,12 @@ class Limits:
 
 
 class BodyRefused(Exception):
-    """A body turned out too large or too slow while it was read; not for routes to catch."""
+    """What cannot be taken in was found out while the body was read; not for routes to catch.
 
-    def __init__(self, why: Refused) -> None:
+    Whoever raises it is done with the body: the rest is taken in and dropped, so that the client gets to read why.
+    """
+
+    def __init__(self, why: Refused | ServiceFailed) -> None:
         """Carry what the client is told."""
         super().__init__(why.message)
         self.why = why
@@ -149,7 +152,7 @@ async def refuse(error: Refused | ServiceFailed, scope: Scope, body: _Body, send
     answer = failure(error, str(scope.get("request_id", "")))
     headers = answer.raw_headers
     waits = any(name == b"expect" for name, _ in scope["headers"])  # such a client sends nothing before it is told to
-    if isinstance(error, LimitExceeded | TooSlow):
+    if isinstance(error, LimitExceeded | TooSlow | StorageFull):
         headers = [*headers, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": bytes(answer.body), "more_body": True})

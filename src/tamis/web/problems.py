@@ -41,6 +41,7 @@ STATUS: Mapping[str, int] = {
     "unknown_file": 404,
     "unknown_job": 404,
     "unknown_batch": 404,
+    "unknown_dataset": 404,
     "unknown_key": 404,
     "conflict": 409,
     "in_use": 409,
@@ -62,6 +63,9 @@ STATUS: Mapping[str, int] = {
     "cancelled": 409,
 }
 """The status of each error code; too many *bytes* are 413."""
+
+PLAIN: Mapping[int, int] = {409: 400, 422: 400}
+"""Statuses of one hosted service that says 400 to whatever cannot be done; its SDK would send a 409 again, twice."""
 
 TOO_LARGE = 413
 UNKNOWN_AT_INFERENCE = 400
@@ -130,9 +134,10 @@ def status_of(error: TamisError) -> int:
     return next((STATUS[code] for code in codes if code in STATUS), 500)
 
 
-def problem(error: TamisError, request_id: str = "") -> Response:
-    """Return the answer that tells of an error raised on purpose."""
+def problem(error: TamisError, request_id: str = "", statuses: Mapping[int, int] | None = None) -> Response:
+    """Return the answer that tells of an error raised on purpose; `statuses` are used in place of others."""
     status = status_of(error)
+    status = (statuses or {}).get(status, status)
     detail = error.context.get("details")
     if detail is None and isinstance(loc := error.context.get("loc"), list):
         detail = [{"type": error.code, "loc": loc, "msg": error.for_callers}]
@@ -151,12 +156,13 @@ def unknown_model(model: str, request_id: str = "") -> Response:
     return _answer(UNKNOWN_AT_INFERENCE, content)
 
 
-def invalid(problems: Sequence[Mapping[str, Any]], request_id: str = "") -> Response:
+def invalid(problems: Sequence[Mapping[str, Any]], request_id: str = "", status: int = 422) -> Response:
     """Return the answer to a request whose fields are not what they should be, without what was sent.
 
     Args:
         problems: as pydantic lists them, at least one.
         request_id: of the request.
+        status: of the answer.
     """
     detail = [
         {"type": found["type"], "loc": list(found["loc"]), "msg": found["msg"]} for found in problems[:_SHOWN_PROBLEMS]
@@ -165,7 +171,7 @@ def invalid(problems: Sequence[Mapping[str, Any]], request_id: str = "") -> Resp
     message = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     more = len(problems) - 1
     message += f" (and {more} more)" if more else ""
-    return _answer(422, body(422, message, "invalid_request", request_id, detail))
+    return _answer(status, body(status, message, "invalid_request", request_id, detail))
 
 
 def upstream_problem(status: int, said: str, request_id: str, headers: Mapping[str, str]) -> Response:
@@ -176,14 +182,14 @@ def upstream_problem(status: int, said: str, request_id: str, headers: Mapping[s
     return _answer(told, content, kept)
 
 
-def failure(error: TamisError, request_id: str) -> Response:
+def failure(error: TamisError, request_id: str, statuses: Mapping[int, int] | None = None) -> Response:
     """Return the answer to a request that a route gave up, and log what is the server's fault."""
     status = status_of(error)
     if status >= 500:
         _log.error("%s: %s", error.code, error, exc_info=error, extra={"request_id": request_id})
     if status == STATUS["error"] and error.code in ("error", "secret_unreadable"):
         return unexpected(request_id)
-    return problem(error, request_id)
+    return problem(error, request_id, statuses)
 
 
 def unexpected(request_id: str = "") -> Response:

@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 from anyio import from_thread
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
+from tamis.errors import TamisError
 from tamis.web.auth import TRAIN, is_for, require_scope
 from tamis.web.paths import HEAD_ASKED
+from tamis.web.problems import PLAIN, failure, id_of, invalid
 from tamis.workspace.files import BATCH
 
 if TYPE_CHECKING:
@@ -61,6 +64,28 @@ class JsonRoute(APIRoute):
             return await handle(checked)
 
         return strict
+
+
+class PlainUploadRoute(APIRoute):
+    """Answers what cannot be done with the statuses of `problems.PLAIN`, and leaves the body to the endpoint."""
+
+    def get_route_handler(self) -> Any:  # noqa: ANN401  the framework's own signature
+        """Return what handles a request."""
+        handle = super().get_route_handler()
+
+        async def plainly(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                return invalid(error.errors(), id_of(request), PLAIN[422])
+            except TamisError as error:
+                return failure(error, id_of(request), PLAIN)
+
+        return plainly
+
+
+class PlainRoute(PlainUploadRoute, JsonRoute):
+    """Answers with these statuses too, and reads JSON strictly."""
 
 
 class RawRoute(APIRoute):
@@ -129,6 +154,13 @@ def answer_file(request: Request, pieces: Iterator[bytes], name: str, size: int)
     if request.scope.get(HEAD_ASKED):
         return Response(b"", headers=headers, media_type=BINARY)
     return StreamingResponse(_all_of(first, pieces), headers=headers, media_type=BINARY)
+
+
+def link_to_file(request: Request, file_id: str, hours: int) -> str:
+    """Return a link to a file's content that works for so many hours without a key."""
+    workspace = workspace_of(request)
+    place = workspace.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
+    return f"{place}/signed/files/{quote(file_id)}?{urlencode(workspace.files.sign(file_id, hours))}"
 
 
 def body_docs(model: type[BaseModel], media_type: str = JSON, **examples: object) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The framework's own parser spools the whole part to disk before anybody can refu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,7 +14,8 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from tamis.errors import InvalidRequest, LimitExceeded
+from tamis.errors import InvalidRequest, LimitExceeded, Refused, ServiceFailed
+from tamis.web.limits import ENVELOPE, BodyRefused
 from tamis.web.routing import caller_of, require_purpose, workspace_of
 from tamis.workspace.files import FINE_TUNE, NewFile, Upload
 
@@ -35,13 +37,13 @@ _PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
 
 class Form:
-    """What a multipart body holds, fed piece by piece; file bytes wait in `pending` until they are taken."""
+    """What a multipart body holds, fed piece by piece; bytes of files wait until they are taken."""
 
-    def __init__(self, boundary: bytes) -> None:
-        """Expect parts between `boundary`."""
+    def __init__(self, boundary: bytes, files: Sequence[str] = (FILE,)) -> None:
+        """Expect parts between `boundary`; those of the names `files` are files."""
         self.fields: dict[str, str] = {}
-        self.filename: str | None = None
-        self.pending = bytearray()
+        self.filenames: dict[str, str] = {}
+        self._waiting = {name: bytearray() for name in files}
         self.ended = False
         self._parts = 0
         self._into = ""  # what the present part is: a field, FILE, or nothing
@@ -73,10 +75,19 @@ class Form:
         except FormParserError as error:
             raise InvalidRequest(f"The body is not valid multipart/form-data: {error}.", loc=["body"]) from None
 
-    def take(self) -> bytes:
-        """Return the bytes of the file that wait, and forget them."""
-        taken = bytes(self.pending)
-        self.pending.clear()
+    @property
+    def filename(self) -> str | None:
+        """The name of the part `file`, once it has begun."""
+        return self.filenames.get(FILE)
+
+    def waiting(self, name: str = FILE) -> int:
+        """Return how many bytes of a file wait."""
+        return len(self._waiting[name])
+
+    def take(self, name: str = FILE) -> bytes:
+        """Return the bytes of a file that wait, and forget them."""
+        taken = bytes(self._waiting[name])
+        self._waiting[name].clear()
         return taken
 
     def _begin(self) -> None:
@@ -100,22 +111,22 @@ class Form:
             raise InvalidRequest("A part of the form has no Content-Disposition that names it.", loc=["body"])
         if name in FIELDS:
             self._into = name
-        elif name == FILE:
-            self._begin_file(options.get(b"filename", b""))
+        elif name in self._waiting:
+            self._begin_file(name, options.get(b"filename", b""))
 
-    def _begin_file(self, filename: bytes) -> None:
-        if self.filename is not None:
-            raise InvalidRequest("The form has two parts `file`. Send one request a file.", loc=["body", FILE])
+    def _begin_file(self, name: str, filename: bytes) -> None:
+        if name in self.filenames:
+            raise InvalidRequest(f"The form has two parts `{name}`. Send one request a file.", loc=["body", name])
         encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
         kind = self._headers.get(b"content-type", b"").strip().lower()
         if encoding not in _PLAIN_ENCODINGS or kind.startswith(b"multipart/"):
-            raise InvalidRequest("The part `file` must hold the file's own bytes, as they are.", loc=["body", FILE])
-        self.filename = filename.decode("utf-8", "replace").replace("%22", '"')  # as browsers and SDKs write it
-        self._into = FILE
+            raise InvalidRequest(f"The part `{name}` must hold the file's own bytes, as they are.", loc=["body", name])
+        self.filenames[name] = filename.decode("utf-8", "replace").replace("%22", '"')  # as browsers and SDKs write it
+        self._into = name
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._into == FILE:
-            self.pending += data[start:end]
+        if self._into in self._waiting:
+            self._waiting[self._into] += data[start:end]
         elif self._into:
             self._value += data[start:end]
             if len(self._value) > MOST_FIELD_BYTES:
@@ -142,13 +153,14 @@ async def receive_file(request: Request) -> FileRecord:
     form = Form(boundary_of(request.headers.get("content-type", "")))
     upload: Upload | None = None
     try:
+        await refuse_declared(request)
         async for piece in request.stream():
             form.feed(piece)
             if "purpose" in form.fields:  # else it may still come
                 require_purpose(request, form.fields["purpose"] or FINE_TUNE)
             if upload is None and form.filename is not None:
                 upload = await anyio.to_thread.run_sync(workspace_of(request).files.begin, _new_file(request, form))
-            if upload is not None and len(form.pending) >= PIECE:
+            if upload is not None and form.waiting() >= PIECE:
                 await anyio.to_thread.run_sync(upload.write, form.take())
         if not form.ended:
             raise InvalidRequest("The body ends in the middle: its last boundary is missing.", loc=["body"])
@@ -157,10 +169,63 @@ async def receive_file(request: Request) -> FileRecord:
         require_purpose(request, form.fields.get("purpose") or FINE_TUNE)
         upload.describe(_new_file(request, form))
         return await anyio.to_thread.run_sync(_finish, upload, form)
-    except BaseException:
+    except BaseException as error:
         if upload is not None:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(upload.abort)
+        if isinstance(error, Refused | ServiceFailed) and not form.ended:
+            raise BodyRefused(error) from error
+        raise
+
+
+async def refuse_declared(request: Request) -> None:
+    """Do nothing where there is room for a body as large as the request says.
+
+    Raises:
+        LimitExceeded: all files together would be too large.
+        StorageFull: there is no room on the disk.
+    """
+    length = request.headers.get("content-length", "0")
+    most = max(0, int(length) - ENVELOPE) if length.isdigit() else 0
+    await anyio.to_thread.run_sync(workspace_of(request).files.refuse_size, most)
+
+
+async def receive_files(
+    request: Request, names: Sequence[str], begin: Callable[[str, str], Upload]
+) -> dict[str, FileRecord]:
+    """Store the files that the request uploads, each in a part of its own; return their records by the parts' names.
+
+    Args:
+        request: whose body is a form.
+        names: of the parts; none has to be there.
+        begin: begins the upload of a part, given the names of part and file; called in a thread.
+
+    Raises:
+        InvalidRequest: the body is no form that is whole.
+        LimitExceeded: a file is too large.
+    """
+    form = Form(boundary_of(request.headers.get("content-type", "")), names)
+    uploads: dict[str, Upload] = {}
+    stored: list[FileRecord] = []
+    try:
+        async for piece in request.stream():
+            form.feed(piece)
+            for name, filename in form.filenames.items():
+                if name not in uploads:
+                    uploads[name] = await anyio.to_thread.run_sync(begin, name, filename)
+                if form.waiting(name) >= PIECE:
+                    await anyio.to_thread.run_sync(uploads[name].write, form.take(name))
+        if not form.ended:
+            raise InvalidRequest("The body ends in the middle: its last boundary is missing.", loc=["body"])
+        for name, upload in uploads.items():
+            stored.append(await anyio.to_thread.run_sync(_finish, upload, form, name))
+        return dict(zip(uploads, stored, strict=True))
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            for upload in [*uploads.values()][len(stored) :]:
+                await anyio.to_thread.run_sync(upload.abort)
+            for record in stored:
+                await anyio.to_thread.run_sync(workspace_of(request).files.delete, record.id)
         raise
 
 
@@ -189,8 +254,8 @@ def _new_file(request: Request, form: Form) -> NewFile:
     )
 
 
-def _finish(upload: Upload, form: Form) -> FileRecord:
-    upload.write(form.take())
+def _finish(upload: Upload, form: Form, name: str = FILE) -> FileRecord:
+    upload.write(form.take(name))
     return upload.commit()
 
 

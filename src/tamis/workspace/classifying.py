@@ -23,6 +23,7 @@ from tamis.serving.pool import Figures, Pool
 from tamis.settings import Settings
 from tamis.store.records import ModelRecord
 from tamis.workspace.models import Models
+from tamis.workspace.verdicts import Verdicts, verdicts_of
 
 FRESH_S = 0.5
 MOST_NAMES = 10_000
@@ -40,6 +41,11 @@ class Served:
     def scores(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return (inputs, labels) scores by target."""
         return self.predictor.checked_scores(inputs)
+
+    def verdicts(self, inputs: Sequence[Input]) -> Verdicts:
+        """Return what the model says of each input, all targets in one list of labels."""
+        thresholds = {target.name: self.predictor.thresholds(target.name) for target in self.predictor.targets}
+        return verdicts_of(self.predictor.targets, self.scores(inputs), thresholds)
 
 
 class Classifier:

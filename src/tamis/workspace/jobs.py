@@ -74,6 +74,8 @@ class NewJob:
         targets: `name`, `labels`, `weight` and `loss_function` of targets that are not to be inferred.
         job_type: None or "classifier".
         repositories: whether the caller wants data from a repository.
+        title: what the caller calls the model.
+        dataset_id: where the files are those of a dataset.
     """
 
     model: str
@@ -88,6 +90,8 @@ class NewJob:
     job_type: str | None = None
     repositories: bool = False
     created_by: str | None = None
+    title: str | None = None
+    dataset_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +119,11 @@ class Jobs:
             UnknownFile: a file is not there.
             SimilarJob: one like it is not finished.
             Overloaded: very many jobs are not finished.
+            StorageFull: it is to start by itself, and there is no room on the disk.
         """
         record = self.prepare(new)
+        if new.auto_start:
+            self._files.room.require()
         if self._store.jobs.live() >= self._settings.max_live_jobs:
             raise Overloaded(
                 f"{self._settings.max_live_jobs} jobs are not finished yet (max_live_jobs): wait, or cancel some.",
@@ -153,7 +160,7 @@ class Jobs:
             phase=Phase.VALIDATE.value,
             model=new.model,
             base=base,
-            name=new.suffix or _name(first.name if first else ""),
+            name=new.suffix or _name(new.title or (first.name.partition(".")[0] if first else "")),
             suffix=new.suffix,
             auto_start=new.auto_start,
             hyperparameters=chosen.model_dump(),
@@ -166,6 +173,8 @@ class Jobs:
             created_at=now,
             modified_at=now,
             created_by=new.created_by,
+            title=new.title,
+            dataset_id=new.dataset_id,
         )
 
     def dry_run(self, new: NewJob, check: Check = lambda: None) -> Measured:
@@ -209,7 +218,9 @@ class Jobs:
         Raises:
             UnknownJob: there is none.
             IllegalTransition: it is not validated, or was started already.
+            StorageFull: there is no room on the disk.
         """
+        self._files.room.require()
         job = self._store.jobs.change(
             job_id, when=before(Move.START), to=Status.QUEUED.value, quiet=True, phase=Phase.TRAIN.value
         )
@@ -322,9 +333,9 @@ def _fingerprint(new: NewJob, chosen: Hyperparameters, base: str) -> str:
     return hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _name(file_name: str) -> str:
-    """A model's name from that of a file."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file_name.partition(".")[0]).strip("-._")[:64]
+def _name(said: str) -> str:
+    """A model's name from what its maker calls it, or its file."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", said).strip("-._")[:64]
     return stem if NAME.fullmatch(stem) else "classifier"
 
 

@@ -13,10 +13,15 @@ from tamis.settings import Settings
 from tamis.store.opening import Store, open_store
 from tamis.workspace.batches import Batches
 from tamis.workspace.classifying import Classifier
+from tamis.workspace.datasets import Datasets
+from tamis.workspace.few_shot import FewShot
 from tamis.workspace.files import Files
 from tamis.workspace.jobs import Jobs
 from tamis.workspace.keys import Keys
 from tamis.workspace.models import Models
+from tamis.workspace.room import Room
+from tamis.workspace.tokenizers import Tokenizers
+from tamis.workspace.tuning import Tuning
 
 
 class Workspace:
@@ -25,13 +30,17 @@ class Workspace:
     def __init__(self, store: Store, settings: Settings) -> None:
         """Take the store and the operator's choices."""
         self.store, self.settings = store, settings
-        self.files = Files(store, settings.max_upload_bytes)
+        self.files = Files(store, settings.max_upload_bytes, Room(store, settings))
         self.jobs = Jobs(store, self.files, settings)
         self.models = Models(store, settings)
         self.batches = Batches(store, self.files, self.models, settings)
         self.keys = Keys(store)
+        self.datasets = Datasets(store, self.files, settings)
+        self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
         self.classifier = Classifier(self.models, settings)
         self.answerer = Answerer(self.classifier)
+        self.few_shot = FewShot(settings)
+        self.tokenizers = Tokenizers(self.models, settings)
 
     def missing(self) -> dict[str, str]:
         """Return what keeps the server from serving, by name: nothing where it is ready.

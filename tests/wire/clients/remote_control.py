@@ -5,7 +5,7 @@ A command names a method and its arguments: {"call": "files.list", "arguments": 
 answer is {"type": class, "value": what its model_dump() gives, through json.dumps as the notebooks do it}, or
 {"error": {"type", "status", "body", "message", "detail"}}.
 
-    python remote_control.py URL [KEY]
+    python remote_control.py SDK URL [KEY]
 """
 
 import asyncio
@@ -14,10 +14,13 @@ import inspect
 import json
 import sys
 from functools import reduce
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from connect import connect
+
+
+CONNECT = {"mistralai": "connect", "cohere": "connect_cohere", "openai": "connect_openai"}
 
 
 def decode(value: Any) -> Any:
@@ -39,7 +42,7 @@ def decode(value: Any) -> Any:
 async def encode(answer: Any) -> Any:
     """Return what can be written of an answer: models dumped, streams and downloads read to their end."""
     if hasattr(answer, "model_dump"):
-        dumped = json.loads(json.dumps(answer.model_dump()))
+        dumped = json.loads(json.dumps(answer.model_dump(), default=str))
         if hasattr(answer, "size_bytes"):  # model_dump() of 1.x loses it
             dumped["size_bytes"] = answer.size_bytes
         return dumped
@@ -79,10 +82,12 @@ async def obey(client: Any, command: dict[str, Any]) -> dict[str, Any]:
 
 async def main() -> None:
     """Obey commands until there are no more."""
-    client = connect(*sys.argv[1:])
-    print(json.dumps({"ready": True}), flush=True)
+    sdk, *where = sys.argv[1:]
+    answers, sys.stdout = sys.stdout, sys.stderr  # some methods print
+    client = import_module(CONNECT[sdk]).connect(*where)
+    print(json.dumps({"ready": True}), file=answers, flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        print(json.dumps(await obey(client, json.loads(line))), flush=True)
+        print(json.dumps(await obey(client, json.loads(line))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

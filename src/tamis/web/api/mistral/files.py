@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -15,6 +14,7 @@ from tamis.web.routing import (
     answer,
     answer_file,
     body_docs,
+    link_to_file,
     may_train,
     require_purpose,
     workspace_of,
@@ -157,10 +157,7 @@ def download(request: Request, file_id: str) -> Response:
 def url(request: Request, file_id: str, expiry: int = 24) -> Response:
     """Return a link to the file's content that works for `expiry` hours."""
     _file(request, file_id)
-    workspace = workspace_of(request)
-    query = workspace.files.sign(file_id, expiry)
-    place = workspace.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
-    return answer(FileUrl(url=f"{place}/signed/files/{quote(file_id)}?{urlencode(query)}"))
+    return answer(FileUrl(url=link_to_file(request, file_id, expiry)))
 
 
 @signed.get("/signed/files/{file_id}", summary="Download by a link", response_class=Response, responses=FILE_CONTENT)

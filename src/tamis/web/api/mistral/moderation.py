@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from tamis.endpoints import CHAT_MODERATIONS, MODERATIONS, MessagesBody, TextBody
+from tamis.endpoints import CHAT_MODERATIONS, MODERATIONS, MessagesBody, ModerationBody
 from tamis.web.inference import infer
 from tamis.web.routing import HotRoute, body_docs
 
@@ -33,12 +33,13 @@ class Moderation(BaseModel):
     MODERATIONS,
     summary="Moderate texts",
     response_model=Moderation,
-    openapi_extra=body_docs(TextBody, one={"model": "moderation-prod", "input": "You are all idiots"}),
+    openapi_extra=body_docs(ModerationBody, one={"model": "moderation-prod", "input": "You are all idiots"}),
 )
 async def moderate(request: Request) -> Response:
     """Return which categories apply to each text: a label at or above its fitted threshold; none labels never do.
 
-    Without `model`, that of the setting `TAMIS_MODERATION_MODEL` answers.
+    Without `model`, or with a hosted one's name, that of the setting `TAMIS_MODERATION_MODEL` answers. A list of parts
+    is one text.
     """
     return await infer(request, MODERATIONS)
 

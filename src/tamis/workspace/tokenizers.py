@@ -1,0 +1,49 @@
+"""Texts as the tokens of a model's base: for callers who count them. It does not know how tokens are used."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from tamis.ml.base_models import load_base
+from tamis.ml.cards import CARDS
+from tamis.ml.tokenizing import Tokenizing
+from tamis.settings import Settings
+from tamis.workspace.models import Models
+
+MOST_KEPT = 8
+TOKENIZER = "tokenizer.json"
+
+
+class Tokenizers:
+    """Tokenizers of base models and of tuned ones. All methods may be called from any thread."""
+
+    def __init__(self, models: Models, settings: Settings) -> None:
+        """Take the models, and what names of base models stand for."""
+        self._models, self._settings = models, settings
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Tokenizing] = OrderedDict()
+
+    def tokens(self, model: str, text: str) -> list[tuple[int, str]]:
+        """Return the tokens of a text: the id of each, and its string.
+
+        Raises:
+            UnknownModel: there is no model or base model of this name.
+        """
+        base = self._settings.resolve_base(model)
+        if base != model or base in CARDS or base == self._settings.default_base_model:
+            return self._tokenizing(f"base {base}", base)(text)
+        record = self._models.find(model)
+        return self._tokenizing(f"model {record.id}", str(self._models.folder(record) / TOKENIZER))(text)
+
+    def _tokenizing(self, key: str, place: str) -> Tokenizing:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                is_base = key.startswith("base ")
+                found = Tokenizing(load_base(place).tokenizer_json) if is_base else Tokenizing.of_file(place)
+                self._kept[key] = found
+                if len(self._kept) > MOST_KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return found
