@@ -32,6 +32,7 @@
     │   ├── StorageFailed         the database or the object storage
     │   ├── UpstreamFailed        the LLM endpoint
     │   └── SecretUnreadable      a sealed secret that the key does not open
+    │   ├── HubFailed             the Hugging Face hub
     ├── ModelError                what is wrong with a model or a base model
     │   ├── UnknownModel          no artifact at that place or under that name
     │   ├── UnknownBaseModel      no base model of that name, or its files are not here
@@ -297,6 +298,12 @@ class SecretUnreadable(ServiceFailed):
 
 
 class Cancelled(TamisError):
+class HubFailed(ServiceFailed):
+    """The Hugging Face hub did not do what it was asked."""
+
+    code = "hub_failed"
+
+
     """The run was cancelled: nothing was written."""
 
     code = "cancelled"

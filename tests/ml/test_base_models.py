@@ -331,7 +331,7 @@ def test_any_trouble_of_the_hub_is_told(cache, monkeypatch, error):
         load_base("someone/words")
 
 
-def test_the_hub_needs_the_data_extra(monkeypatch):
+def test_the_hub_needs_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingExtra, match=r"tamis\[data\]"):
+    with pytest.raises(MissingExtra, match=r"tamis\[hub\]"):
         load_base("someone/words")

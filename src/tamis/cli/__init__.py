@@ -14,6 +14,7 @@ from tamis.cli import (  # noqa: F401  importing a command registers it
     keys,
     models,
     quickstart,
+    push,
     serve,
     split,
     train,

@@ -1,4 +1,4 @@
-"""MODEL as a command takes it: a folder, or any name by which a model is known in the home."""
+"""MODEL as a command takes it: a folder, any name by which a model is known in the home, or a repository of the hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tamis.store.records import ModelRecord
     from tamis.workspace.workspace import Workspace
 
-MODEL_HELP = "The folder that training wrote, or a name: NAME, NAME@3, an alias, an id, ft:..."
+MODEL_HELP = "The folder that training wrote; a name: NAME, NAME@3, an alias, an id, ft:...; or OWNER/NAME on the hub."
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 
 
@@ -26,8 +26,10 @@ def load_model(given: str) -> Model:
     Raises:
         UnknownModel: there is none.
         ModelError: it is damaged, or does not compute as it did.
+        HubFailed: it can only be on the hub, and that cannot be asked.
     """
     from tamis.ml.model import load
+    from tamis.ml.published import is_repository
     from tamis.ml.registry import folder_at
     from tamis.settings import load_settings
 
@@ -35,7 +37,12 @@ def load_model(given: str) -> Model:
     if folder_at(given) or not settings.has_database:  # then only the home's folders have names, and no SQL is needed
         return load(given, home=settings.home)
     with opened(settings) as workspace:
-        find(workspace, given)
+        try:
+            find(workspace, given)
+        except UnknownModel:
+            if is_repository(given):
+                return load(given)
+            raise
         folder = workspace.models.folder(workspace.models.answering(given))
     return load(folder)
 

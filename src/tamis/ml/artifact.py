@@ -136,7 +136,7 @@ def refuse_output(folder: Path, *, overwrite: bool = False) -> None:
     found = {path.name for path in folder.iterdir()}
     if not found:
         return
-    own = _names_of(folder)
+    own = names_in(folder)
     if not own:
         raise OutputExists(
             f"{folder} is not empty and holds no model: choose another place, so that nothing of yours is lost.",
@@ -154,13 +154,15 @@ def refuse_output(folder: Path, *, overwrite: bool = False) -> None:
         )
 
 
-def open_artifact(folder: Path, *, check_hashes: bool = True) -> Artifact:
+def open_artifact(folder: Path, *, check_hashes: bool = True, of_hub: bool = False) -> Artifact:
     """Open a model's folder and refuse it unless everything in it is as its manifest says.
 
     Args:
         folder: a folder that `write_artifact` wrote.
         check_hashes: False for a folder that another process of the same program has just checked; names, sizes and
             the structure of the files are always looked at.
+        of_hub: the folder is one of the hub's cache: its files are links, made here, and what else the repository
+            holds is none of the model's.
 
     Raises:
         UnknownModel: there is no such folder, or no manifest in it.
@@ -168,9 +170,11 @@ def open_artifact(folder: Path, *, check_hashes: bool = True) -> Artifact:
         DamagedArtifact: a file is missing, additional, damaged or unlike the manifest.
     """
     folder = Path(folder)
-    manifest = _read_manifest(folder)
-    _check_names(folder, manifest)
-    raw = {name: _checked(folder / name, entry, check_hashes) for name, entry in manifest.files.items()}
+    manifest = read_manifest(folder, of_hub=of_hub)
+    _check_names(folder, manifest, of_hub)
+    raw = {name: _mapped(folder / name, entry, of_hub) for name, entry in manifest.files.items()}
+    if check_hashes:
+        _check_hashes(folder, manifest, raw)
     artifact = Artifact(folder=folder, manifest=manifest, files=raw)
     if manifest.tier == "static":  # an encoder's may be of types that numpy does not have: others read them
         _ = artifact.tensors
@@ -192,10 +196,11 @@ def _seal(body: bytes) -> bytes:
     return f'{_SEAL}{hashlib.sha256(body).hexdigest()}"\n}}\n'.encode()
 
 
-def _names_of(folder: Path) -> set[str]:
-    """The names of the files that an artifact in this folder owns; none where there is no artifact."""
+def names_in(folder: Path, *, of_hub: bool = False) -> set[str]:
+    """Return the names of the files that the artifact in a folder owns; none where there is no artifact."""
     try:
-        document = parse_object(map_file(folder / MANIFEST, limit=MAX_MANIFEST).tobytes(), folder / MANIFEST)
+        raw = map_file(folder / MANIFEST, limit=MAX_MANIFEST, follow_links=of_hub)
+        document = parse_object(raw.tobytes(), folder / MANIFEST)
     except DamagedArtifact:
         return set()
     files = document.get("files")
@@ -204,14 +209,21 @@ def _names_of(folder: Path) -> set[str]:
     return {MANIFEST, CARD, ".DS_Store", *files}
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, of_hub: bool = False) -> Manifest:
+    """Return the manifest of a model's folder, whatever else is there.
+
+    Raises:
+        UnknownModel: there is no such folder, or no manifest in it.
+        UnsupportedArtifact: it was written by a newer Tamis.
+        DamagedArtifact: it is not what it should be.
+    """
     path = folder / MANIFEST
     if not os.path.lexists(path):
         missing = f"the folder has no {MANIFEST}" if os.path.isdir(folder) else "there is no such folder"
         raise UnknownModel(
             f"There is no model at {folder}: {missing}. Give the folder that `tamis train` wrote.", folder=str(folder)
         )
-    raw = map_file(path, limit=MAX_MANIFEST).tobytes()
+    raw = map_file(path, limit=MAX_MANIFEST, follow_links=of_hub).tobytes()
     document = parse_object(raw, path)
     _check_supported(document, path)
     body, mark, _ = raw.rpartition(_SEAL.encode())
@@ -245,21 +257,25 @@ def _first_problem(error: ValidationError) -> str:
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 
-def _check_names(folder: Path, manifest: Manifest) -> None:
+def _check_names(folder: Path, manifest: Manifest, of_hub: bool) -> None:
     listed = set(manifest.files)
     if TENSORS not in listed or listed & {MANIFEST, CARD}:
         raise damaged(folder / MANIFEST, f"its list of files is not one of a model ({', '.join(sorted(listed))})")
     found = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     if missing := listed - found:
         raise damaged(folder / min(missing), "it is missing")
-    if additional := found - listed - {MANIFEST, CARD}:
+    if (additional := found - listed - {MANIFEST, CARD}) and not of_hub:
         raise damaged(folder / min(additional), f"{MANIFEST} does not list it; it may be from another model")
 
 
-def _checked(path: Path, entry: FileEntry, check_hash: bool) -> Bytes:
-    raw = map_file(path, limit=MAX_TOKENIZER if path.name == TOKENIZER else None)
+def _mapped(path: Path, entry: FileEntry, follow_links: bool) -> Bytes:
+    raw = map_file(path, limit=MAX_TOKENIZER if path.name == TOKENIZER else None, follow_links=follow_links)
     if len(raw) != entry.bytes:
         raise damaged(path, f"it has {len(raw):,} bytes, and {MANIFEST} says {entry.bytes:,}")
-    if check_hash and hashlib.sha256(raw.data).hexdigest() != entry.sha256:
-        raise damaged(path, f"its content does not match the hash in {MANIFEST}")
     return raw
+
+
+def _check_hashes(folder: Path, manifest: Manifest, files: Mapping[str, Bytes]) -> None:
+    for name, raw in files.items():
+        if hashlib.sha256(raw.data).hexdigest() != manifest.files[name].sha256:
+            raise damaged(folder / name, f"its content does not match the hash in {MANIFEST}")

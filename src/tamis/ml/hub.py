@@ -1,18 +1,21 @@
 """Where folders of models come from: a local folder, the cache of the Hugging Face hub, the hub itself.
 
-It does not know what is in them: which files are needed is said by who asks.
+It owns what can go wrong on the way to the hub, in words. It does not know what is in the folders: which files are
+needed is said by who asks.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from tamis.errors import UnknownBaseModel
+from tamis.errors import HubFailed, TamisError, UnknownBaseModel
 from tamis.extras import require
 from tamis.ml.cards import CARDS
 from tamis.ml.untrusted import map_file
@@ -53,7 +56,7 @@ def fetched(
         UnknownBaseModel: it is in neither; the message says where was looked, and how to do without.
         MissingExtra: huggingface_hub is not installed.
     """
-    hub = require("huggingface_hub", "data")
+    hub = require("huggingface_hub", "hub")
     download = partial(hub.snapshot_download, repository, revision=revision, allow_patterns=[*patterns])
     try:
         folder = Path(download(local_files_only=True))
@@ -64,7 +67,7 @@ def fetched(
     try:
         return _place(repository, Path(download()))
     except Exception as error:  # the HTTP client's own errors, which differ between versions of the package
-        trouble = (str(error).strip() or type(error).__name__).splitlines()[0]
+        trouble = _first_line(error)
         raise UnknownBaseModel(
             f"There is no base model {repository!r}: no such folder here, nothing in the Hugging Face cache, and it "
             f"cannot be fetched from the hub ({trouble}). Without a network, give a folder with its safetensors, "
@@ -75,6 +78,63 @@ def fetched(
 
 def _place(repository: str, folder: Path) -> Place:
     return Place(folder, repository, f"https://huggingface.co/{repository}", folder.name)
+
+
+@contextmanager
+def hub_errors(hub: Any, repository: str, done: str) -> Iterator[None]:  # noqa: ANN401  a third party's module
+    """Turn whatever goes wrong on the way to the hub into a `HubFailed` that says what to do.
+
+    Args:
+        hub: the module huggingface_hub.
+        repository: `owner/name`.
+        done: what is being done with it, as in "cannot be `pushed to`".
+    """
+    try:
+        yield
+    except TamisError:
+        raise
+    except Exception as error:  # the HTTP client's own errors, which differ between versions of the package
+        raise HubFailed(_told(hub, error, repository, done), repository=repository) from error
+
+
+def _told(hub: Any, error: Exception, repository: str, done: str) -> str:  # noqa: ANN401
+    errors = hub.errors
+    start = f"The repository {repository} cannot be {done} ({hub.constants.ENDPOINT}): "
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):  # of one of many uploads
+        error = error.__cause__
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return f"{start}the hub is not to be asked here (HF_HUB_OFFLINE)."
+    if isinstance(error, errors.GatedRepoError):
+        return f"{start}it asks for permission. Accept its terms on its page, then log in: hf auth login"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{start}it has no such revision."
+    if isinstance(error, errors.LocalTokenNotFoundError) or (status == 401 and not hub.get_token()):
+        return f"{start}the hub wants a token, and there is none here. Log in (hf auth login), or set HF_TOKEN."
+    if status in _STATUSES:
+        return f"{start}{_STATUSES[status]} The hub said: {_first_line(error)}"
+    if status:
+        return f"{start}the hub answered {status}. Try again later. It said: {_first_line(error)}"
+    return f"{start}{_first_line(error)}. Check the network, and HF_ENDPOINT if it is set."
+
+
+_STATUSES = {
+    400: "it does not take what was sent.",
+    401: "it does not know the token that is here. Make one on its page of settings, and log in: hf auth login",
+    403: "the token that is here may not do this: it needs the permission to write, and the owner must be you or an "
+    "organisation that you belong to.",
+    404: "there is no such repository, or it is private and the token that is here may not see it.",
+    409: "somebody else is changing it. Try again.",
+    413: "the files are larger than it takes.",
+    429: "too much was asked of it. Try again later.",
+}
+_TOKEN = re.compile(r"hf_\w+")
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, in one line; a token in it is not repeated."""
+    said = getattr(error, "server_message", None) or str(error).strip() or type(error).__name__
+    return _TOKEN.sub("hf_...", said.splitlines()[0][:300])
 
 
 def front_matter(path: Path) -> tuple[str, tuple[str, ...]]:

@@ -6,8 +6,10 @@ It does not know how it was trained, nor where models are kept under names.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, cast, overload
 
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from tamis.data.dataset import Dataset
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import load as load_data
-from tamis.errors import DataError
+from tamis.errors import DataError, UnknownModel
 from tamis.evaluation.calibration import reliability_bins
 from tamis.evaluation.figures import rounded
 from tamis.evaluation.report import EvaluationReport, start
@@ -27,12 +29,14 @@ from tamis.ml.given import Data, given_to_measure
 from tamis.ml.golden import check_golden, golden_inputs
 from tamis.ml.manifest import Calibration, Manifest
 from tamis.ml.predictor import Chat, Inputs, Predictor, is_one
+from tamis.ml.published import fetch_model, is_repository
 from tamis.ml.registry import resolve
 from tamis.ml.scorer import Scorer
 from tamis.ml.tiers import tier
 from tamis.schema import Prediction, Target
 
 if TYPE_CHECKING:
+    from tamis.ml.publishing import Published
     from tamis.ml.training import TrainingRun
 
 Floats = NDArray[np.float32]
@@ -148,6 +152,35 @@ class Model:
         stored.run = self.run
         return stored
 
+    def push(self, repository: str, *, private: bool = False, licence: str | None = None) -> Published:
+        """Put the model on the Hugging Face hub as `owner/name`; `tamis.load` takes it from there.
+
+        Args:
+            repository: where to; it is made where there is none.
+            private: others are not to see it.
+            licence: of the model, by the hub's name for it; None takes the base model's, where that is known.
+
+        Raises:
+            HubFailed: no token, a token that may not, no network; the message says what to do.
+            OutputExists: the repository holds something else, or is public and was to be private.
+            InvalidSetting: a repository cannot be called so.
+            MissingExtra: huggingface_hub is not installed.
+        """
+        from tamis.ml.publishing import publish, require_repository
+
+        require_repository(repository)
+        with self._stored() as folder:
+            return publish(folder, repository, private=private, licence=licence)
+
+    @contextmanager
+    def _stored(self) -> Iterator[Path]:
+        """Yield a folder with the model."""
+        if self.folder is not None:
+            yield self.folder
+            return
+        with TemporaryDirectory(prefix="tamis-") as made:
+            yield cast("Path", self.save(Path(made, "model")).folder)
+
     def _own(self, data: Dataset) -> Dataset:
         """Refuse a dataset whose label codes mean something else than the model's."""
         theirs = {target.name: target.labels for target in data.targets}
@@ -203,20 +236,36 @@ def load(model: str | Path, *, home: str | Path | None = None) -> Model:
     """Load a model and check that it still computes what it did when it was made.
 
     Args:
-        model: the folder that training wrote, or (where `home` is given) a name in the home: `name`, `name@3`.
+        model: the folder that training wrote; or (where `home` is given) a name in the home: `name`, `name@3`; or a
+            repository of the Hugging Face hub: `owner/name`, `owner/name@revision`. They are looked for in this order.
         home: the folder of the models that were registered by name.
 
     Raises:
         UnknownModel: there is none.
+        HubFailed: it can only be on the hub, and that cannot be asked.
+        MissingExtra: the same, and huggingface_hub is not installed.
         DamagedArtifact: its files are missing, damaged or do not fit each other, or its scores are no numbers.
         UnsupportedArtifact: a newer Tamis wrote it.
         GoldenRowsDrift: its scores are not those that were stored with it.
     """
-    folder = Path(os.path.expanduser(model)) if home is None else resolve(Path(home), model)
-    artifact = open_artifact(folder)
+    folder, of_hub = _found(model, home)
+    artifact = open_artifact(folder, of_hub=of_hub)
     loaded = Model(tier(artifact.manifest.tier).restore(artifact), artifact.manifest, folder=folder)
     inputs = [row.input for row in artifact.manifest.golden] or golden_inputs(loaded.targets)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
         scores = loaded.predictor.checked_scores(inputs)
     check_golden(artifact.manifest, scores)
     return loaded
+
+
+def _found(model: str | Path, home: str | Path | None) -> tuple[Path, bool]:
+    """The folder of a model, and whether it is one of the hub's cache."""
+    if home is not None:
+        try:
+            return resolve(Path(home), model), False
+        except UnknownModel:
+            if not is_repository(model):
+                raise
+    if is_repository(model):
+        return fetch_model(str(model)), True
+    return Path(os.path.expanduser(model)), False

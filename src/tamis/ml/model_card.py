@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 
 from pydantic import JsonValue
 
+from tamis.ml.card_header import card_header
 from tamis.ml.manifest import Manifest, TargetManifest
 
 MAX_LABELS = 60
 """Labels of a target that the card lists."""
 
 
-def model_card(manifest: Manifest) -> str:
-    """Return the card as Markdown, with the front matter that model hubs read."""
+def model_card(manifest: Manifest, repository: str = "", licence: str | None = None) -> str:
+    """Return the card as Markdown, with the head that model hubs read.
+
+    Args:
+        manifest: of the model.
+        repository: of the hub that it is in, for the examples; "" where it is a folder.
+        licence: of the model; None takes the base model's, where it has a known one.
+    """
     parts = [
-        _front_matter(manifest),
+        card_header(manifest, licence),
         f"# {_inline(manifest.name)}",
         _summary(manifest),
-        _usage(),
+        _usage(repository),
         *(_target(target) for target in manifest.targets),
         _metrics(manifest),
         _data(manifest),
@@ -29,17 +35,6 @@ def model_card(manifest: Manifest) -> str:
         _versions(manifest),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _front_matter(manifest: Manifest) -> str:
-    entries = {
-        "library_name": "tamis",
-        "pipeline_tag": "text-classification",
-        "tags": ["tamis", "text-classification"],
-        "model_name": manifest.name,
-    }
-    rows = (f"{key}: {json.dumps(value)}" for key, value in entries.items())  # JSON is YAML
-    return "\n".join(["---", *rows, "---"])
 
 
 def _summary(manifest: Manifest) -> str:
@@ -54,18 +49,19 @@ def _summary(manifest: Manifest) -> str:
     )
 
 
-def _usage() -> str:
-    return """## How to use it
+def _usage(repository: str) -> str:
+    place, install = repository or "PATH/TO/THIS/FOLDER", "'tamis[hub]'" if repository else "tamis"
+    return f"""## How to use it
 
 ```bash
-pip install tamis
-tamis classify PATH/TO/THIS/FOLDER "Your text"
+pip install {install}
+tamis classify {place} "Your text"
 ```
 
 ```python
 import tamis
 
-model = tamis.load("PATH/TO/THIS/FOLDER")
+model = tamis.load("{place}")
 for prediction in model.classify(["Your text", "Another one"]):
     print(prediction.to_json())
 ```"""
