@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from time import monotonic
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,16 +51,17 @@ class Limits:
             await refuse(refusal, scope, body, send)
             return
         self._at_work += counted
+        statuses = None
         try:
             await self._app(scope, body.receive, send)
         except BodyRefused as error:
-            refusal = error.why
+            refusal, statuses = error.why, error.statuses
         except (Refused, ServiceFailed) as error:  # by what stands between this and the routes
             refusal = error
         finally:
             self._at_work -= counted
         if refusal is not None:  # and holds no place any more: who has no key could take them all
-            await refuse(refusal, scope, body, send)
+            await refuse(refusal, scope, body, send, statuses)
 
     def _too_much(self) -> Refused | None:
         most = self._settings.max_concurrent_requests
@@ -84,6 +86,8 @@ class BodyRefused(Exception):
         """Carry what the client is told."""
         super().__init__(why.message)
         self.why = why
+        self.statuses: Mapping[int, int] | None = None
+        """What is used in place of other statuses, as `problems.failure` takes it."""
 
 
 class _Body:
@@ -147,9 +151,11 @@ class _Body:
         return LimitExceeded(message, limit=most, setting=self._setting)
 
 
-async def refuse(error: Refused | ServiceFailed, scope: Scope, body: _Body, send: Send) -> None:
+async def refuse(
+    error: Refused | ServiceFailed, scope: Scope, body: _Body, send: Send, statuses: Mapping[int, int] | None = None
+) -> None:
     """Answer at once, then let the client finish what it is sending, so that it gets to read the answer."""
-    answer = failure(error, str(scope.get("request_id", "")))
+    answer = failure(error, str(scope.get("request_id", "")), statuses)
     headers = answer.raw_headers
     waits = any(name == b"expect" for name, _ in scope["headers"])  # such a client sends nothing before it is told to
     if isinstance(error, LimitExceeded | TooSlow | StorageFull):

@@ -22,6 +22,7 @@ from starlette.responses import StreamingResponse
 
 from tamis.errors import TamisError
 from tamis.web.auth import TRAIN, is_for, require_scope
+from tamis.web.limits import BodyRefused
 from tamis.web.paths import HEAD_ASKED
 from tamis.web.problems import PLAIN, failure, id_of, invalid
 from tamis.workspace.files import BATCH
@@ -80,6 +81,9 @@ class PlainUploadRoute(APIRoute):
                 return invalid(error.errors(), id_of(request), PLAIN[422])
             except TamisError as error:
                 return failure(error, id_of(request), PLAIN)
+            except BodyRefused as refused:
+                refused.statuses = PLAIN
+                raise
 
         return plainly
 

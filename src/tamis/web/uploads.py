@@ -190,6 +190,40 @@ async def refuse_declared(request: Request) -> None:
     await anyio.to_thread.run_sync(workspace_of(request).files.refuse_size, most)
 
 
+class _Incoming:
+    """Files on their way in, by the names of their parts: all are stored, or none."""
+
+    def __init__(self, request: Request, form: Form, begin: Callable[[str, str], Upload]) -> None:
+        self._files, self._form, self._begin = workspace_of(request).files, form, begin
+        self._uploads: dict[str, Upload] = {}
+        self._stored: dict[str, FileRecord] = {}
+
+    @property
+    def waits(self) -> bool:
+        """Whether a file has begun, or enough of one has come to be written."""
+        names = self._form.filenames
+        return len(names) > len(self._uploads) or any(self._form.waiting(name) >= PIECE for name in names)
+
+    def take(self) -> None:
+        for name, filename in self._form.filenames.items():
+            if name not in self._uploads:
+                self._uploads[name] = self._begin(name, filename)
+            if self._form.waiting(name) >= PIECE:
+                self._uploads[name].write(self._form.take(name))
+
+    def finish(self) -> dict[str, FileRecord]:
+        for name, upload in self._uploads.items():
+            self._stored[name] = _finish(upload, self._form, name)
+        return self._stored
+
+    def undo(self) -> None:
+        for name, upload in self._uploads.items():
+            if name in self._stored:
+                self._files.delete(self._stored[name].id)
+            else:
+                upload.abort()
+
+
 async def receive_files(
     request: Request, names: Sequence[str], begin: Callable[[str, str], Upload]
 ) -> dict[str, FileRecord]:
@@ -203,29 +237,24 @@ async def receive_files(
     Raises:
         InvalidRequest: the body is no form that is whole.
         LimitExceeded: a file is too large.
+        BodyRefused: either was found out before the body's end.
     """
     form = Form(boundary_of(request.headers.get("content-type", "")), names)
-    uploads: dict[str, Upload] = {}
-    stored: list[FileRecord] = []
+    incoming = _Incoming(request, form, begin)
     try:
+        await refuse_declared(request)
         async for piece in request.stream():
             form.feed(piece)
-            for name, filename in form.filenames.items():
-                if name not in uploads:
-                    uploads[name] = await anyio.to_thread.run_sync(begin, name, filename)
-                if form.waiting(name) >= PIECE:
-                    await anyio.to_thread.run_sync(uploads[name].write, form.take(name))
+            if incoming.waits:
+                await anyio.to_thread.run_sync(incoming.take)
         if not form.ended:
             raise InvalidRequest("The body ends in the middle: its last boundary is missing.", loc=["body"])
-        for name, upload in uploads.items():
-            stored.append(await anyio.to_thread.run_sync(_finish, upload, form, name))
-        return dict(zip(uploads, stored, strict=True))
-    except BaseException:
+        return await anyio.to_thread.run_sync(incoming.finish)
+    except BaseException as error:
         with anyio.CancelScope(shield=True):
-            for upload in [*uploads.values()][len(stored) :]:
-                await anyio.to_thread.run_sync(upload.abort)
-            for record in stored:
-                await anyio.to_thread.run_sync(workspace_of(request).files.delete, record.id)
+            await anyio.to_thread.run_sync(incoming.undo)
+        if isinstance(error, Refused | ServiceFailed) and not form.ended:
+            raise BodyRefused(error) from error
         raise
 
 
