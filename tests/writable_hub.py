@@ -166,7 +166,7 @@ class WritableHub:
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.large[value["oid"]]
-            elif line["key"] == "deletedEntry":
+            elif line["key"] == "deletedFile":
                 del files[value["path"]]
         repository.commits.append(files)
         return 200, {"commitUrl": f"{self.url}/{name}/commit/{repository.sha}", "commitOid": repository.sha}, {}
