@@ -30,9 +30,10 @@
     │   └── Overloaded            too much is going on: later
     ├── ServiceFailed             what the server depends on did not do its part
     │   ├── StorageFailed         the database or the object storage
+    │   │   └── StorageFull       there is no room on the disk
     │   ├── UpstreamFailed        the LLM endpoint
-    │   └── SecretUnreadable      a sealed secret that the key does not open
     │   ├── HubFailed             the Hugging Face hub
+    │   └── SecretUnreadable      a sealed secret that the key does not open
     ├── ModelError                what is wrong with a model or a base model
     │   ├── UnknownModel          no artifact at that place or under that name
     │   ├── UnknownBaseModel      no base model of that name, or its files are not here
@@ -285,10 +286,22 @@ class StorageFailed(ServiceFailed):
     code = "storage_failed"
 
 
+class StorageFull(StorageFailed):
+    """The server's disk is full."""
+
+    code = "storage_full"
+
+
 class UpstreamFailed(ServiceFailed):
     """The LLM endpoint did not answer as it should."""
 
     code = "upstream_failed"
+
+
+class HubFailed(ServiceFailed):
+    """The Hugging Face hub did not do what it was asked."""
+
+    code = "hub_failed"
 
 
 class SecretUnreadable(ServiceFailed):
@@ -298,12 +311,6 @@ class SecretUnreadable(ServiceFailed):
 
 
 class Cancelled(TamisError):
-class HubFailed(ServiceFailed):
-    """The Hugging Face hub did not do what it was asked."""
-
-    code = "hub_failed"
-
-
     """The run was cancelled: nothing was written."""
 
     code = "cancelled"

@@ -324,7 +324,7 @@ class TestFolderAlone:
         writer = objects.writer("files/one")
         writer._file.close()
         writer._file = open("/dev/full", "wb")  # noqa: SIM115
-        with writer, pytest.raises(StorageFailed, match=r"No space left.*Nothing of it is kept"):
+        with writer, pytest.raises(StorageFailed, match=r"disk is full.*nothing of it is kept"):
             writer.write(b"x" * 2**20)
         assert keys(objects) == []
         assert not drafts(objects)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from tamis.errors import InvalidSetting
+from tamis.errors import InvalidSetting, StorageFull
 from tamis.jobs import tasks, training, validation
 from tamis.jobs.executors import Task
 from tamis.jobs.tasks import run_task
@@ -126,7 +126,10 @@ def test_what_is_beyond_a_limit_fails_at_once_with_the_figure(tools: Tools, add_
     ("raised", "code", "told"),
     [
         (MemoryError(), "out_of_memory", " MB. Use fewer rows"),
-        (OSError(28, "No space left on device"), "system_error", "No space left"),
+        (OSError(28, "No space left on device"), "storage_full", "disk is full"),
+        (StorageFull("models/x: the server's disk is full."), "storage_full", "have the operator make room"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "storage_full", "disk is full"),
+        (OSError(5, "Input/output error"), "system_error", "Input/output error"),
         (InvalidSetting("epochs = 0: give more."), "invalid_setting", "epochs = 0"),
         (ZeroDivisionError("secret text of a user"), "error", "ZeroDivisionError"),
     ],

@@ -7,13 +7,20 @@ import resource
 import sys
 from pathlib import Path
 
-from tamis.errors import TamisError
+from tamis.errors import StorageFull, TamisError
+from tamis.store.disk import is_full
 
 OUT_OF_MEMORY = "out_of_memory"
+FULL = (
+    "The server's disk is full: there was no room for what had to be written. Delete files and models that are not "
+    "needed, or have the operator make room; then try again."
+)
 
 
 def sentence_of(error: BaseException, home: Path) -> tuple[str, str]:
     """Return the code and the sentence of an error; files have the names that their owners gave them."""
+    if is_full(error) or isinstance(error, StorageFull):
+        return StorageFull.code, FULL
     if isinstance(error, TamisError):
         return error.code, own_names(error.for_callers, home)
     if isinstance(error, MemoryError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import time
 from types import FrameType
 
-from tamis.errors import Cancelled, TamisError
+from tamis.errors import Cancelled, StorageFull, TamisError
 from tamis.jobs.batch import Find, TimeIsUp, run_batch
 from tamis.jobs.ending import end_as_cancelled, fail_batch, fail_job, hand_back
 from tamis.jobs.executors import JOB, Task
@@ -99,6 +99,8 @@ def _end_job(tools: Tools, job: JobRecord, stop: Stop | None, code: str, message
     jobs = tools.store.jobs
     if stop is Stop.LOST or (stop is Stop.HAND_BACK and hand_back(jobs, job) is not None):
         return
+    if code == StorageFull.code:
+        forget(tools, job.id)  # what it has written makes room for its end to be written down
     failed = stop is None and fail_job(tools.store, job, code, message) is not None
     if failed or end_as_cancelled(jobs, job.id, job.attempt) is not None:
         forget(tools, job.id)

@@ -34,6 +34,8 @@ CANCEL_WITHIN_S = 1.0
 
 HAND_BACK_WITHIN_S = 10.0
 
+COMPLAIN_S = 60.0
+
 MOST_VALIDATING = 2
 """Jobs that are validated at a time, beside those that train."""
 
@@ -83,6 +85,7 @@ class Worker:
         self._idle, self._sweep = idle, sweep
         self._next_sweep = 0.0
         self._next_look = 0.0
+        self._next_complaint = 0.0
 
     def run(self, over: threading.Event) -> None:
         """Work until it is over, then hand back what is not finished."""
@@ -91,13 +94,19 @@ class Worker:
             try:
                 busy = self.step()
             except StorageFailed:
-                log.exception("The store cannot be used: trying again.")
+                self._complain()
                 busy = False
                 over.wait(1.0)
             if not busy:
                 self._rest()
                 over.wait(TICK_S)
         self.hand_back()
+
+    def _complain(self) -> None:
+        """Log that the store cannot be used, once a minute."""
+        if monotonic() >= self._next_complaint:
+            self._next_complaint = monotonic() + COMPLAIN_S
+            log.exception("The store cannot be used: trying again every second.")
 
     def _rest(self) -> None:
         """What there is time for when nothing is to be done."""

@@ -20,8 +20,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tamis.errors import StorageFailed
+from tamis.errors import StorageFailed, StorageFull
 from tamis.extras import require
+from tamis.store.disk import is_full
 from tamis.store.tables import storable_json
 
 T = TypeVar("T")
@@ -179,5 +180,7 @@ def _told_apart(url: URL) -> Iterator[None]:
         shown = url.render_as_string(hide_password=True)
         cause = getattr(error, "orig", None) or error
         cure = "Is it running, and is the address right?" if isinstance(error, OperationalError) else ""
+        if is_full(cause):
+            raise StorageFull("The disk of the server's database is full.") from error
         message = f"The database {shown} cannot be used: {str(cause).strip()}. {cure}"
         raise StorageFailed(message.strip()) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Unpack
 
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from tamis.errors import InUse
@@ -18,6 +18,7 @@ Listing = tuple[list[FileRecord], int]
 Found = list[FileRecord]
 LONGEST_SEARCH = 4096  # characters; databases refuse longer patterns, and no name has them
 _KEYS_AT_ONCE = 1000
+_LOCK = 0x7A6D0003
 
 
 class Files:
@@ -27,10 +28,20 @@ class Files:
         """Keep them in this database."""
         self._database = database
 
-    def add(self, record: FileRecord) -> None:
-        """Add a file: from now on it is there."""
+    def add(self, record: FileRecord, most_bytes: int | None = None) -> bool:
+        """Add a file: from now on it is there. Return False instead where all would have more than `most_bytes`."""
         with self._database.writing() as connection:
+            if most_bytes is not None:
+                self._database.alone(connection, _LOCK)
+                if _stored(connection) + record.bytes > most_bytes:
+                    return False
             connection.execute(insert(files).values({**row_of(record), "folded_name": record.name.casefold()}))
+            return True
+
+    def stored_bytes(self) -> int:
+        """Return how many bytes all files have together."""
+        with self._database.reading() as connection:
+            return _stored(connection)
 
     def find(self, id: str) -> FileRecord | None:
         """Return the file of an id."""
@@ -88,6 +99,10 @@ class Files:
                 return
             last = found[-1].seq
             yield from (row.key for row in found)
+
+
+def _stored(connection: Connection) -> int:
+    return int(connection.execute(select(func.coalesce(func.sum(files.c.bytes), 0))).scalar_one())
 
 
 def _conditions(filters: FileFilters) -> list[ColumnElement[bool]]:

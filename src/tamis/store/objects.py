@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 from tamis.errors import StorageFailed, UnknownFile
-from tamis.store.writers import BucketWriter, FolderWriter, Writer, sweep, sync_folder
+from tamis.store.disk import is_full
+from tamis.store.writers import BucketWriter, FolderWriter, Writer, failed, sweep, sync_folder
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -71,6 +73,11 @@ class Objects:
                 "az://container/prefix."
             )
         self.url = _shown(url)
+
+    @property
+    def drafts(self) -> Path:
+        """The folder on this machine where what is written begins, wherever it ends."""
+        return Path(tempfile.gettempdir()) if self.root is None else self.root
 
     def writer(self, key: str) -> Writer:
         """Return what takes the bytes of an object; the object is there once `commit` returned.
@@ -267,4 +274,6 @@ def _told(key: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UnknownFile(f"There is no object {key} in the storage.", key=key) from error
     except (BaseError, OSError) as error:
+        if is_full(error):
+            raise failed(key, error) from error
         raise StorageFailed(f"{key}: the storage cannot be used: {error}", key=key) from error

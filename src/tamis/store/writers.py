@@ -18,7 +18,8 @@ from uuid import uuid4
 import obstore
 from obstore.exceptions import BaseError
 
-from tamis.errors import StorageFailed
+from tamis.errors import StorageFailed, StorageFull
+from tamis.store.disk import is_full
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -64,7 +65,7 @@ class Writer(ABC):
         try:
             self._file.write(piece)
         except OSError as error:
-            raise _failed(self._key, error) from error
+            raise failed(self._key, error) from error
         self._hash.update(piece)
         self._size += len(piece)
 
@@ -80,7 +81,7 @@ class Writer(ABC):
             self._file.flush()
             self._finish()
         except (OSError, BaseError) as error:
-            raise _failed(self._key, error) from error
+            raise failed(self._key, error) from error
         finally:
             self.abort()
         return Written(self._size, self._hash.hexdigest())
@@ -119,7 +120,7 @@ class FolderWriter(Writer):
             file = self._draft.open("xb")
             _lock(file)
         except OSError as error:
-            raise _failed(path.name, error) from error
+            raise failed(path.name, error) from error
         super().__init__(path.name, file)
 
     def _finish(self) -> None:
@@ -145,7 +146,7 @@ class BucketWriter(Writer):
         try:
             file = tempfile.TemporaryFile(prefix="tamis-")  # noqa: SIM115  (closed by abort)
         except OSError as error:
-            raise _failed(key, error) from error
+            raise failed(key, error) from error
         super().__init__(key, file)
 
     def _finish(self) -> None:
@@ -215,6 +216,11 @@ def _lock(file: IO[bytes]) -> bool:
     return True
 
 
-def _failed(key: str, error: Exception) -> StorageFailed:
+def failed(key: str, error: Exception) -> StorageFailed:
+    """Return what is said where an object cannot be written."""
+    if is_full(error):
+        return StorageFull(
+            f"The server's disk is full: there is no room for {key}, and nothing of it is kept.", key=key
+        )
     why = getattr(error, "strerror", None) or str(error)
     return StorageFailed(f"{key}: the object cannot be written: {why}. Nothing of it is kept.", key=key)

@@ -51,6 +51,7 @@ STATUS: Mapping[str, int] = {
     "overloaded": 429,
     "service_failed": 503,
     "storage_failed": 503,
+    "storage_full": 507,
     "upstream_failed": 502,
     "secret_unreadable": 500,
     "model_error": 500,

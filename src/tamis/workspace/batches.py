@@ -54,8 +54,10 @@ class Batches:
             UnknownFile: a file is not there.
             UnknownModel: the model is not there.
             Overloaded: very many are not finished.
+            StorageFull: there is no room on the disk.
         """
         self._check(new)
+        self._files.room.require()
         if new.model is not None:
             self._models.find(new.model)
         for file_id in new.input_files:

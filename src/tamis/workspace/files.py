@@ -18,6 +18,7 @@ from tamis.errors import Forbidden, InvalidRequest, LimitExceeded, UnknownFile
 from tamis.store.opening import Store
 from tamis.store.records import FileFilters, FileRecord
 from tamis.store.writers import Writer
+from tamis.workspace.room import Room
 
 FINE_TUNE = "fine-tune"
 BATCH = "batch"
@@ -56,10 +57,16 @@ class NewFile:
 class Upload:
     """A file on its way in: write, then commit or abort. Nothing is visible before the commit."""
 
-    def __init__(self, store: Store, new: NewFile, max_bytes: int) -> None:
-        """Begin; nothing is stored yet."""
+    def __init__(self, store: Store, new: NewFile, max_bytes: int, room: Room) -> None:
+        """Begin; nothing is stored yet.
+
+        Raises:
+            StorageFull: there is no room on the disk.
+            LimitExceeded: there is none for any file.
+        """
         self.id = str(uuid4())
-        self._store, self._new, self._max_bytes = store, new, max_bytes
+        self._store, self._new, self._max_bytes, self._room = store, new, max_bytes, room
+        self._left = room.require_for_file()
         self._writer: Writer = store.objects.writer(key_of(self.id))
         self._bytes = 0
         self._lines = 0
@@ -69,11 +76,15 @@ class Upload:
         """Take the next bytes.
 
         Raises:
-            LimitExceeded: the file is larger than is allowed.
+            LimitExceeded: the file is larger than is allowed, or all are together.
+            StorageFull: there is no room on the disk.
         """
         self._bytes += len(chunk)
         if self._bytes > self._max_bytes:
             raise too_large(self._max_bytes)
+        if self._left is not None and self._bytes > self._left:
+            raise self._room.too_much()
+        self._room.require(len(chunk))
         self._lines += chunk.count(b"\n")
         self._last = chunk[-1:] or self._last
         self._writer.write(chunk)
@@ -91,6 +102,8 @@ class Upload:
 
         Raises:
             InvalidRequest: it is empty.
+            LimitExceeded: other files came meanwhile, and all would be too large together.
+            StorageFull: there is no room on the disk.
         """
         if not self._bytes:
             self.abort()
@@ -118,7 +131,14 @@ class Upload:
         if same is not None and same.purpose == record.purpose:
             self._store.objects.delete(record.key)
             return same
-        files.add(record)
+        kept = False
+        try:
+            kept = files.add(record, self._room.most_bytes)
+        finally:
+            if not kept:
+                self._store.objects.delete(record.key)
+        if not kept:
+            raise self._room.too_much()
         return record
 
     def abort(self) -> None:
@@ -129,9 +149,9 @@ class Upload:
 class Files:
     """The files of a workspace."""
 
-    def __init__(self, store: Store, max_bytes: int) -> None:
-        """Take the store, and the largest size of a file."""
-        self._store, self._max_bytes = store, max_bytes
+    def __init__(self, store: Store, max_bytes: int, room: Room) -> None:
+        """Take the store, the largest size of a file, and what is left for all."""
+        self._store, self._max_bytes, self.room = store, max_bytes, room
         self._secret = store.sealer.derived("signed links to files")
 
     def begin(self, new: NewFile) -> Upload:
@@ -139,17 +159,21 @@ class Files:
 
         Raises:
             InvalidRequest: the name, purpose, visibility or expiry is none that a file can have.
+            LimitExceeded: all files together are as large as they may be.
+            StorageFull: there is no room on the disk.
         """
-        return Upload(self._store, _checked(new), self._max_bytes)
+        return Upload(self._store, _checked(new), self._max_bytes, self.room)
 
     def refuse_size(self, n_bytes: int) -> None:
         """Do nothing unless a file of so many bytes would be too large: for callers who know beforehand.
 
         Raises:
-            LimitExceeded: it would be.
+            LimitExceeded: it would be, or all would be together.
+            StorageFull: there is no room for it on the disk.
         """
         if n_bytes > self._max_bytes:
             raise too_large(self._max_bytes)
+        self.room.require_for_file(n_bytes)
 
     def get(self, file_id: str) -> FileRecord:
         """Return a file.
