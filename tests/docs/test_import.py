@@ -23,6 +23,7 @@ HEAVY = {
     "pyarrow",
     "datasets",
     "plotly",
+    "gradio",
     "tokenizers",
     "wordllama",
     "rich",
@@ -37,11 +38,12 @@ NEVER_AT_WORK = {
     "sklearn",
     "pandas",
     "plotly",
+    "gradio",
     "wordllama",
 }
 """What neither training nor loading nor classifying needs: each takes longer to import than the work itself."""
 
-LAZY_IN_CLI = {"torch", "transformers", "sqlalchemy", "fastapi", "sklearn", "pandas", "pyarrow", "datasets", "plotly"}
+LAZY_IN_CLI = {"torch", "transformers", "sqlalchemy", "fastapi", "sklearn", "pandas", "pyarrow", "datasets", "plotly", "gradio"}
 
 
 def loaded_by(statement: str) -> set[str]:
