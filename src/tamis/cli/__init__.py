@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tamis.cli import (  # noqa: F401  importing a command registers it
     check,
-    classify,
+    classify,n    demo,
     evaluate,
     jobs,
     keys,
