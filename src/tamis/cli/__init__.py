@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from tamis.cli import (  # noqa: F401  importing a command registers it
     check,
-    classify,n    demo,
+    classify,
+    demo,
     evaluate,
     jobs,
     keys,
