@@ -55,6 +55,27 @@ def test_validation_does_not_wait_for_training(store: Store, executor, forgotten
     assert executor.runs[-1].task.id == validating[2].id
 
 
+def test_a_job_that_is_over_holds_up_no_other_while_its_process_waits_for_trackers(
+    store: Store, executor, forgotten: list[str], add_job, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    jobs = [add_job(phase="train") for _ in range(module.MOST_LINGERING + 2)]
+    worker = make(store, executor, forgotten, slots=1)
+    for number, job in enumerate(jobs[:-1], 1):
+        for _ in range(3):
+            worker.step()
+        assert [run.task.id for run in executor.runs] == [started.id for started in jobs[:number]]
+        store.jobs.change(job.id, when={"RUNNING"}, to="SUCCESS")
+    for _ in range(3):
+        worker.step()
+    assert len(executor.runs) == len(jobs) - 1  # not any number of them
+    assert [run.stops for run in executor.runs] == [[]] * len(executor.runs)
+    executor.runs[0].code = 0
+    for _ in range(3):
+        worker.step()
+    assert executor.runs[-1].task.id == jobs[-1].id
+
+
 def test_a_killed_child_is_taken_up_again_and_given_up_after_three_deaths_with_its_memory(
     store: Store, executor, forgotten: list[str], add_job
 ):

@@ -20,7 +20,7 @@ from tamis.errors import StorageFailed
 from tamis.jobs.ending import end_as_cancelled, fail_batch, fail_job, hand_back
 from tamis.jobs.executors import BATCH, JOB, Executor, Running, Task
 from tamis.jobs.heart import LEASE_S
-from tamis.jobs.states import HELD, Move, before
+from tamis.jobs.states import FINAL, HELD, Move, before
 from tamis.jobs.sweeping import EVERY_S
 from tamis.store.opening import Store
 from tamis.store.records import PHASES, TRAIN, VALIDATE, BatchRecord, JobRecord
@@ -35,6 +35,9 @@ CANCEL_WITHIN_S = 1.0
 HAND_BACK_WITHIN_S = 10.0
 
 COMPLAIN_S = 60.0
+
+MOST_LINGERING = 4
+"""Processes of jobs that are over, and still wait for their trackers, beside those at work: more take up slots."""
 
 MOST_VALIDATING = 2
 """Jobs that are validated at a time, beside those that train."""
@@ -51,6 +54,7 @@ class _Held:
     told_at: float | None = None
     too_large_mb: float = 0.0
     validates: bool = False
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +191,9 @@ class Worker:
 
     @property
     def _training(self) -> int:
-        """Jobs that train: a validation takes no slot from them."""
-        return self._count(JOB) - self._validating
+        """Jobs that train: neither a validation nor one that is over and waits for its trackers takes a slot."""
+        lingering = sum(held.is_over for held in self._held.values())
+        return self._count(JOB) - self._validating - min(lingering, MOST_LINGERING)
 
     def _count(self, kind: str) -> int:
         return sum(held.task.kind == kind for held in self._held.values())
@@ -267,7 +272,7 @@ class Worker:
             self._forget(task.id)
 
     def _look(self, held: _Held) -> None:
-        """Kill a child that uses too much memory, or does not stop when it should."""
+        """Kill a child that uses too much memory, or does not stop when it should; see whether its job is over."""
         memory = held.running.memory_mb()
         if memory > self._duties.memory_mb and not held.too_large_mb:
             held.too_large_mb = memory
@@ -275,6 +280,7 @@ class Worker:
             return
         repository: Any = self._store.jobs if held.task.kind == JOB else self._store.batches
         record = repository.find(held.task.id)
+        held.is_over = held.task.kind == JOB and not held.validates and record is not None and record.status in FINAL
         stop = record is None or record.cancel_requested or record.attempt != held.task.attempt
         if not stop:
             return

@@ -53,6 +53,7 @@ STATUS: Mapping[str, int] = {
     "storage_failed": 503,
     "storage_full": 507,
     "upstream_failed": 502,
+    "hub_failed": 502,
     "secret_unreadable": 500,
     "model_error": 500,
     "unknown_model": 404,
