@@ -1,5 +1,8 @@
+import re
+
 import pytest
 
+from tamis.ml.static import cutting, runs
 from tamis.ml.static.cutting import cut_inputs
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT, split_runs
 from tamis.schema import Message
@@ -80,3 +83,12 @@ def test_it_checks_whether_to_go_on(semantics):
 
     with pytest.raises(Stopped):
         cut_inputs(["x"], semantics.tokenizer, 3, stop)
+
+
+def test_a_run_without_end_has_the_tokens_that_the_trainer_counts(semantics, words, monkeypatch):
+    monkeypatch.setattr(runs, "LONGEST_RUN", 5)
+    monkeypatch.setattr(cutting, "_RUN", re.compile(r"[^\s\0]{1,5}"))
+    text = " ".join([words[0] * 7, *words[:3]])
+    (made,), n_cut = cut_inputs([text], semantics.tokenizer, 4)
+    assert n_cut == (made != text)
+    assert tokens_of(made, semantics) == min(4, tokens_of(text, semantics))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ml.static.odd_words import ODD_WORDS
-from tamis.ml.static import long
-from tamis.ml.static.long import LEAST_CHARACTERS, LONGEST_RUN, is_long, logits_of_long
+from tamis.ml.static import long, runs
+from tamis.ml.static.long import LEAST_CHARACTERS, is_long, logits_of_long
 from tamis.schema import Message
 
 WORDS = [*ODD_WORDS, "\0"]
@@ -19,7 +19,7 @@ def pieces(request, monkeypatch):
 @pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize("model", ["tiny_model", "chat_model"])
 def test_it_is_as_in_a_batch(request, model):
-    static = request.getfixturevalue(model)._static
+    static = request.getfixturevalue(model)._scorer.model
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice([*WORDS, *map(str, range(30))], size)) for size in (0, 1, 2, 5, 60, 200)]
     turns = tuple(Message(("user", "assistant", "user", "system")[i % 4], text) for i, text in enumerate(texts))
@@ -32,12 +32,16 @@ def test_it_is_as_in_a_batch(request, model):
             np.testing.assert_allclose(logits[0], batch[name][row], atol=1e-5)
 
 
-def test_a_run_without_end_is_cut(tiny_model):
-    static = tiny_model._static
-    cut = logits_of_long(static, "where " + "x" * LONGEST_RUN + " " + "parcel" * 10)
-    whole = logits_of_long(static, "where " + "x" * LONGEST_RUN + "parcel" * 10)
-    for name in cut:
-        np.testing.assert_allclose(cut[name], whole[name], atol=1e-6)
+def test_a_run_without_end_is_cut_as_in_a_batch(tiny_model, monkeypatch):
+    static = tiny_model._scorer.model
+    monkeypatch.setattr(runs, "LONGEST_RUN", 20)
+    texts = ["where " + "x" * 20 + "parcel" * 10, "where " + "x" * 20 + " " + "parcel" * 3 + "pa rcel" + "parcel" * 6]
+    batch = static.logits(texts)
+    for row, text in enumerate(texts):
+        for name, logits in logits_of_long(static, text).items():
+            np.testing.assert_allclose(logits[0], batch[name][row], atol=1e-5)
+    for logits in batch.values():
+        assert np.abs(logits[0] - static.logits(["where " + "x" * 20])[name]).max() > 1e-3  # the rest was read too
 
 
 def test_what_is_long_is_read_in_pieces_whatever_is_beside_it(tiny_model, monkeypatch):
@@ -47,7 +51,7 @@ def test_what_is_long_is_read_in_pieces_whatever_is_beside_it(tiny_model, monkey
     assert not is_long(text[: LEAST_CHARACTERS - 1])
     alone = tiny_model.scores([text])
     beside = tiny_model.scores(["refund", text, "card"])
-    in_one = tiny_model._static.logits([text])
+    in_one = tiny_model._scorer.model.logits([text])
     for name in alone:
         np.testing.assert_array_equal(alone[name][0], beside[name][1])
         np.testing.assert_allclose(tiny_model.predictor.scores_of(in_one)[name], alone[name], atol=1e-5)

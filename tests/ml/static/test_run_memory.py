@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tamis.ml.static.run_memory import FEW_RUNS, RUNS_AT_ONCE, KnownRun, RunMemory, RunReader, split
-from tamis.ml.static.runs import split_runs
+from tamis.ml.static.run_memory import FEW_RUNS, RUNS_AT_ONCE, KnownRun, RunMemory, RunReader
+from tamis.ml.static.runs import split, split_runs
 
 PLAIN = KnownRun(np.zeros(1, dtype=np.float32), np.zeros(0, dtype=np.uint64))
 
@@ -34,7 +34,7 @@ def test_what_stays_does_not_hold_on_to_what_it_came_with():
 
 
 def test_runs_too_long_to_come_again_are_not_remembered(tiny_model):
-    reader = RunReader(tiny_model._static)
+    reader = RunReader(tiny_model._scorer.model)
     assert list(reader.known(["a" * 1000], 0)) == ["a" * 1000]
     assert len(reader.memories[0]) == 0
     reader.known(["where", "is", "a" * 1000, "is"], 0)
@@ -46,10 +46,10 @@ def test_runs_are_the_same_alone_and_among_many(tiny_model):
         "card",
         "?",
     ]
-    many = RunReader(tiny_model._static).known([*words, *words], 0)
+    many = RunReader(tiny_model._scorer.model).known([*words, *words], 0)
     assert list(many) == words
     assert len(words) > RUNS_AT_ONCE > FEW_RUNS
-    alone = RunReader(tiny_model._static, 0)
+    alone = RunReader(tiny_model._scorer.model, 0)
     for word in words[:: len(words) // 40] + words[-2:]:
         (one,) = alone.known([word], 0).values()
         np.testing.assert_allclose(one.row, many[word].row, atol=1e-6)
@@ -58,7 +58,7 @@ def test_runs_are_the_same_alone_and_among_many(tiny_model):
 
 @pytest.mark.parametrize("fields", [1, 3])
 def test_memory_is_bounded_in_bytes(request, fields):
-    static = request.getfixturevalue("tiny_model" if fields == 1 else "chat_model")._static
+    static = request.getfixturevalue("tiny_model" if fields == 1 else "chat_model")._scorer.model
     reader = RunReader(static, 100_000)
     for field in range(fields):
         reader.known(map(str, range(3000)), field)

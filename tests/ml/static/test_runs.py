@@ -16,7 +16,9 @@ from tamis.ml.static.runs import (
     WORD,
     code_points,
     hash_stretches,
+    portions,
     scramble,
+    split,
     split_runs,
     stretches,
 )
@@ -107,7 +109,7 @@ class TestSplitting:
 
     def test_strange_texts(self):
         found = split_runs(
-            ["👩‍👩‍👧 ok", "שלום עולם", "我喜欢 猫", "\ud800x \udc00", "a\0b", "x" * 100_000], FIELDS_OF_TEXT
+            ["👩‍👩‍👧 ok", "שלום עולם", "我喜欢 猫", "\ud800x \udc00", "a\0b", "x" * 10_000], FIELDS_OF_TEXT
         )
         assert [len(occurrences(found, row)) for row in range(6)] == [2, 2, 2, 2, 2, 1]
         assert "👩‍👩‍👧" in found.strings
@@ -212,3 +214,32 @@ def test_stretches_are_what_is_inside(inside):
         assert end == len(inside) or not inside[end]
         again[start:end] = True
     assert again.tolist() == inside
+
+
+class TestWithoutWhiteSpace:
+    """A run that is longer than any word is read as several."""
+
+    @pytest.fixture(autouse=True)
+    def _short(self, monkeypatch):
+        monkeypatch.setattr(module, "LONGEST_RUN", 5)
+
+    @given(st.text(alphabet="ab \n\0é中\ud800", max_size=60))
+    def test_nothing_is_left_out_and_all_ways_find_the_same(self, text):
+        found = split_runs([text], FIELDS_OF_TEXT)
+        cut = [found.strings[run] for run in found.run.tolist()]
+        assert cut == split(text)
+        assert all(len(piece) <= 5 for piece in cut)
+        assert "".join(cut) == "".join(pieces(text))
+
+    def test_pieces_are_runs_of_the_same_text(self):
+        found = split_runs(["x" * 12, "xxxxx yy"], FIELDS_OF_TEXT)
+        assert sorted(found.strings) == ["xx", "xxxxx", "yy"]
+        assert found.row.tolist() == [0, 0, 0, 1, 1]
+        assert found.segment.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_portions_are_of_bounded_work(monkeypatch):
+    monkeypatch.setattr(module, "CHARACTERS_AT_ONCE", 10)
+    strings = ["a" * 4, "b" * 6, "c", "d" * 50, "e", "f", "g", "h"]
+    assert list(portions(strings, 3)) == [strings[:2], ["c"], ["d" * 50], strings[4:7], strings[7:]]
+    assert list(portions([], 3)) == []

@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml.static.odd_words import ODD_WORDS
+from tamis.ml.static.long import LEAST_CHARACTERS
 from tamis.ml.static.run_memory import RunReader
 from tamis.ml.static.several import MOST_CHARACTERS, MOST_INPUTS, Several
 from tamis.schema import Message
@@ -41,8 +42,11 @@ def test_what_is_much_or_long_is_left_to_the_batch(tiny_model):
     several = Several(RunReader(tiny_model._scorer.model))
     assert several.suits(["a"] * MOST_INPUTS)
     assert not several.suits(["a"] * (MOST_INPUTS + 1))
-    assert not several.suits(["a", "a" * MOST_CHARACTERS])
-    assert not several.suits([(Message("user", "a" * MOST_CHARACTERS), Message("user", "b"))])
+    many = MOST_CHARACTERS // 10_000
+    assert several.suits(["a" * 10_000] * many)
+    assert not several.suits([*["a" * 10_000] * many, "b"])
+    assert not several.suits([*[(Message("user", "a" * 10_000),)] * many, "b"])
+    assert not several.suits(["a", "a" * LEAST_CHARACTERS])
 
 
 @pytest.mark.parametrize("model", ["tiny_model", "chat_model"])

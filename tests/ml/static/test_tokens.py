@@ -149,3 +149,12 @@ def test_no_token_at_all(semantics):
     assert n_tokens == 0
     assert not pool(matrix, semantics.matrix).any()
     assert not semantics.pooled(matrix).any()
+
+
+def test_portions_of_the_strings_change_nothing(static_en, monkeypatch):
+    strings = ["Where", "is", "中文", "", "👩‍👧", "x" * 50, "\ud800"]
+    whole = static_en(strings)
+    monkeypatch.setattr(module, "STRINGS_AT_ONCE", 2)
+    found = static_en(strings)
+    assert found.ids.tolist() == whole.ids.tolist()
+    assert found.offsets.tolist() == whole.offsets.tolist()

@@ -9,10 +9,11 @@ import re
 from collections.abc import Sequence
 
 from tamis.ml.progress import Check, nothing
+from tamis.ml.static.runs import LONGEST_RUN
 from tamis.ml.static.tokens import RunTokenizer
 from tamis.schema import Input, Message
 
-_RUN = re.compile(r"[^\s\0]+")
+_RUN = re.compile(rf"[^\s\0]{{1,{LONGEST_RUN}}}")
 CHECKED_INPUTS = 200
 
 

@@ -1,15 +1,13 @@
 """One very long input, read in pieces: the logits of `StaticModel.logits` in bounded memory.
 
 What a run adds is a sum over its n-grams and tokens, so runs are looked at some at a time and only sums are kept: how
-much of each column, and of each token. A run longer than any word is cut, which a batch does not do. The tests hold
-the rest against the batch.
+much of each column, and of each token. The tests hold it against the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +15,17 @@ from numpy.typing import NDArray
 from tamis.ml.static.lexical import Terms
 from tamis.ml.static.model import StaticModel, TunedEmbeddings, one_blas_thread
 from tamis.ml.static.ngrams import grams_of_runs, pair_hashes
-from tamis.ml.static.run_memory import Found, split
-from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, Ints, Runs, segments
+from tamis.ml.static.run_memory import Found
+from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, Ints, Runs, segments, split
 from tamis.ml.static.sparse import Floats
 from tamis.schema import Input, plain_text
 
-LEAST_CHARACTERS = 500_000
+LEAST_CHARACTERS = 20_000
 """From how many on an input is read this way, whatever else is in the batch."""
 
-PIECE_CHARACTERS = 200_000
-LONGEST_RUN = 10_000
-_PIECE_PAIRS = 500_000
-_PIECE_CELLS = 8_000_000
+PIECE_CHARACTERS, PIECE_RUNS = 20_000, 2_048
+_PIECE_PAIRS = 100_000
+_PIECE_CELLS = 1_000_000
 
 Doubles = NDArray[np.float64]
 _NONE: Ints = np.zeros(0, dtype=np.int64)
@@ -172,7 +169,7 @@ def _fields(given: Input, n_fields: int) -> list[_Runs]:
         place: dict[str, int] = {}
         parts = []
         for text in (texts[part] for part in np.flatnonzero(of_text == field)):
-            numbers = (place.setdefault(run, len(place)) for run in _cut(split(text)))
+            numbers = (place.setdefault(run, len(place)) for run in split(text))
             parts.append(np.fromiter(numbers, dtype=np.int64))
         lengths = np.array([len(part) for part in parts], dtype=np.int64)
         run, opening = np.concatenate([_NONE, *parts]), [part[:OPENING_RUNS] for part in parts]
@@ -181,21 +178,13 @@ def _fields(given: Input, n_fields: int) -> list[_Runs]:
     return fields
 
 
-def _cut(runs: Sequence[str]) -> Iterator[str]:
-    return chain.from_iterable(
-        (run,)
-        if len(run) <= LONGEST_RUN
-        else (run[start : start + LONGEST_RUN] for start in range(0, len(run), LONGEST_RUN))
-        for run in runs
-    )
-
-
 def _pieces(strings: Sequence[str]) -> Iterator[slice]:
-    """Cut the runs into pieces of a bounded number of characters."""
+    """Cut the runs into pieces of bounded work: other threads get their turn in between."""
     ends = np.cumsum(np.fromiter(map(len, strings), dtype=np.int64, count=len(strings)))
     start = 0
     while start < len(strings):
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + PIECE_CHARACTERS, side="right")))
+        stop = min(stop, start + PIECE_RUNS)
         yield slice(start, stop)
         start = stop

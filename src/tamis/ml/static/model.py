@@ -29,9 +29,12 @@ LENGTH = 0.5
 
 WORTH_THREADS = 1_000
 BATCH_INPUTS = 8_192
-BATCH_CHARACTERS = 500_000
+BATCH_CHARACTERS, NOT_ASCII = 500_000, 4
 BATCH_SCORES = 8_000_000
-"""Bounds of what is computed at once, in inputs, characters and inputs x labels; from how many on in two threads."""
+"""Bounds of what is computed at once, in inputs, characters and inputs x labels; from how many on in two threads.
+
+A character that is not ASCII counts for so many: it may fold into several, and may be a token a byte.
+"""
 
 
 class _OneBlasThread:
@@ -210,8 +213,9 @@ def _batches(inputs: Sequence[Input], n_labels: int) -> Iterator[slice]:
     if len(inputs) == 1:
         yield slice(0, 1)
         return
-    lengths = (len(given) if isinstance(given, str) else len(plain_text(given)) for given in inputs)
-    ends = np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(inputs)))
+    texts = (given if isinstance(given, str) else plain_text(given) for given in inputs)
+    costs = (len(text) if text.isascii() else NOT_ASCII * len(text) for text in texts)
+    ends = np.cumsum(np.fromiter(costs, dtype=np.int64, count=len(inputs)))
     start = 0
     while start < len(inputs):
         before = ends[start - 1] if start else 0

@@ -17,7 +17,7 @@ from tamis.ml.static.lexical import Terms
 from tamis.ml.static.model import StaticModel, TunedEmbeddings, one_blas_thread
 from tamis.ml.static.ngrams import grams_of_runs
 from tamis.ml.static.row_products import product_by_rows
-from tamis.ml.static.runs import TEXT, Hashes, Ints, Runs
+from tamis.ml.static.runs import TEXT, Hashes, Ints, Runs, portions
 from tamis.ml.static.sparse import Floats
 
 REMEMBERED_BYTES = 48 << 20
@@ -121,8 +121,7 @@ class RunReader:
         memory = self.memories[field]
         found = {run: memory.get(run) for run in runs}
         new = [run for run, known in found.items() if known is None]
-        for start in range(0, len(new), RUNS_AT_ONCE):
-            some = new[start : start + RUNS_AT_ONCE]
+        for some in portions(new, RUNS_AT_ONCE):
             for run, known in zip(some, self._look_at(some, field), strict=True):
                 found[run] = known
                 if len(run) <= LONGEST_REMEMBERED:
@@ -217,8 +216,3 @@ def _sums_by(where: Ints, rows: Floats, size: int) -> Floats:
         first = np.concatenate([_FIRST, (where[1:] != where[:-1]).nonzero()[0] + 1])
         sums[where[first]] = np.add.reduceat(rows, first, axis=0)
     return sums
-
-
-def split(text: str) -> list[str]:
-    """Return the runs of a text, as `split_runs` finds them."""
-    return (text.replace("\0", " ") if "\0" in text else text).split()

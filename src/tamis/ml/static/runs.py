@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -40,6 +40,12 @@ FEW_CHARACTERS = 4_096
 
 LONG = 256
 """Characters from which a polynomial is not enough of a hash."""
+
+LONGEST_RUN = 10_000
+"""Characters from which text without white space is read as several runs, one after the other: nothing is left out."""
+
+CHARACTERS_AT_ONCE = 20_000
+"""Characters of different runs that are looked at together while others wait: some milliseconds of work."""
 
 _BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2**64
 _INVERSE = pow(_BASE, -1, 1 << 64)
@@ -193,6 +199,42 @@ def split_runs(inputs: Sequence[Input], n_fields: int) -> Runs:
     return Runs(len(inputs), n_fields, strings, run_fields, run, rows[segment], segment)
 
 
+def split(text: str) -> list[str]:
+    """Return the runs of a text, one after the other, as `split_runs` finds them."""
+    runs = (text.replace("\0", " ") if "\0" in text else text).split()
+    return runs if len(text) <= LONGEST_RUN else [piece for run in runs for piece in _pieces(run)]
+
+
+def _pieces(run: str) -> list[str]:
+    if len(run) <= LONGEST_RUN:
+        return [run]
+    return [run[start : start + LONGEST_RUN] for start in range(0, len(run), LONGEST_RUN)]
+
+
+def portions(runs: list[str], most: int) -> Iterator[list[str]]:
+    """Cut a list of runs into portions of at most so many, of bounded work: other threads get their turn in between."""
+    portion, characters = list[str](), 0
+    for run in runs:
+        if portion and (len(portion) == most or characters + len(run) > CHARACTERS_AT_ONCE):
+            yield portion
+            portion, characters = [], 0
+        portion.append(run)
+        characters += len(run)
+    if portion:
+        yield portion
+
+
+def _cut_long(starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
+    """Cut stretches that are longer than a run may be."""
+    lengths = ends - starts
+    if lengths.max(initial=0) <= LONGEST_RUN:
+        return starts, ends
+    pieces = -(-lengths // LONGEST_RUN)
+    number = np.arange(int(pieces.sum())) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    begin = np.repeat(starts, pieces) + number * LONGEST_RUN
+    return begin, np.minimum(begin + LONGEST_RUN, np.repeat(ends, pieces))
+
+
 Block = tuple[Hashes, list[str], Ints, Ints, Ints]
 """Of some texts: the hashes of their different runs (sorted), these runs, their fields; which run stands where, and in
 which text."""
@@ -210,7 +252,7 @@ def split_block(texts: list[str], fields: Ints, first_segment: int) -> Block:
     """Cut some texts into runs; `first_segment` is the number of the first."""
     joined = "\n".join(texts)
     codes, classes = code_points(joined)
-    starts, ends = stretches(classes != SPACE)
+    starts, ends = _cut_long(*stretches(classes != SPACE))
     hashes = hash_stretches(codes, starts, ends)
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 1
     segment = np.searchsorted(np.cumsum(lengths) - lengths, starts, side="right") - 1

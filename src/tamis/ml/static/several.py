@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tamis.ml.static.long import is_long
 from tamis.ml.static.model import one_blas_thread
 from tamis.ml.static.ngrams import Grams, word_pairs
 from tamis.ml.static.row_products import product_by_rows
-from tamis.ml.static.run_memory import RunReader, split
-from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, Ints, Runs, segments
+from tamis.ml.static.run_memory import RunReader
+from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, Ints, Runs, segments, split
 from tamis.ml.static.sparse import Floats, counts, dampen, row_sums, scale_rows
 from tamis.schema import Input
 
@@ -44,7 +45,7 @@ class Several:
 
     def suits(self, inputs: Sequence[Input]) -> bool:
         """Return whether the inputs are better looked at this way."""
-        if len(inputs) > MOST_INPUTS or self._reader.n_labels > MOST_LABELS:
+        if len(inputs) > MOST_INPUTS or self._reader.n_labels > MOST_LABELS or any(map(is_long, inputs)):
             return False
         return sum(map(_length, inputs)) <= MOST_CHARACTERS
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from tamis.ml.static.lexical import Terms
 from tamis.ml.static.ngrams import pair_hashes
-from tamis.ml.static.run_memory import KnownRun, RunReader, split
-from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, Ints, segments
+from tamis.ml.static.run_memory import KnownRun, RunReader
+from tamis.ml.static.runs import OPENING_RUNS, TEXT, Hashes, Ints, segments, split
 from tamis.ml.static.sparse import Floats
 from tamis.schema import Input, plain_text
 

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from tamis.ml.static.runs import Ints, Runs
+from tamis.ml.static.runs import Ints, Runs, portions
 from tamis.ml.static.sparse import Floats, Matrix, counts, scale_rows
 from tamis.ml.tokenizer_check import refuse_hostile
+
+STRINGS_AT_ONCE = 2_048
+"""Strings that the tokenizer gets at a time: its own records of them are large, and other threads wait for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +56,11 @@ class RunTokenizer:
 
     def __call__(self, strings: list[str]) -> RunTokens:
         """Return the tokens of each string."""
-        encodings = self._tokenizer.encode_batch_fast(list(map(_whole, strings)), add_special_tokens=False)
-        return self._known([encoding.ids for encoding in encodings])
+        ids = list[list[int]]()
+        for some in portions(strings, STRINGS_AT_ONCE):
+            encodings = self._tokenizer.encode_batch_fast(list(map(_whole, some)), add_special_tokens=False)
+            ids += [encoding.ids for encoding in encodings]
+        return self._known(ids)
 
     def spans(self, strings: list[str]) -> list[list[tuple[int, int]]]:
         """Return where each known token of each string begins and ends, in characters."""
