@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tamis.data.dataset import Dataset
+from tamis.ml.encoder.base import EncoderBase
 from tamis.ml.encoder.frozen import FrozenLayers
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.loop import Material, Trainee, Updates, all_logits, set_weights, weights_in
@@ -77,27 +78,28 @@ class Fits:
         """Remember what to learn, how, and who attends."""
         self._task, self._options, self._method, self._reading = task, options, method, reading
         self._attended = attended
-        self.machine = Machine(options.precision)
+        self.machine, self.n_frozen = Machine(options.precision), 0
 
-    def open(self, folder: object, n_labels: int, name: str) -> None:
+    def open(self, base: EncoderBase) -> None:
         """Load the base model and put a new head on it."""
-        from pathlib import Path
-
         half = self.machine.half if self._method.lora and not self.machine.is_cpu else None
         torch.manual_seed(self._task.chosen.seed % (1 << 63))
-        model = load_network(Path(str(folder)), n_labels, self._reading.pad_id, dtype=half or torch.float32, name=name)
+        n_labels = sum(len(target.labels) for target in self._task.train.targets)
+        model = load_network(
+            base.folder, n_labels, self._reading.pad_id, dtype=half or torch.float32, name=base.card.id
+        )
         parts = parts_of(model)
         if self._options.gradient_checkpointing:
             checkpoint_layers(model)
         if self._method.lora:
             model, parts = with_lora(model, parts, self._options.lora_rank)
-        freeze(model, parts, self._method.n_frozen)
-        frozen = FrozenLayers(model, self._method.n_frozen)
-        self._trainee = Trainee(
-            model.to(self.machine.device), parts, self._reading.pad_id, frozen, self._method.n_frozen
-        )
+        shared = len(parts.layers) != base.n_layers  # ALBERT goes through one layer many times
+        self.n_frozen = 0 if shared else self._method.n_frozen
+        freeze(model, parts, self.n_frozen)
+        frozen = FrozenLayers(model, self.n_frozen)
+        self._trainee = Trainee(model.to(self.machine.device), parts, self._reading.pad_id, frozen)
         self._set_prior(self._task.train)
-        self._first = State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()})
+        self._first = self.weights()
 
     def _set_prior(self, data: Dataset) -> None:
         bias = last_linear(self._trainee.model).bias
@@ -202,8 +204,7 @@ class Fits:
                 updates.restore(last)
             running = partial(self._state_of, updates, curve)
             updates.run(after, lambda: stage.pulse(running), end, self._attended.check)
-            weights = {name: np.array(weight) for name, weight in weights_in(self._trainee).items()}
-            ended = State(weights, curve.facts())
+            ended = State(self.weights().arrays, curve.facts())
         stage.keep("ended", ended)
         set_weights(self._trainee, ended)
         return curve.rows
@@ -216,6 +217,14 @@ class Fits:
         losses = Losses(part.data, self._task.target_weights)
         seed = 2 * self._task.chosen.seed + number
         return Updates(self._trainee, part.material, losses, plan, self.machine, seed)
+
+    def weights(self) -> State:
+        """Return the present weights."""
+        return State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()})
+
+    def set_weights(self, state: State) -> None:
+        """Go back to weights that `weights` gave."""
+        set_weights(self._trainee, state)
 
     def logits(self, part: Part) -> Floats:
         """Return (rows, labels) logits of the network as it is now."""

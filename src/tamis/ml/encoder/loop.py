@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -41,7 +42,7 @@ LAYER_FACTOR = 0.9
 """A layer learns at so much of the rate of the one above it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Trainee:
     """A network in training: the model, its parts, its padding token, and its frozen layers."""
 
@@ -49,7 +50,6 @@ class Trainee:
     parts: Parts
     pad_id: int
     frozen: FrozenLayers
-    n_frozen: int
 
     @property
     def trained(self) -> dict[str, nn.Parameter]:
@@ -57,11 +57,19 @@ class Trainee:
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
     def learn(self) -> None:
-        """Dropout on, but for what is frozen."""
+        """Dropout on, but for what is not trained."""
         self.model.train()
-        if self.n_frozen:
-            for layer in self.parts.layers[: self.n_frozen]:
-                layer.eval()
+        for module in self.still:
+            module.eval()
+
+    @cached_property
+    def still(self) -> list[nn.Module]:
+        """The parts of which nothing is trained."""
+        return [
+            module
+            for module in self.model.modules()
+            if (weights := list(module.parameters())) and not any(weight.requires_grad for weight in weights)
+        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

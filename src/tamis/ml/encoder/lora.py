@@ -10,7 +10,7 @@ from typing import Any, cast
 from torch import nn
 
 from tamis.extras import require
-from tamis.ml.encoder.network import Parts
+from tamis.ml.encoder.network import Parts, quiet
 
 DROPOUT = 0.05
 ALPHA = 2
@@ -28,7 +28,8 @@ def with_lora(model: nn.Module, parts: Parts, rank: int) -> tuple[nn.Module, Par
         target_modules=_linear_names(model, parts),
         modules_to_save=heads,
     )
-    made = peft.get_peft_model(model, config)
+    with quiet():
+        made = peft.get_peft_model(model, config)
     trained = [name for name, weight in made.named_parameters() if weight.requires_grad]
     head = tuple(name for name in trained if "modules_to_save" in name)
     return cast("nn.Module", made), Parts((), parts.layers, head)

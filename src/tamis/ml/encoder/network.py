@@ -193,4 +193,8 @@ def checkpoint_layers(model: nn.Module) -> None:
             f"transformers has no gradient checkpointing for {wise.config.model_type!r}: leave it out.",
             setting="gradient_checkpointing",
         )
-    wise.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    newer = getattr(wise, "activation_checkpointing_enable", None)
+    if newer is not None:
+        newer()
+    else:
+        wise.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -55,3 +55,20 @@ def encoder_options(given: Mapping[str, object] | EncoderOptions | None) -> Enco
         raise InvalidSetting(
             f"The encoder option {name} = {first['input']!r}: {first['msg'].lower()}.", setting=name
         ) from None
+
+
+def parsed_options(pairs: Sequence[str]) -> EncoderOptions | None:
+    """Return the options of `NAME=VALUE` pairs; None without any.
+
+    Raises:
+        InvalidSetting: a pair is not of that form, names an option twice or one that there is not, or its value is out
+            of range.
+    """
+    given: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not name or not equals or name in given:
+            trouble = "is given twice" if name in given else "is not of the form NAME=VALUE"
+            raise InvalidSetting(f"The encoder option {pair!r} {trouble}.", setting=name or pair)
+        given[name] = value
+    return encoder_options(given) if given else None

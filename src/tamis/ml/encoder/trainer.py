@@ -24,6 +24,8 @@ from tamis.ml.encoder.losses import columns_of
 from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import Method, Reading, method_of, reading_of
+from tamis.ml.encoder.rows_held import FEW_ROWS, folds_of, held_share
+from tamis.ml.encoder.watching import judged_rows
 from tamis.ml.progress import Progress
 from tamis.ml.restart import State
 from tamis.ml.schedule import Plan
@@ -34,20 +36,9 @@ from tamis.ml.trained import Attended, HeldOut, Task
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-FEW_ROWS = 10
-"""Below, nothing can be held out."""
-
-MANY_ROWS = 1_000
-"""From here on a share is held out once: cross-validation would take too long."""
-
-FOLDS = ((300, 5), (MANY_ROWS, 3))
-"""Rows below which cross-validation has so many parts."""
-
-HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 1_000, 5_000
-MOST_SHARE = 0.2
-"""Of many rows one tenth is held out, but at least so many and at most a fifth."""
-
 ENOUGH_TO_CALIBRATE = 50
+"""Validation rows of a target below which training rows are held out too."""
+
 MORE_EPOCHS, MORE_RATE = 1, 0.3
 """How long, and at which part of the rate, a fit goes on with the rows that were held out."""
 
@@ -81,16 +72,41 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """Rows that a fit did not see: `rows` says what they are, `logits` is (n, all labels)."""
+    """Rows that a fit did not see: `rows` says what they are, `logits` is (n, all labels).
+
+    Of some targets others are to be taken, `instead`.
+    """
 
     rows: str
     data: Dataset
     logits: Floats
+    instead: Mapping[str, Held] = field(default_factory=dict)
 
     def out(self) -> HeldOut:
         """The same by target."""
-        logits = {name: np.ascontiguousarray(self.logits[:, place]) for name, place in columns_of(self.data).items()}
-        return HeldOut(self.rows, len(self.data), logits, self.data.truth)
+        of = {name: self.instead.get(name, self) for name in self.data.truth}
+        columns = columns_of(self.data)
+        logits = {name: np.ascontiguousarray(held.logits[:, columns[name]]) for name, held in of.items()}
+        truth = {name: held.data.truth[name] for name, held in of.items()}
+        return HeldOut(self.told(), max(map(len, truth.values())), logits, truth)
+
+    def told(self) -> str:
+        """Return what rows these are."""
+        others = {other.rows: other for other in self.instead.values()}
+        if not others:
+            return self.rows
+        everything = len(self.instead) == len(self.data.targets)
+        beside = f"; {VALIDATION} is small" if everything else f" for {', '.join(self.instead)}"
+        return ", ".join([*([] if everything else [self.rows]), *(rows + beside for rows in others)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Once:
+    """A share of the rows, held out once: the other rows, how the fit to these went, and what was held out."""
+
+    train: Part
+    outcome: Outcome
+    held: Held
 
 
 class EncoderTrainer:
@@ -112,17 +128,16 @@ class EncoderTrainer:
 
     def _train(self) -> Finished:
         data, validation = self._task.train, self._task.validation
-        if validation is not None and not _can_judge(validation):
+        if validation is not None and not any(_judged(validation).values()):
             self._remarks.append(NOTHING_TO_VALIDATE)
             validation = None
         self._tell("reading texts", 0.0)
         encoding = self._reading.encoding(self._base.tokenizer_json)
         encoded = self._encoded(encoding, data)
         watched = None if validation is None else self._encoded(encoding, validation)
-        facts = self._told_inputs(encoded)
         self._tell("loading the base model", 0.02)
-        n_labels = sum(len(target.labels) for target in data.targets)
-        self._fits.open(self._base.folder, n_labels, self._base.card.id)
+        self._fits.open(self._base)
+        facts = self._told_inputs(encoded)
         self._fits.check_padding(encoded)
         remember = self._fits.remembers(encoded, *([watched] if watched else []))
         given = Part(data, self._fits.material(encoded, remember=remember))
@@ -132,10 +147,10 @@ class EncoderTrainer:
                 held, curve = self._with_validation(given, part)
             elif len(data) < FEW_ROWS:
                 held, curve = None, self._fit_blind(given)
-            elif len(data) >= MANY_ROWS:
-                held, curve = self._hold_out_once(given)
-            else:
+            elif folds_of(len(data)):
                 held, curve = self._cross_validate(given)
+            else:
+                held, curve = self._hold_out_once(given)
         facts |= {"held_out": held.rows} if held else {}
         checkpoints = tuple(repeatable_rows(curve))
         return Finished(self._fits.network(), self._reading, held, checkpoints, tuple(self._remarks), facts)
@@ -159,52 +174,77 @@ class EncoderTrainer:
                 f"The base model's chat template refused {encoded.n_lines:,} of the training chats (some templates "
                 "want user and assistant to take turns): these are read as lines that name the role."
             )
-        method = self._method
         return {
             "tokens": int(encoded.offsets[-1]),
             "cut_share": encoded.n_cut / max(n, 1),
-            "frozen_layers": method.n_frozen,
-            "lora": method.lora,
+            "frozen_layers": self._fits.n_frozen,
+            "lora": self._method.lora,
             "device": self._fits.machine.device.type,
             "precision": str(self._fits.machine.half or "float32").removeprefix("torch."),
             "processes": self._fits.machine.world,
         }
 
     def _with_validation(self, given: Part, watched: Part) -> tuple[Held, list[Checkpoint]]:
-        outcome, logits = self._fits.watched(given, watched, Place("validation", 0.05, 0.95))
+        few = {name: n for name, n in _judged(watched.data).items() if n < ENOUGH_TO_CALIBRATE}
+        outcome, logits = self._fits.watched(given, watched, Place("validation", 0.05, 0.4 if few else 0.95))
         self._remark_on(outcome)
-        return Held(VALIDATION, watched.data, logits), outcome.checkpoints
+        held = Held(VALIDATION, watched.data, logits)
+        if few:
+            best = self._fits.weights()
+            held = self._with_more(given, held, few)
+            self._fits.set_weights(best)
+        return held, outcome.checkpoints
+
+    def _with_more(self, given: Part, held: Held, few: Mapping[str, int]) -> Held:
+        """Hold training rows out too, for the targets of which the validation data has few rows."""
+        between = (0.4, 0.95)
+        if len(given.data) < FEW_ROWS:
+            return held
+        if folds_of(len(given.data)):
+            folded = self._folded(given, between)
+            more = folded[0] if folded else None
+        else:
+            once = self._once(given, between)
+            more = once.held if once else None
+        if more is None:
+            return held
+        rows = _judged(more.data)
+        instead = {name: more for name, n in few.items() if rows[name] > n}
+        if instead:
+            told = ", ".join(f"{name}: {few[name]}" for name in instead)
+            self._remarks.append(
+                f"The validation data has fewer than {ENOUGH_TO_CALIBRATE} rows of a target ({told}): they chose the "
+                f"state that was kept, but scores and thresholds were fitted on training rows ({more.rows})."
+            )
+        return replace(held, instead=instead)
 
     def _hold_out_once(self, given: Part) -> tuple[Held | None, list[Checkpoint]]:
-        data = given.data
-        n_held = min(max(HELD_OUT * len(data), LEAST_HELD_OUT), MOST_SHARE * len(data), MOST_HELD_OUT)
-        share = n_held / len(data)
-        split = split_rows(data, {"train": 1 - share, "held": share}, self._task.chosen.seed, self._attended.check)
-        if not len(split["held"]):  # a text, repeated
+        once = self._once(given, (0.05, 0.75))
+        if once is None:  # a text, repeated
             return None, self._fit_blind(given)
-        train, held = given.select(split["train"]), given.select(split["held"])
-        outcome, logits = self._fits.watched(train, held, Place("held out", 0.05, 0.75))
-        self._remark_on(outcome)
+        self._remark_on(once.outcome)
         self._tell("using all rows", 0.75)
-        more = _second(outcome, train, given)
+        more = _second(once.outcome, once.train, given)
         if more.updates:
             self._fits.unwatched(given, more, Place("all", 0.75, 0.95, fold=True), go_on=True)
+        return once.held, once.outcome.checkpoints
+
+    def _once(self, given: Part, between: tuple[float, float]) -> _Once | None:
+        """Hold a share of the rows out, once; None where there is nothing to hold out."""
+        data, share = given.data, held_share(len(given.data))
+        split = split_rows(data, {"train": 1 - share, "held": share}, self._task.chosen.seed, self._attended.check)
+        if not len(split["held"]):
+            return None
+        train, held = given.select(split["train"]), given.select(split["held"])
+        outcome, logits = self._fits.watched(train, held, Place("held out", *between))
         name = f"{len(held.data):,} of the training rows, held out"
-        return Held(name, held.data, logits), outcome.checkpoints
+        return _Once(train, outcome, Held(name, held.data, logits))
 
     def _cross_validate(self, given: Part) -> tuple[Held | None, list[Checkpoint]]:
-        data = given.data
-        count = min(next(parts for most, parts in FOLDS if len(data) < most), different_texts(data))
-        if count < 2 or not _repeats(data):
+        folded = self._folded(given, (0.05, 0.75))
+        if folded is None:
             return None, self._fit_blind(given)
-        fold = folds(data, count, self._task.chosen.seed)
-        logits = np.zeros((len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
-        outcomes = []
-        for number in range(count):
-            inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            begin, end = (0.05 + 0.7 * (number + more) / count for more in (0, 1))
-            outcome, logits[outside] = self._fold(given, inside, outside, Place(f"fold {number}", begin, end, True))
-            outcomes.append(outcome)
+        held, outcomes = folded
         self._remark_on(outcomes[0])
         curve = averaged([outcome.checkpoints for outcome in outcomes])
         for row in curve:
@@ -213,7 +253,24 @@ class EncoderTrainer:
         plan = self._fits.plan(given)
         end = max(1, round(share * plan.updates))
         self._fits.unwatched(given, plan, Place("all", 0.75, 0.95, fold=True), end=end, go_on=False)
-        return Held(f"{count}-fold cross-validation", data, logits), curve
+        return held, curve
+
+    def _folded(self, given: Part, between: tuple[float, float]) -> tuple[Held, list[Outcome]] | None:
+        """Hold each row out of one of several fits; None where a row's label is never in two of its parts."""
+        data, (begin, end) = given.data, between
+        count = min(folds_of(len(data)), different_texts(data))
+        if count < 2 or not _repeats(data):
+            return None
+        fold = folds(data, count, self._task.chosen.seed)
+        logits = np.zeros((len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
+        outcomes = []
+        for number in range(count):
+            inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            wide = (end - begin) / count
+            place = Place(f"fold {number}", begin + wide * number, begin + wide * (number + 1), True)
+            outcome, logits[outside] = self._fold(given, inside, outside, place)
+            outcomes.append(outcome)
+        return Held(f"{count}-fold cross-validation", data, logits), outcomes
 
     def _fold(self, given: Part, inside: Ints, outside: Ints, place: Place) -> tuple[Outcome, Floats]:
         """Return how the fit of a fold went, and the logits of the rows outside."""
@@ -250,16 +307,9 @@ class EncoderTrainer:
         self._attended.listener(Progress(stage, share))
 
 
-def _can_judge(data: Dataset) -> bool:
-    """Whether a row has a label that the model will have."""
-    return any(
-        bool(
-            (truth.known & (truth.codes < truth.n_labels)).any()
-            if isinstance(truth, SingleTruth)
-            else truth.known.any()
-        )
-        for truth in data.truth.values()
-    )
+def _judged(data: Dataset) -> dict[str, int]:
+    """Return how many rows of each target can be judged."""
+    return {name: int(judged_rows(truth).sum()) for name, truth in data.truth.items()}
 
 
 def _repeats(data: Dataset) -> bool:

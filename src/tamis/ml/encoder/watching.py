@@ -40,7 +40,7 @@ def rows_to_judge(data: Dataset, plan: Plan) -> Ints:
     """Return the held-out rows that every evaluation looks at: all, or evenly so many that it takes little time."""
     known = np.zeros(len(data), dtype=bool)
     for truth in data.truth.values():
-        known |= _judged(truth)
+        known |= judged_rows(truth)
     rows = np.flatnonzero(known)
     evaluations = sum(plan.evaluates_at(update) for update in range(1, min(plan.updates, 10_000) + 1))
     affordable = SHARE * BACKWARD * plan.updates * plan.batch / max(evaluations, 1)
@@ -48,8 +48,8 @@ def rows_to_judge(data: Dataset, plan: Plan) -> Ints:
     return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)] if len(rows) > most else rows
 
 
-def _judged(truth: Truth) -> NDArray[np.bool_]:
-    """The rows with a label that the model has."""
+def judged_rows(truth: Truth) -> NDArray[np.bool_]:
+    """Return (n,) which rows have a label that the model has."""
     known = truth.known
     return known & (truth.codes < truth.n_labels) if isinstance(truth, SingleTruth) else known
 
@@ -64,7 +64,7 @@ class Watcher:
         self._material, self._machine = material, machine
         self._weights = relative(data, target_weights)
         self._targets = [
-            (name, columns, data.truth[name], np.flatnonzero(_judged(data.truth[name])))
+            (name, columns, data.truth[name], np.flatnonzero(judged_rows(data.truth[name])))
             for name, columns in columns_of(data).items()
         ]
 

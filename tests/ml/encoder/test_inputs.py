@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from tamis.errors import Cancelled
+from tamis.ml.encoder.inputs import CHARACTERS_PER_TOKEN, Encoding
+from tamis.ml.encoder.templates import ChatTemplate
+from tamis.schema import Message
+
+SOURCE = "{{ bos_token }}{% for m in messages %}{{ m['role'] }}:{{ m['content'] }}{{ eos_token }}{% endfor %}"
+
+
+@pytest.fixture(scope="module")
+def read(tokenizer_json):
+    """A function: the sequences of some inputs as texts, and the encoding's own answer."""
+    tokenizer = Tokenizer.from_buffer(tokenizer_json)
+
+    def run(inputs, source=tokenizer_json, **how):
+        made = Encoding(source, **how).encode(inputs)
+        texts = [
+            tokenizer.decode(made.ids[made.offsets[s] : made.offsets[s + 1]].tolist(), skip_special_tokens=False)
+            for s in range(len(made.lengths))
+        ]
+        return texts, made
+
+    return run
+
+
+def test_a_text_keeps_its_beginning_and_a_chat_its_end(read):
+    texts, made = read(["abcdefghij", "abc", (Message("user", "0123456789"),)], max_length=6)
+    assert texts == ["<s>abcd</s>", "<s>abc</s>", "<s>6789</s>"]
+    assert made.n_cut == 2
+    assert made.lengths.tolist() == [6, 5, 6]
+
+
+def test_windows_cover_a_text_and_overlap(read):
+    text = "".join(chr(97 + place % 26) for place in range(40))
+    texts, made = read([text, "short"], max_length=18, windows=4)
+    inner = [each.removeprefix("<s>").removesuffix("</s>") for each in texts[:-1]]
+    assert inner == [text[:16], text[14:30], text[28:40]]
+    assert made.first.tolist() == [0, 3, 4]
+    assert made.n_cut == 0
+    assert read([text], max_length=10, windows=2)[1].n_cut == 1
+
+
+def test_a_long_text_gives_the_tokens_of_its_beginning_however_long_it_is(read):
+    words = " ".join(["lorem"] * 5_000)
+    assert read([words], max_length=50)[0] == read([words[:3_000]], max_length=50)[0]
+    spaces = " " * (CHARACTERS_PER_TOKEN * 60) + "end"
+    assert read([spaces], max_length=50)[0][0].startswith("<s>  ")
+    chat = (Message("user", words + " last"),)
+    assert read([chat], max_length=50)[0][0].endswith("lorem last</s>")
+
+
+def test_a_chat_goes_through_the_template_and_keeps_its_opening_mark(read, bare_tokenizer_json):
+    special = {"bos_token": "<s>", "eos_token": "</s>"}
+    chat = (Message("user", "hello"), Message("assistant", "yes"))
+    how = {"source": bare_tokenizer_json, "template": ChatTemplate(SOURCE, special)}
+    assert read([chat], max_length=100, **how)[0] == ["<s>user:hello</s>assistant:yes</s>"]
+    assert read([chat], max_length=8, **how)[0] == ["<s>nt:yes</s>"]
+
+
+def test_a_chat_that_the_template_refuses_is_read_as_lines(read, bare_tokenizer_json):
+    template = ChatTemplate("{{ raise_exception('no') }}")
+    texts, made = read([(Message("user", "hi"),)], bare_tokenizer_json, max_length=100, template=template)
+    assert texts == ["user: hi"]
+    assert made.n_lines == 1
+
+
+def test_an_input_without_tokens_is_one_token(read, bare_tokenizer_json):
+    _, made = read([""], bare_tokenizer_json, max_length=10, empty_id=2)
+    assert made.ids.tolist() == [2]
+
+
+def test_halves_of_surrogate_pairs_are_read_as_unknown(read):
+    assert read(["\ud800x"], max_length=10)[0] == ["<s>?x</s>"]
+
+
+def test_selecting_and_padding(tokenizer_json):
+    made = Encoding(tokenizer_json, max_length=8, windows=3).encode(["a", "abcdefghijkl", "xyz"])
+    some = made.select(np.array([2, 1]))
+    assert some.tokens_of_inputs.tolist() == [made.tokens_of_inputs[2], made.tokens_of_inputs[1]]
+    ids, mask = some.padded(np.array([0, 1]), 0)
+    assert ids.shape == mask.shape == (2, 8)
+    assert (ids[mask == 0] == 0).all()
+    assert ids[0][mask[0] == 1].tolist() == made.ids[made.offsets[-2] : made.offsets[-1]].tolist()
+
+
+def test_it_can_be_stopped(tokenizer_json):
+    def stop():
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        Encoding(tokenizer_json, max_length=8).encode(["a"], stop)
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(st.text(max_size=40), max_size=5), max_length=st.integers(3, 12), windows=st.integers(1, 3))
+def test_what_an_input_becomes_does_not_depend_on_the_others(tokenizer_json, texts, max_length, windows):
+    encoding = Encoding(tokenizer_json, max_length=max_length, windows=windows)
+    together = encoding.encode(texts)
+    assert (together.lengths <= max_length).all()
+    for place, text in enumerate(texts):
+        alone = encoding.encode([text])
+        assert alone.ids.tolist() == together.select(np.array([place])).ids.tolist()

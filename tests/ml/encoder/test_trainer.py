@@ -1,0 +1,220 @@
+import time
+
+import numpy as np
+import pytest
+
+from tamis.errors import Cancelled, InvalidSetting
+from tamis.ml.encoder.trainer import NOTHING_TO_VALIDATE, EncoderTrainer
+from tamis.ml.progress import StopCheck
+from tamis.ml.schedule import EVALUATIONS, hyperparameters
+from tamis.ml.trained import Attended, Task
+from tamis.schema import Message
+
+ENCODERS = ("bert", "roberta", "electra", "distilbert", "modernbert", "deberta-v2", "albert")
+DECODERS = ("llama", "mistral", "qwen2")
+FAST = {"learning_rate": 3e-4}
+
+
+@pytest.fixture(scope="module")
+def train(base_of, dataset_of):
+    """A function: train a tiny base model on rows."""
+
+    def run(rows, validation=None, *, kind="bert", attended=None, weights=None, target_weights=None, **chosen):
+        data = dataset_of(rows, weights=weights)
+        watched = dataset_of(validation, data.targets) if validation else None
+        task = Task(data, watched, hyperparameters(**chosen), target_weights or {})
+        return EncoderTrainer(base_of(kind), task, attended or Attended()).train()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def single(rows_of):
+    return lambda n, seed=0: [(text, {"t": label}) for text, label in rows_of(n, seed=seed)]
+
+
+def state(finished):
+    return {name: weight.numpy().tobytes() for name, weight in finished.network.state_dict().items()}
+
+
+@pytest.mark.parametrize("kind", [*ENCODERS, *DECODERS])
+def test_every_architecture_learns(train, single, kind):
+    finished = train(single(60), single(51, seed=1), kind=kind, epochs=12, **FAST)
+    assert (finished.held.logits.argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.6
+    assert finished.network.config.num_labels == 3
+    assert not finished.network.training
+
+
+def test_few_rows_are_cross_validated(train, single):
+    finished = train(single(40), epochs=6, **FAST)
+    assert finished.held.rows == "5-fold cross-validation"
+    assert len(finished.held.logits) == 40
+    assert len(finished.checkpoints) >= EVALUATIONS
+    assert all(
+        row["step"] < after["step"] for row, after in zip(finished.checkpoints, finished.checkpoints[1:], strict=False)
+    )
+    assert {"valid_loss", "t.accuracy", "train_loss", "learning_rate"} <= finished.checkpoints[0].keys()
+
+
+def test_of_many_rows_a_share_is_held_out_once(train, single):
+    finished = train(single(1_000), epochs=2, **FAST)
+    assert finished.held.rows == "201 of the training rows, held out"
+    assert (finished.held.logits.argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.9
+
+
+def test_nothing_is_held_out_of_a_handful(train, single):
+    finished = train(single(6), epochs=2)
+    assert finished.held is None
+    assert finished.checkpoints
+
+
+def test_a_small_validation_set_chooses_and_training_rows_calibrate(train, single):
+    finished = train(single(60), single(12, seed=1), epochs=2)
+    out = finished.held.out()
+    assert out.rows == "5-fold cross-validation; the validation data is small"
+    assert len(out.logits["t"]) == len(out.truth["t"]) == 60
+    assert any("fewer than 50 rows" in remark for remark in finished.remarks)
+
+
+def test_validation_without_a_known_label_is_left_aside(train, single):
+    finished = train(single(12), [("a", {"t": "unheard of"})], epochs=1)
+    assert NOTHING_TO_VALIDATE in finished.remarks
+
+
+def test_several_targets_with_unknown_labels(train, rows_of):
+    rows = []
+    for place, (text, label) in enumerate(rows_of(80)):
+        labels = {"t": label} if place % 4 else {}
+        rows.append((text, labels | {"m": [label, *(["first"] if place % 2 else [])]}))
+    finished = train(rows, epochs=8, **FAST)
+    out = finished.held.out()
+    assert out.logits["t"].shape == (80, len(finished.held.data.target("t").labels))
+    assert out.logits["m"].shape == (80, 4)
+    known = out.truth["t"].known
+    assert 40 < known.sum() < 80
+    assert (out.logits["t"].argmax(1) == out.truth["t"].codes)[known].mean() > 0.6
+    assert {"t.accuracy", "m.micro_f1", "valid_metric"} <= finished.checkpoints[-1].keys()
+
+
+def test_weights_of_rows_and_targets_count(train, single):
+    rows = [("same text", {"t": label}) for label in ("a", "b")] * 20
+    heavy = train(rows, rows[:10], weights=[5.0 if labels["t"] == "a" else 1.0 for _, labels in rows], epochs=6, **FAST)
+    assert (heavy.held.logits.argmax(1) == 0).all()
+    both = [(text, {"t": labels["t"], "u": labels["t"]}) for text, labels in single(60)]
+    finished = train(both, both[:50], target_weights={"t": 1.0, "u": 0.0}, epochs=8, **FAST)
+    out = finished.held.out()
+    accuracies = [(out.logits[name].argmax(1) == out.truth[name].codes).mean() for name in ("t", "u")]
+    assert accuracies[0] > accuracies[1] + 0.2
+
+
+def test_chats_with_and_without_a_template(base_of, dataset_of, rows_of):
+    rows = [((Message("user", text), Message("assistant", "ok")), {"t": label}) for text, label in rows_of(24)]
+    for template in (False, True):
+        base = base_of("qwen2", template=template)
+        finished = EncoderTrainer(base, Task(dataset_of(rows), None, hyperparameters(epochs=1)), Attended()).train()
+        assert finished.reading.template.is_usable == template
+    odd = [
+        ((Message("refuse", text),), labels) for (_, labels), text in zip(rows, "abcdefghijklmnopqrstuvwx", strict=True)
+    ]
+    finished = EncoderTrainer(base, Task(dataset_of(odd), None, hyperparameters(epochs=1)), Attended()).train()
+    assert any("refused 24 of the training chats" in remark for remark in finished.remarks)
+
+
+def test_the_same_run_gives_the_same_bytes_and_another_seed_others(train, single):
+    rows = single(20)
+    first, again, other = (train(rows, epochs=1, seed=seed) for seed in (3, 3, 4))
+    assert state(first) == state(again)
+    assert first.checkpoints == again.checkpoints
+    assert state(first) != state(other)
+
+
+def test_frozen_layers_do_not_change_and_others_do(train, single, base_folder):
+    from safetensors.numpy import load_file
+
+    finished = train(single(20), epochs=2, encoder={"freeze_layers": 2}, **FAST)
+    before = load_file(base_folder("bert") / "model.safetensors")
+    after = {name.removeprefix("bert."): weight.numpy() for name, weight in finished.network.state_dict().items()}
+    same = {name for name, weight in before.items() if np.array_equal(weight, after[name])}
+    assert all(name.startswith(("embeddings.", "encoder.layer.0.", "encoder.layer.1.")) for name in same)
+    assert "encoder.layer.1.output.dense.weight" in same
+    assert "encoder.layer.2.output.dense.weight" not in same
+    assert finished.facts["frozen_layers"] == 2
+
+
+def test_what_is_recalled_is_what_the_frozen_layers_say(train, single, monkeypatch):
+    from tamis.ml.encoder import frozen
+
+    rows, chosen = single(30), {"epochs": 3, "encoder": {"freeze_layers": 2}, **FAST}
+    recalled = train(rows, rows[:15], **chosen)
+    monkeypatch.setattr(frozen, "MOST_BYTES", 0)
+    computed = train(rows, rows[:15], **chosen)
+    assert recalled.held.logits == pytest.approx(computed.held.logits, abs=1e-3)
+
+
+def test_lora_gives_plain_weights_that_differ_in_the_layers(train, single, base_folder):
+    from safetensors.numpy import load_file
+
+    finished = train(single(60), single(51, seed=1), kind="llama", epochs=8, encoder={"lora": True}, **FAST)
+    before = load_file(base_folder("llama") / "model.safetensors")
+    after = {name.removeprefix("model."): weight.numpy() for name, weight in finished.network.state_dict().items()}
+    assert set(before) | {"score.weight"} == set(after)
+    assert not np.array_equal(before["layers.0.self_attn.q_proj.weight"], after["layers.0.self_attn.q_proj.weight"])
+    assert np.array_equal(before["embed_tokens.weight"], after["embed_tokens.weight"])
+    assert (finished.held.logits.argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.6
+    assert finished.facts["lora"] is True
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "modernbert", "roberta"])
+def test_lora_on_encoders_trains_the_whole_head(train, single, kind):
+    finished = train(single(24), single(12, seed=1), kind=kind, epochs=1, encoder={"lora": True})
+    assert not any("lora" in name for name in finished.network.state_dict())
+
+
+def test_gradient_checkpointing_computes_the_same(train, single):
+    rows = single(20)
+    plain, saved = (train(rows, rows[:10], epochs=1, encoder={"gradient_checkpointing": on}) for on in (False, True))
+    assert plain.held.logits == pytest.approx(saved.held.logits, abs=1e-4)
+
+
+def test_what_is_cut_is_told_and_windows_read_it(train, rows_of):
+    rows = [(" ".join([text] * 40)[:250], {"t": label}) for text, label in rows_of(51)]
+    cut = train(rows, rows, epochs=1, seq_len=100)
+    assert cut.facts["cut_share"] == 1.0
+    assert any("51 of 51 training inputs (100.0%) were longer than 100 tokens" in remark for remark in cut.remarks)
+    windows = train(rows, rows, epochs=10, seq_len=100, encoder={"long_texts": "windows"}, **FAST)
+    assert windows.facts["cut_share"] == 0.0
+    assert windows.remarks == ()
+    assert (windows.held.logits.argmax(1) == windows.held.data.truth["t"].codes).mean() > 0.6
+
+
+def test_more_than_is_sensible_is_not_planned(train, single):
+    finished = train(single(20), training_steps=250)
+    assert any("passes over the data were allowed" in remark for remark in finished.remarks)
+    assert any("Stopped early" in remark for remark in finished.remarks)
+
+
+def test_it_can_be_cancelled_in_the_middle_of_an_update(train, single):
+    begin, calls = time.monotonic(), []
+
+    def stop():
+        calls.append(time.monotonic() - begin)
+        return len(calls) > 5
+
+    with pytest.raises(Cancelled):
+        train(single(60), attended=Attended(check=StopCheck(stop, every=0.0)))
+
+
+def test_half_precision_needs_a_gpu(train, single):
+    with pytest.raises(InvalidSetting, match="needs a GPU"):
+        train(single(20), encoder={"precision": "bf16"})
+
+
+def test_torch_is_left_as_it_was(train, single):
+    import torch
+
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    train(single(12), epochs=1)
+    assert torch.equal(torch.rand(3), wanted)
+    assert not torch.are_deterministic_algorithms_enabled()
