@@ -50,6 +50,7 @@ HI = {"role": "user", "content": "hi"}
             [(Message("user", "a\nb"),)],
         ),
         (MODERATIONS, {"input": "hi"}, ["hi"]),
+        (MODERATIONS, {"input": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, ["a\nb"]),
         (CHAT_MODERATIONS, {"model": "m", "input": [HI, HI]}, [(Message("user", "hi"), Message("user", "hi"))]),
         (
             CHAT_MODERATIONS,

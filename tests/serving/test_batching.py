@@ -37,7 +37,9 @@ class Models:
 
 
 def ask(models: Models, inputs: Sequence[Input]) -> bytes:
-    return anyio.run(partial(Answerer(models).answer, "/v1/classifications", "m", inputs))
+    return anyio.run(
+        partial(Answerer(models).ask, "m", inputs, partial(models.answer, "/v1/classifications", "m", inputs))
+    )
 
 
 def test_a_short_text_is_answered_on_the_event_loop_by_a_loaded_model():

@@ -70,12 +70,33 @@ def test_a_model_that_stands_in_moderates(make_client: MakeClient, models: Works
     assert client.post(CLASSIFICATIONS, json={"input": "x"}).status_code == 422
 
 
+@pytest.mark.parametrize("hosted", ["omni-moderation-latest", "mistral-moderation-latest"])
+def test_hosted_moderators_are_the_operators(make_client: MakeClient, models: Workspace, hosted: str) -> None:
+    client = make_client(moderation_model="flags")
+    for endpoint, given in ((MODERATIONS, "x"), (CHAT_MODERATIONS, CHAT)):
+        answer = client.post(endpoint, json={"input": given, "model": hosted})
+        assert (answer.status_code, answer.json()["model"]) == (200, hosted)
+    client = make_client()
+    assert client.post(MODERATIONS, json={"input": "x", "model": hosted}).status_code == 400  # no model stands in
+
+
+def test_parts_of_text_are_one_input_and_images_are_refused(client: TestClient, models: Workspace) -> None:
+    parts = [{"type": "text", "text": "where is"}, {"type": "text", "text": "my parcel"}]
+    answer = client.post(MODERATIONS, json={"model": "flags", "input": parts})
+    whole = client.post(MODERATIONS, json={"model": "flags", "input": "where is\nmy parcel"})
+    assert answer.json()["results"] == whole.json()["results"]
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    answer = client.post(MODERATIONS, json={"model": "flags", "input": [*parts, image]})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "input", 2, "type"])
+    assert "leave out images" in answer.json()["message"]
+
+
 def test_overload_is_429(client: TestClient, models: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from tamis.errors import Overloaded
 
     async def busy(*_: object) -> bytes:
         raise Overloaded("Too much to classify.", retry_after=3)
 
-    monkeypatch.setattr(models.answerer, "answer", busy)
+    monkeypatch.setattr(models.answerer, "ask", busy)
     answer = client.post(CLASSIFICATIONS, json={"model": "flags", "input": "x"})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")

@@ -44,9 +44,6 @@ class Models(Protocol[S]):
     def labels(self, served: S) -> int:
         """Return how many scores an input gets from it."""
 
-    def answer(self, endpoint: str, reference: str, inputs: Sequence[Input], served: S) -> bytes:
-        """Return the body of its answer."""
-
 
 class Dispatcher:
     """Runs work in threads, a few at a time, and refuses what would wait for too long."""
@@ -86,16 +83,6 @@ class Answerer(Generic[S]):
         """Ask these models."""
         self._models = models
         self._dispatcher = dispatcher or Dispatcher()
-
-    async def answer(self, endpoint: str, reference: str, inputs: Sequence[Input]) -> bytes:
-        """Return the body of the answer, as JSON.
-
-        Raises:
-            UnknownModel: there is no model of this name.
-            InvalidRequest: the model cannot answer there.
-            Overloaded: too much is going on.
-        """
-        return await self.ask(reference, inputs, partial(self._models.answer, endpoint, reference, inputs))
 
     async def ask(self, reference: str, inputs: Sequence[Input], work: Callable[[S], T]) -> T:
         """Return what `work` makes of the model and the inputs: it runs where that holds up nobody.

@@ -125,6 +125,8 @@ def _refusal(row: Example | Rejected, name: str, several: bool) -> str:
         why = "The row has no label" if not row.labels else "The row answers more than one question"
         return f'{name}:{row.line}: {why}. Give the row "{TARGET}".'
     (target,) = row.labels
+    if target != TARGET:
+        return f'{name}:{row.line}: The row names the target {target[:80]!r}. Give it "{TARGET}" instead.'
     if (target in row.listed) != several:
         got, wanted = ("a list", "a string") if not several else ("a string", "a list of strings, empty for none")
         return f"{name}:{row.line}: The label is {got}. Write {wanted}, or choose the dataset's other type."

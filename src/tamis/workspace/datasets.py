@@ -113,6 +113,7 @@ class Datasets:
             InvalidRequest: the part `data` is missing.
         """
         if DATA not in parts:
+            self._drop(parts.values())
             raise _refused(DATA, "the form has no file of this name")
         now = int(time())
         record = DatasetRecord(
