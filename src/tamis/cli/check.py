@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +27,10 @@ from tamis.cli.reading import (
 )
 
 if TYPE_CHECKING:
+    from tamis.data.checks.report import CheckReport
     from tamis.data.checks.survey import BaseFacts
+    from tamis.data.formats.options import ReadOptions
+    from tamis.data.review.report import Review
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Training data: files, folders, or hub datasets.")]
 Validation = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Validation data; repeatable.")]
@@ -36,6 +39,13 @@ Base = Annotated[str | None, typer.Option(metavar="NAME", help="Base model whose
 RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Reviewed = Annotated[
+    bool,
+    typer.Option(
+        "--review", help="Look at every row and label too: likely errors, repeats, personal data, what to change."
+    ),
+]
+Curve = Annotated[bool, typer.Option("--learning-curve", help="With --review: would more rows help, and of which?")]
 
 
 @app.command()
@@ -44,6 +54,8 @@ def check(
     validation: Validation = None,
     test: Test = None,
     base: Base = None,
+    review: Reviewed = False,
+    learning_curve: Curve = False,
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     report: ReportFile = None,
@@ -92,17 +104,45 @@ def check(
             base=base_facts(load_settings().resolve_base(base)),
             listeners=Listeners(rejects_file.write, progress),
         )
+    given = {name: given for name, given in sources.items() if given}
+    reviewed = _reviewed(given, read, found, base, curve=learning_curve) if review or learning_curve else None
     if report:
         from tamis.data.check_page import check_page
 
-        check_page(found).write(report)
+        check_page(found, reviewed).write(report)
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(found.model_dump(mode="json") | ({"review": reviewed.model_dump(mode="json")} if reviewed else {}))
     else:
         show(found, out)
+        _show_review(reviewed, files)
         _say_where(rejects, report)
     if not found.ready:
         raise typer.Exit(1)
+
+
+def _reviewed(
+    sources: Mapping[str, list[str]], read: ReadOptions, found: CheckReport, base: str | None, *, curve: bool
+) -> Review | None:
+    """Review the readable rows; None where there is nothing that could be reviewed."""
+    from tamis.cli.progress_bar import progress_bar
+    from tamis.data.loading import load_splits
+    from tamis.ml.review import ReviewOptions, review
+    from tamis.settings import load_settings
+
+    if any(file.error for file in found.files) or not found.rows.get("train"):
+        err.print("[yellow]No review:[/] the files must be readable first.")
+        return None
+    loaded = load_splits(sources["train"], sources.get("validation"), sources.get("test"), read, max_bad_share=1.0)
+    options = ReviewOptions(base=load_settings().resolve_base(base), learning_curve=curve)
+    with progress_bar(only_live=True) as listener:
+        return review(loaded, options, listener=listener)
+
+
+def _show_review(reviewed: Review | None, files: list[str]) -> None:
+    if reviewed is not None:
+        from tamis.cli.review_view import show_review
+
+        show_review(reviewed, files, out)
 
 
 def base_facts(name: str) -> BaseFacts:

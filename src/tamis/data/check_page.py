@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from tamis.data.checks.report import CheckReport, Finding, Lengths, Place, TargetReport, differences
 from tamis.data.languages import NAMES
+from tamis.data.review.page import review_sections
+from tamis.data.review.report import Review
 from tamis.data.rows import printable
 from tamis.pages import Cell, CellValue, Page
 
@@ -24,12 +26,14 @@ _HEAT = [[0.0, "rgba(27,138,138,0.06)"], [1.0, "rgb(27,138,138)"]]
 _SERIES = ("#1b8a8a", "#e08a2c", "#6a7fd1")
 
 
-def check_page(report: CheckReport) -> Page:
-    """Return the page of a report."""
+def check_page(report: CheckReport, review: Review | None = None) -> Page:
+    """Return the page of a report, and of a review of the same data."""
     names = [file.name for file in report.files]
     page = Page("Data check", ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else ""))
     _summary(page, report)
     _findings(page, report)
+    if review is not None:
+        review_sections(page, review)
     for target in report.targets[:_TARGETS]:
         _target(page, target, report.splits)
     if len(report.targets) > _TARGETS:

@@ -17,6 +17,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from tamis.data.review.versions import Version
 from tamis.ml.cards import BaseModelCard, Tier
 from tamis.schema import Input, Kind, Target
 
@@ -112,6 +113,7 @@ class DataFile(_Part):
 
 
 class DataManifest(_Part):
+    version: Version | None = None
     """What the model was trained on; `sha256` is the dataset's content hash."""
 
     sha256: Sha256

@@ -22,6 +22,7 @@ from tamis.data.dataset import require_learnable
 from tamis.data.declared import Declarations, DeclaredTarget, with_none_labels
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import Loaded, Tally, load_splits
+from tamis.data.review.versions import version_of
 from tamis.data.rows import Note
 from tamis.errors import GoldenRowsDrift, InvalidSetting
 from tamis.evaluation.figures import rounded
@@ -341,7 +342,13 @@ class _Run:
     def _manifest(self, trained: Trained, decisions: Mapping[str, Decisions]) -> Manifest:
         data, validation = self.loaded.train, self.loaded.validation
         files = (
-            DataFile(name=_plain_name(tally.file), split=tally.split, rows=tally.rows, weight=tally.weight)
+            DataFile(
+                name=_plain_name(tally.file),
+                split=tally.split,
+                rows=tally.rows,
+                weight=tally.weight,
+                version=version_of(Path(tally.file)),
+            )
             for tally in self.loaded.tallies
         )
         return Manifest(

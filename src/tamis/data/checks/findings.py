@@ -5,11 +5,11 @@ One function a subject, each reading the finished figures; nothing here looks at
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tamis.data.checks.report import CheckReport, Finding, Group, Place, Severity, TargetReport
+from tamis.data.label_names import same_names
 from tamis.data.languages import NAMES, UNDETERMINED
 from tamis.data.rows import NOTES
 
@@ -271,10 +271,7 @@ def _unknown(target: TargetReport, report: CheckReport) -> Iterator[Finding]:
 
 
 def _similar_names(target: TargetReport, report: CheckReport) -> Iterator[Finding]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for label in target.labels:
-        groups[_folded(label.label)].append(label.label)
-    alike = [names for names in groups.values() if len(names) > 1]
+    alike = same_names([label.label for label in target.labels])
     if alike:
         shown = "; ".join(" and ".join(map(repr, names[:4])) for names in alike[:5])
         yield _finding(
@@ -447,15 +444,6 @@ def _finding(
     severity: Severity, code: str, message: str, action: str, count: int = 0, where: tuple[Group, ...] = ()
 ) -> Finding:
     return Finding(severity=severity, code=code, message=message, action=action, count=count, where=where)
-
-
-def _folded(label: str) -> str:
-    """The name without regard to case, spaces, underscores, hyphens and English plurals."""
-    plain = re.sub(r"[\s_-]+", " ", label.casefold()).strip()
-    for ending, instead in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh")):
-        if plain.endswith(ending) and len(plain) > len(ending) + 1:
-            return plain.removesuffix(ending) + instead
-    return plain[:-1] if len(plain) > 3 and plain.endswith("s") and not plain.endswith(("ss", "us", "is")) else plain
 
 
 def _number(value: object) -> int:

@@ -115,7 +115,7 @@ class TableSource:
 
     def _assign(self, cells: list[Cells]) -> Columns:
         width = len(cells[0]) if self._header else _usual_width(cells)
-        names = _names(cells[0]) if self._header else tuple(f"column {place}" for place in range(width))
+        names = column_names(cells[0]) if self._header else tuple(f"column {place}" for place in range(width))
         below = cells[1:] if self._header else cells
         return assign(Table(self.name, names, [row for row in below if len(row) == width], self._header), self._options)
 
@@ -135,8 +135,8 @@ def _without_separator_line(lines: list[tuple[int, str]], options: ReadOptions) 
     return 1, options if options.delimiter else replace(options, delimiter=found[1])
 
 
-def _names(header: Cells) -> tuple[str, ...]:
-    """The names of the columns; those without one, and those with one that was had before, by their position."""
+def column_names(header: Cells) -> tuple[str, ...]:
+    """Return the names of the columns; those without one, or with one that was had before, by their position."""
     names: dict[str, None] = {}
     for place, cell in enumerate(header):
         name = cell.strip()
