@@ -80,7 +80,22 @@ def test_wrong_usage_ends_with_2(monkeypatch, capsys, arguments: list[str]):
 
 def test_help_ends_with_0_and_names_the_commands(monkeypatch, capsys):
     assert end_of(monkeypatch, "--help") == 0
-    names = ("quickstart", "check", "split", "train", "evaluate", "classify", "models", "push", "serve", "jobs", "keys")
+    names = (
+        "quickstart",
+        "check",
+        "fix",
+        "split",
+        "train",
+        "evaluate",
+        "classify",
+        "models",
+        "export",
+        "push",
+        "demo",
+        "serve",
+        "jobs",
+        "keys",
+    )
     assert tuple(re.findall(r"^│ ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)) == names
 
 

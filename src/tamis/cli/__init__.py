@@ -11,6 +11,7 @@ from tamis.cli import (  # noqa: F401  importing a command registers it
     classify,
     demo,
     evaluate,
+    export,
     fix,
     jobs,
     keys,

@@ -18,7 +18,22 @@ from tamis.cli.console import print_json, show_error
 from tamis.errors import TamisError
 
 INTERRUPTED = 130
-ORDER = ("quickstart", "check", "fix", "split", "train", "evaluate", "classify", "models", "export", "push", "demo", "serve", "jobs", "keys")
+ORDER = (
+    "quickstart",
+    "check",
+    "fix",
+    "split",
+    "train",
+    "evaluate",
+    "classify",
+    "models",
+    "export",
+    "push",
+    "demo",
+    "serve",
+    "jobs",
+    "keys",
+)
 """How the commands are listed: as they are used; what is not here stands after them."""
 
 

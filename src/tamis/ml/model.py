@@ -152,6 +152,25 @@ class Model:
         stored.run = self.run
         return stored
 
+    def export(self, to: str, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model as another program wants it, with the same scores, and return the folder.
+
+        Args:
+            to: "hf", for transformers (encoders only; several targets: a folder each), or "onnx", for ONNX Runtime.
+            folder: where to, whole or not at all.
+            overwrite: replace an earlier export there.
+
+        Raises:
+            InvalidSetting: there is no such format, or the model cannot become one; the message says why.
+            OutputExists: something is there that would be lost.
+            GoldenRowsDrift: the export would not give the model's scores.
+            MissingExtra: a library that it takes is not installed.
+        """
+        from tamis.ml.export.exporting import export
+
+        with self._stored() as stored:
+            return export(stored, to, Path(folder), overwrite=overwrite)
+
     def push(self, repository: str, *, private: bool = False, licence: str | None = None) -> Published:
         """Put the model on the Hugging Face hub as `owner/name`; `tamis.load` takes it from there.
 

@@ -24,7 +24,7 @@ def model_card(manifest: Manifest, repository: str = "", licence: str | None = N
     """
     parts = [
         card_header(manifest, licence),
-        f"# {_inline(manifest.name)}",
+        f"# {inline(manifest.name)}",
         _summary(manifest),
         _usage(repository),
         *(_target(target) for target in manifest.targets),
@@ -39,7 +39,7 @@ def model_card(manifest: Manifest, repository: str = "", licence: str | None = N
 
 def _summary(manifest: Manifest) -> str:
     questions = ", ".join(
-        f"{_code(target.name)} ({'any number' if target.target.is_multi else 'one'} of {len(target.labels):,} labels)"
+        f"{code(target.name)} ({'any number' if target.target.is_multi else 'one'} of {len(target.labels):,} labels)"
         for target in manifest.targets
     )
     return (
@@ -69,26 +69,26 @@ for prediction in model.classify(["Your text", "Another one"]):
 
 def _target(target: TargetManifest) -> str:
     kind = "multi-label: independent probabilities" if target.target.is_multi else "single-label: scores sum to 1"
-    lines = [f"## Target {_code(target.name)}", f"{len(target.labels):,} labels, {kind}."]
+    lines = [f"## Target {code(target.name)}", f"{len(target.labels):,} labels, {kind}."]
     if target.none_labels:
-        lines.append(f"Labels that mean that nothing applies: {', '.join(map(_code, target.none_labels))}.")
+        lines.append(f"Labels that mean that nothing applies: {', '.join(map(code, target.none_labels))}.")
     if target.abstain:
         lines.append(
             f"Below a confidence of {_number(target.abstain.threshold)} it abstains; on held-out data it answered "
             f"{target.abstain.coverage:.1%} of the rows."
         )
     if target.thresholds:
-        given = [[_code(label), _number(cut)] for label, cut in zip(target.labels, target.thresholds, strict=True)]
+        given = [[code(label), _number(cut)] for label, cut in zip(target.labels, target.thresholds, strict=True)]
         lines.append(_table(["label", "given from a score of"], given[:MAX_LABELS]))
     else:
-        lines.append(", ".join(map(_code, target.labels[:MAX_LABELS])))
+        lines.append(", ".join(map(code, target.labels[:MAX_LABELS])))
     if len(target.labels) > MAX_LABELS:
         lines.append(f"… and {len(target.labels) - MAX_LABELS:,} more: see `manifest.json`.")
     return "\n\n".join(lines)
 
 
 def _metrics(manifest: Manifest) -> str:
-    rows = [[_inline(name), _cell(value)] for name, value in _flat(manifest.metrics)]
+    rows = [[inline(name), _cell(value)] for name, value in _flat(manifest.metrics)]
     if not rows:
         return "## Metrics\n\nNone were measured."
     seen = (
@@ -100,7 +100,7 @@ def _metrics(manifest: Manifest) -> str:
 
 def _data(manifest: Manifest) -> str:
     data = manifest.data
-    rows = [[_code(file.name), _inline(file.split), f"{file.rows:,}"] for file in data.files]
+    rows = [[code(file.name), inline(file.split), f"{file.rows:,}"] for file in data.files]
     files = "\n\n" + _table(["file", "for", "rows"], rows) if rows else ""
     return (
         f"## Data\n\n{data.train_rows:,} rows for training, {data.validation_rows:,} for validation. "
@@ -112,9 +112,9 @@ def _base_model(manifest: Manifest) -> str:
     card = manifest.base_model
     languages = ", ".join(card.languages) or "not known"
     return (
-        f"## Base model\n\n{_code(card.id)}: {_inline(card.title)}, {card.dimensions} dimensions, "
-        f"{card.vocabulary:,} tokens. Languages: {_inline(languages)}. Licence: {_inline(card.licence)}. "
-        f"From: {_inline(card.source)}{f' ({_inline(card.revision)})' if card.revision else ''}. {_inline(card.notes)}"
+        f"## Base model\n\n{code(card.id)}: {inline(card.title)}, {card.dimensions} dimensions, "
+        f"{card.vocabulary:,} tokens. Languages: {inline(languages)}. Licence: {inline(card.licence)}. "
+        f"From: {inline(card.source)}{f' ({inline(card.revision)})' if card.revision else ''}. {inline(card.notes)}"
     ).rstrip()
 
 
@@ -135,7 +135,7 @@ def _versions(manifest: Manifest) -> str:
     threads = versions.pop("threads")
     return (
         "## Made with\n\n"
-        + ", ".join(f"{name} {_inline(text)}" for name, text in versions.items())
+        + ", ".join(f"{name} {inline(text)}" for name, text in versions.items())
         + (f"; {threads} threads.")
     )
 
@@ -152,7 +152,7 @@ def _flat(value: JsonValue, name: str = "") -> Iterable[tuple[str, JsonValue]]:
 def _cell(value: JsonValue) -> str:
     if isinstance(value, list):
         return " – ".join(_cell(item) for item in value)
-    return _number(value) if isinstance(value, float) else _inline(str(value))
+    return _number(value) if isinstance(value, float) else inline(str(value))
 
 
 def _number(value: float) -> str:
@@ -164,14 +164,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
-def _inline(text: str) -> str:
-    """Text of strangers as plain Markdown text on one line."""
+def inline(text: str) -> str:
+    """Return text of strangers as plain Markdown text on one line."""
     flat = " ".join(text.split())
     return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>#!~&" else sign for sign in flat)
 
 
-def _code(text: str) -> str:
-    """A name of strangers as code on one line."""
+def code(text: str) -> str:
+    """Return a name of strangers as code on one line."""
     flat = " ".join(text.split()) or "(empty)"
     if "`" not in flat:
         return f"`{flat}`"

@@ -1,0 +1,38 @@
+"""`tamis export`: a model as other programs load it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tamis.cli.app import app
+from tamis.cli.console import out, print_json
+from tamis.cli.given_model import ModelArgument, load_model
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; it must be new or empty.")]
+To = Annotated[
+    str, typer.Option("--to", metavar="FORMAT", help="hf: a folder that transformers loads; onnx: for ONNX Runtime.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier export there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command()
+def export(model: ModelArgument, folder: Folder, to: To, force: Force = False, as_json: AsJson = False) -> None:
+    """Write a model as other programs load it, with the same scores: that is checked, and drift is refused."""
+    from tamis.ml.export.exporting import refuse_folder
+
+    refuse_folder(folder, overwrite=force)
+    loaded = load_model(model)
+    place = loaded.export(to, folder, overwrite=force)
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    size = round(sum(path.stat().st_size for path in files) / 1e6, 1)
+    names = [path.relative_to(place).as_posix() for path in files]
+    if as_json:
+        print_json({"model": loaded.name, "format": to, "folder": str(folder), "files": names, "size_mb": size})
+        return
+    out.print(f"written  {folder} ({size:,.1f} MB): {', '.join(names)}", markup=False, soft_wrap=True)
+    out.print("checked  its scores of the golden rows are the model's", markup=False, soft_wrap=True)
+    out.print(f"read on  {folder / 'README.md'}", markup=False, soft_wrap=True)

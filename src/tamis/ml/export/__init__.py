@@ -1,0 +1,1 @@
+"""Taking a model elsewhere: folders that other programs load, with the same scores."""
