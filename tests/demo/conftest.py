@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from demo.naming import HOSTILE
 from tamis.ml.model import Model
 from tamis.ml.training import train
 from tamis.testing import tiny_base
 
-HOSTILE = "<img src=x onerror=alert(1)> ${alert(2)} {{3*3}}"
 SAID = {
     "delivery": ["where is my parcel", "the box never came", "my delivery is late"],
     "payment": ["you charged my card twice", "the invoice is wrong", "please refund the fee"],

@@ -52,10 +52,11 @@ def demo(
     from tamis.demo.gate import link, new_token
     from tamis.demo.inputs import read_examples
     from tamis.demo.page import Demo
+    from tamis.demo.quiet import quiet_gradio
     from tamis.errors import InvalidSetting
     from tamis.listening import bound_socket, url_of
 
-    server.quiet_gradio()
+    quiet_gradio()  # before the model: what is not installed is said at once
     shown = Demo(load_model(model), read_examples(examples) if examples else (), max_characters)
     address = server.network_address() if network else host or "127.0.0.1"
     with bound_socket(address, port) as listening, ended_by_signals():

@@ -5,10 +5,12 @@ Both are built with the module `gradio`, which is given: it is imported only whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from tamis.demo.inputs import MOST_MESSAGES, ROLES, as_messages
+from tamis.demo.inputs import LONGEST, MOST_MESSAGES, ROLES, as_messages
+from tamis.demo.rendering import conversation
 from tamis.schema import Input, plain_text
 
 EXAMPLE_LINE = 80
@@ -60,44 +62,52 @@ class ChatBox:
     Its attributes are those of `TextBox`.
     """
 
-    def __init__(self, gr: Any, examples: Sequence[Input]) -> None:  # noqa: ANN401  the module gradio
-        """Put the box on the page that is being built."""
-        self.empty: list[object] = []
+    def __init__(self, gr: Any, examples: Sequence[Input], *, longest: int) -> None:  # noqa: ANN401  the module gradio
+        """Put the box on the page that is being built; `longest`: characters that a chat may have."""
+        self.empty: list[Mapping[str, str]] = []
         self.samples = [as_messages(given) for given in examples]
         self.labels = [_cut(chat[-1]["content"]) if chat else "(empty)" for chat in self.samples]
-        self.value = gr.Chatbot(
-            label="Chat",
-            height=300,
-            render_markdown=False,
-            sanitize_html=True,
-            buttons=[],
-            feedback_options=None,
-            placeholder="Messages appear here; the whole chat is classified.",
-        )
+        self.value = gr.State([])
+        shown = gr.HTML(conversation([]), apply_default_css=False, max_height=360, autoscroll=True, elem_id="tm-chat")
         role = gr.Radio(list(ROLES), value=ROLES[0], label="Who says it")
-        said = gr.Textbox(label="Message", placeholder="Type a message", lines=2, max_lines=8, elem_id="tm-text")
+        said = gr.Textbox(
+            label="Message",
+            info="Shift+Enter adds it, or the button.",
+            placeholder="Type a message",
+            lines=2,
+            max_lines=8,
+            elem_id="tm-text",
+        )
         with gr.Row():
             self.clear = gr.Button("Clear", size="sm", min_width=80)
             undo = gr.Button("Take back", size="sm", min_width=80)
             add = gr.Button("Add", variant="primary", size="sm", min_width=80)
         self.changes = [self.value.change]
         parts = [self.value, role, said]
-        gr.on([add.click, said.submit], added, parts, parts, **QUIET)
+        gr.on([add.click, said.submit], partial(added, longest=longest), parts, parts, **QUIET)
         undo.click(without_last, self.value, self.value, **QUIET)
+        self.value.change(conversation, self.value, shown, **QUIET)
 
 
 Box = TextBox | ChatBox
 
 
-def added(chat: list[object] | None, role: str, said: str) -> tuple[list[object], str, str]:
-    """Return the chat with one message more, who speaks next, and an empty line to write on."""
+def added(
+    chat: Sequence[Mapping[str, str]] | None, role: str, said: str, *, longest: int = LONGEST
+) -> tuple[list[Mapping[str, str]], str, str]:
+    """Return the chat with one message more, who speaks next, and an empty line to write on.
+
+    A chat that is too long already stays as it is, so that what a visitor's chat takes is bounded.
+    """
     before = list(chat or [])
-    if not isinstance(said, str) or not said.strip() or len(before) >= MOST_MESSAGES:
+    full = len(before) >= MOST_MESSAGES or sum(len(message["content"]) for message in before) > longest
+    if full or not isinstance(said, str) or not said.strip():
         return before, role, said
-    return [*before, {"role": role, "content": said}], NEXT_ROLE.get(role, ROLES[0]), ""
+    message = {"role": role if role in ROLES else ROLES[0], "content": said[: longest + 1]}
+    return [*before, message], NEXT_ROLE.get(role, ROLES[0]), ""
 
 
-def without_last(chat: list[object] | None) -> list[object]:
+def without_last(chat: Sequence[Mapping[str, str]] | None) -> list[Mapping[str, str]]:
     """Return the chat without its last message."""
     return list(chat or [])[:-1]
 

@@ -13,9 +13,9 @@ from typing import Any
 from tamis.demo.boxes import QUIET, Box, ChatBox, TextBox
 from tamis.demo.inputs import LONGEST, checked_input, made_examples, takes_chats
 from tamis.demo.panels import Panel, panels_of, verdicts
+from tamis.demo.quiet import quiet_gradio
 from tamis.demo.rendering import about, answer, heading, note, waiting
 from tamis.errors import TamisError
-from tamis.extras import require
 from tamis.ml.model import Model
 from tamis.schema import Input
 
@@ -92,7 +92,7 @@ def build(demo: Demo) -> Any:  # noqa: ANN401  gradio.Blocks: Gradio is imported
     Raises:
         MissingExtra: Gradio is not installed.
     """
-    gr = require("gradio", "demo")
+    gr = quiet_gradio()
     with gr.Blocks(title=demo.model.name, analytics_enabled=False) as blocks:
         _html(gr, heading(demo.model.manifest, "chat" if demo.chats else "text"))
         with gr.Column(elem_id="tm-main"):
@@ -111,7 +111,7 @@ def build(demo: Demo) -> Any:  # noqa: ANN401  gradio.Blocks: Gradio is imported
 
 def look() -> dict[str, Any]:
     """Return the options of serving that make the page look and behave as it should, wherever it is served."""
-    gr = require("gradio", "demo")
+    gr = quiet_gradio()
     theme = gr.themes.Base(
         primary_hue="teal",
         neutral_hue="slate",
@@ -162,7 +162,7 @@ def look() -> dict[str, Any]:
 
 def _box(gr: Any, demo: Demo) -> Box:  # noqa: ANN401  the module gradio
     if demo.chats:
-        return ChatBox(gr, demo.shown_examples)
+        return ChatBox(gr, demo.shown_examples, longest=demo.longest)
     return TextBox(gr, demo.shown_examples, live=demo.model.predictor.quick)
 
 

@@ -6,7 +6,7 @@ It does not know Gradio; what it writes needs the style in `style.css`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import ceil, floor
 
@@ -60,6 +60,18 @@ def answer(panel: Panel, verdict: Verdict, manifest: Manifest) -> str:
 def note(text: str) -> str:
     """Return a remark above the answers; nothing for an empty one."""
     return f'<p class="tm-note" role="alert">{_text(text)}</p>' if text else ""
+
+
+def conversation(chat: Sequence[Mapping[str, str]]) -> str:
+    """Return a chat, message by message."""
+    if not chat:
+        return '<p class="tm-soft">Messages appear here. The whole chat is classified, each time one is added.</p>'
+    said = "".join(
+        f'<li class="tm-{escape(message["role"])}"><span class="tm-soft">{escape(message["role"])}</span>'
+        f"<p>{escape(printable(message['content']))}</p></li>"
+        for message in chat
+    )
+    return f'<ol class="tm-chat" aria-label="The chat">{said}</ol>'
 
 
 def about(manifest: Manifest) -> str:

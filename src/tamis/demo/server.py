@@ -6,15 +6,17 @@ It reads no settings and knows no command line.
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 import threading
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from tamis.demo.gate import Gate
 from tamis.demo.page import Demo, build, look
+from tamis.demo.quiet import quiet_gradio
 from tamis.errors import InvalidSetting
-from tamis.extras import require
+
+if TYPE_CHECKING:
+    import uvicorn
 
 GRACE_S = 1
 """Seconds that running requests get when it is to stop: the page's own open connections never end by themselves."""
@@ -38,7 +40,20 @@ def application(demo: Demo, token: str | None, port: int) -> Gate:
 
 
 def serve(listening: socket.socket, app: Gate, seconds: float | None = None) -> None:
-    """Serve until a signal says to stop, or for so many seconds; nothing is logged of who asked for what."""
+    """Serve until a signal says to stop, or for so many seconds."""
+    server = made(app)
+    timer = threading.Timer(seconds or 0, setattr, (server, "should_exit", True))
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        server.run(sockets=[listening])
+    finally:
+        timer.cancel()
+
+
+def made(app: Gate) -> uvicorn.Server:
+    """Return the server, not running yet; it logs nothing of who asks for what."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -51,26 +66,7 @@ def serve(listening: socket.socket, app: Gate, seconds: float | None = None) -> 
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = uvicorn.Server(config)
-    timer = threading.Timer(seconds or 0, setattr, (server, "should_exit", True))
-    timer.daemon = True
-    if seconds is not None:
-        timer.start()
-    try:
-        server.run(sockets=[listening])
-    finally:
-        timer.cancel()
-
-
-def quiet_gradio() -> ModuleType:
-    """Return the module gradio, imported so that it reports to nobody.
-
-    Raises:
-        MissingExtra: it is not installed.
-    """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    return require("gradio", "demo")
+    return uvicorn.Server(config)
 
 
 def network_address() -> str:
