@@ -315,6 +315,15 @@ class TestClaims:
         assert store.models.list() == ([], 0)
         assert store.jobs.finish(id, 2, "SUCCESS", a_model())
 
+    def test_who_has_it_at_work_does_not_take_it_over(self, store: Store) -> None:
+        job, batch = a_job(), a_batch()
+        store.jobs.add(job)
+        store.batches.add(batch)
+        for repository, mine in ((store.jobs, job), (store.batches, batch)):
+            assert repository.claim("w", NOW, LEASE, mine=()).id == mine.id
+            assert repository.claim("w", NOW + LEASE + 1, LEASE, mine=(mine.id,)) is None
+            assert repository.claim("x", NOW + LEASE + 1, LEASE, mine=("other",)).attempt == 2
+
     def test_beats_keep_the_lease_and_the_highest_memory(self, store: Store) -> None:
         id = running(store)
         assert store.jobs.beat(id, "worker", 1, NOW + 20, LEASE, 10.5) == "ok"

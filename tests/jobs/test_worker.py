@@ -19,6 +19,15 @@ def forgotten() -> list[str]:
     return []
 
 
+class Clock:
+    """Tells the time of day, so many seconds wrong."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time() + self.ahead
+
+
 def make(store: Store, executor, forgotten: list[str], **duties: object) -> Worker:
     return Worker(store, executor, Duties(**duties), forgotten.append)  # type: ignore[arg-type]
 
@@ -170,6 +179,109 @@ def test_what_dead_workers_of_this_machine_held_is_taken_over_at_once(
     worker.step()
     assert [(run.task.id, run.task.attempt) for run in executor.runs] == [(mine.id, 2)]
     assert store.jobs.find(mine.id).deaths == 1
+
+
+class TestClocksAndSilence:
+    """Leases are about the clock on the wall; a worker that holds a task knows better whether somebody is at work."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
+        """A clock that the test turns, of the worker and of nobody else."""
+        turned = Clock()
+        monkeypatch.setattr(module, "time", turned)
+        monkeypatch.setattr(module, "LOOK_S", 0.0)
+        monkeypatch.setattr(module, "SILENT_S", 0.0)
+        return turned
+
+    @pytest.mark.parametrize("add", ["add_job", "add_batch"])
+    def test_a_child_that_was_stopped_is_killed_and_its_task_taken_up_again(
+        self, store: Store, executor, forgotten: list[str], request: pytest.FixtureRequest, clock: Clock, add: str
+    ) -> None:
+        task = request.getfixturevalue(add)(**({"phase": "train"} if add == "add_job" else {}))
+        worker = make(store, executor, forgotten, slots=2)
+        worker.step()
+        clock.ahead = 20  # and no beat
+        worker.step()
+        assert [run.stops for run in executor.runs] == [[]]  # it may renew its lease, where the database was away
+        worker.step()
+        assert executor.runs[0].stops == [True]
+        for _ in range(2):
+            worker.step()
+        assert [run.task.attempt for run in executor.runs] == [1, 2]
+        repository = store.jobs if add == "add_job" else store.batches
+        assert (repository.find(task.id).status, repository.find(task.id).deaths) == ("RUNNING", 1)
+
+    def test_a_clock_that_is_set_forward_costs_no_attempt(
+        self, store: Store, executor, forgotten: list[str], add_job, clock: Clock
+    ) -> None:
+        job = add_job(phase="train")
+        worker = make(store, executor, forgotten, slots=2)
+        worker.step()
+        clock.ahead = 3600
+        worker.step()
+        assert store.jobs.beat(job.id, worker.owner, 1, clock(), 15.0) == "ok"
+        for _ in range(3):
+            worker.step()
+        assert [(run.task.attempt, run.stops) for run in executor.runs] == [(1, [])]
+
+    def test_a_clock_that_is_set_back_neither_loses_a_job_nor_runs_it_twice(
+        self, store: Store, executor, forgotten: list[str], add_job, clock: Clock
+    ) -> None:
+        job = add_job(phase="train")
+        worker = make(store, executor, forgotten, slots=2)
+        worker.step()
+        clock.ahead = -3600
+        for _ in range(3):
+            worker.step()
+        assert [(run.task.attempt, run.stops) for run in executor.runs] == [(1, [])]
+        executor.runs[0].code = -9  # its lease has an hour to go
+        for _ in range(2):
+            worker.step()
+        assert [run.task.attempt for run in executor.runs] == [1, 2]
+        found = store.jobs.find(job.id)
+        assert found.lease_until < clock() + 60
+        assert (found.status, found.deaths) == ("RUNNING", 1)
+
+    def test_after_a_restart_a_lease_of_before_the_clock_was_set_back_keeps_nobody_waiting(
+        self, store: Store, executor, forgotten: list[str], add_job, clock: Clock
+    ) -> None:
+        job = add_job(phase="train")
+        store.jobs.claim(f"{socket.gethostname()}/{2**22 + 1}/1.00", time(), 15.0)
+        clock.ahead = -3600
+        worker = make(store, executor, forgotten)
+        worker.take_over()
+        worker.step()
+        assert [(run.task.id, run.task.attempt) for run in executor.runs] == [(job.id, 2)]
+
+    def test_a_child_that_another_worker_took_the_job_from_is_killed(
+        self, store: Store, executor, forgotten: list[str], add_job, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "CANCEL_WITHIN_S", 0.0)
+        job = add_job(phase="train")
+        worker = make(store, executor, forgotten)
+        worker.step()
+        assert store.jobs.claim("elsewhere/1/1.00", time() + 60, 1000).attempt == 2
+        for _ in range(3):
+            worker.step()
+        assert executor.runs[0].stops == [True]
+        assert worker.at_work == 0
+        assert (store.jobs.find(job.id).attempt, store.jobs.find(job.id).deaths) == (2, 1)
+
+
+def test_a_child_that_put_its_task_back_and_does_not_leave_is_not_forgotten(
+    store: Store, executor, forgotten: list[str], add_job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = add_job(auto_start=True)
+    worker = make(store, executor, forgotten)
+    worker.step()
+    store.jobs.change(job.id, when={"VALIDATING"}, to="QUEUED", phase="train")
+    worker.step()
+    assert [run.task.id for run in executor.runs] == [job.id] * 2
+    monkeypatch.setattr(module, "LEAVE_WITHIN_S", 0.0)
+    worker.step()
+    assert [run.stops for run in executor.runs] == [[True], []]
+    worker.step()
+    assert store.jobs.find(job.id).status == "RUNNING"
 
 
 def test_owners_tell_whether_they_live():

@@ -34,6 +34,12 @@ CANCEL_WITHIN_S = 1.0
 
 HAND_BACK_WITHIN_S = 10.0
 
+SILENT_S = 3.0
+"""A child whose lease ran out gets so long to renew it, once the database can be read, before it counts as stuck."""
+
+LEAVE_WITHIN_S = 5.0
+"""What is at work elsewhere by now has so long to end."""
+
 COMPLAIN_S = 60.0
 
 MOST_LINGERING = 4
@@ -55,6 +61,7 @@ class _Held:
     too_large_mb: float = 0.0
     validates: bool = False
     is_over: bool = False
+    silent_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class Worker:
         self.owner = owner_name()
         self._store, self._executor, self._duties, self._forget = store, executor, duties, forget
         self._held: dict[str, _Held] = {}
+        self._leaving: list[_Held] = []
         self._idle, self._sweep = idle, sweep
         self._next_sweep = 0.0
         self._next_look = 0.0
@@ -170,14 +178,14 @@ class Worker:
         elif self._validating < MOST_VALIDATING:  # who waits for figures does not wait for somebody's training
             claimed = self._claim_job((VALIDATE,))
         if self._count(BATCH) < self._duties.slots:
-            batch = self._store.batches.claim(self.owner, time(), self._duties.lease_s)
+            batch = self._store.batches.claim(self.owner, time(), self._duties.lease_s, tuple(self._held))
             if batch is not None:
                 self._begin(Task("batch", batch.id, batch.attempt, self.owner), batch)
                 claimed = True
         return claimed
 
     def _claim_job(self, phases: Collection[str]) -> bool:
-        job = self._store.jobs.claim(self.owner, time(), self._duties.lease_s, phases)
+        job = self._store.jobs.claim(self.owner, time(), self._duties.lease_s, phases, tuple(self._held))
         if job is None:
             return False
         self._begin(Task("job", job.id, job.attempt, self.owner), job)
@@ -203,10 +211,17 @@ class Worker:
             self._give_up(task, record.deaths, getattr(record, "peak_mb", None))
             return
         log.info("%s %s: attempt %d begins", task.kind, task.id, task.attempt)
+        if (former := self._held.get(record.id)) is not None:  # it put its task back, and has not left yet
+            former.told_at = monotonic()
+            self._leaving.append(former)
         self._held[record.id] = _Held(task, self._executor.start(task))
 
     def _reap(self, *, orderly: bool = False) -> bool:
         """See to children that have ended; `orderly`: they were killed for the worker's own sake."""
+        self._leaving = [held for held in self._leaving if held.running.exit_code() is None]
+        for held in self._leaving:
+            if held.told_at is not None and monotonic() - held.told_at > LEAVE_WITHIN_S:
+                held.running.stop(kill=True)
         ended = [held for held in self._held.values() if held.running.exit_code() is not None]
         for held in ended:
             del self._held[held.task.id]
@@ -283,10 +298,21 @@ class Worker:
         held.is_over = held.task.kind == JOB and not held.validates and record is not None and record.status in FINAL
         stop = record is None or record.cancel_requested or record.attempt != held.task.attempt
         if not stop:
+            self._see_to_silence(held, record.lease_until)
             return
         if held.told_at is None:
             held.told_at = monotonic()
         elif monotonic() - held.told_at >= CANCEL_WITHIN_S:
+            held.running.stop(kill=True)
+
+    def _see_to_silence(self, held: _Held, lease_until: float | None) -> None:
+        """Kill a child that no longer renews its lease: it was stopped, or hangs."""
+        if held.is_over or lease_until is None or lease_until >= time():
+            held.silent_since = None
+        elif held.silent_since is None:
+            held.silent_since = monotonic()
+        elif monotonic() - held.silent_since > SILENT_S:
+            log.warning("%s %s: its process is silent, and is killed", held.task.kind, held.task.id)
             held.running.stop(kill=True)
 
 

@@ -67,9 +67,9 @@ class Batches(Leased[BatchRecord]):
         with self._database.writing() as connection:
             return self._swap(connection, Swap(id, when, attempt, to, columns, event, quiet))
 
-    def claim(self, owner: str, now: float, lease_s: float) -> BatchRecord | None:
-        """Take the next queued batch under a lease, or one whose lease ran out; fair as with jobs."""
-        return self._claim(Lease(owner, now, lease_s), true(), RUNNING)
+    def claim(self, owner: str, now: float, lease_s: float, mine: Collection[str] = ()) -> BatchRecord | None:
+        """Take the next queued batch under a lease, or one whose lease ran out, but for `mine`; fair as with jobs."""
+        return self._claim(Lease(owner, now, lease_s), true(), RUNNING, mine)
 
     def beat(self, id: str, owner: str, attempt: int, now: float, lease_s: float) -> Beat:
         """Renew the lease of a batch; "cancel": it is to end, "lost": it is no longer this owner's attempt."""

@@ -84,15 +84,23 @@ class Jobs(Leased[JobRecord]):
         with self._database.writing() as connection:
             return self._swap(connection, Swap(id, when, attempt, to, _columns(columns), event, quiet))
 
-    def claim(self, owner: str, now: float, lease_s: float, phases: Collection[str] = PHASES) -> JobRecord | None:
+    def claim(
+        self,
+        owner: str,
+        now: float,
+        lease_s: float,
+        phases: Collection[str] = PHASES,
+        mine: Collection[str] = (),
+    ) -> JobRecord | None:
         """Take the next queued job of these phases under a lease, or one whose lease ran out.
 
         Who has the fewest jobs under way comes first, then who has waited longest since one of theirs was finished,
         then the job that came first. The attempt's number grows. A queued job begins to validate or to run, by its
-        phase; one taken over keeps its state and has one death more.
+        phase; one taken over keeps its state and has one death more. Of the ids `mine` none is taken over: who asks has
+        them at work, and knows better than a lease whether they are.
         """
         begun = sql_case((jobs.c.phase == TRAIN, RUNNING), else_=VALIDATING)
-        return self._claim(Lease(owner, now, lease_s), jobs.c.phase.in_(phases), begun)
+        return self._claim(Lease(owner, now, lease_s), jobs.c.phase.in_(phases), begun, mine)
 
     def beat(self, id: str, owner: str, attempt: int, now: float, lease_s: float, peak_mb: float | None = None) -> Beat:
         """Renew the lease of a job; "cancel": it is to end, "lost": it is no longer this owner's attempt."""

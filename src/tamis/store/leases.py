@@ -184,8 +184,10 @@ class Leased(Generic[L]):
                 raise UnknownFile(f"There is no file {file_id}.", file_id=file_id)
             connection.execute(insert(file_uses).values(file_id=file_id, user_id=id))
 
-    def _claim(self, lease: Lease, queued: ColumnElement[bool], working: ColumnElement[str] | str) -> L | None:
-        """Take the next that meets `queued`, or one whose lease ran out.
+    def _claim(
+        self, lease: Lease, queued: ColumnElement[bool], working: ColumnElement[str] | str, mine: Collection[str] = ()
+    ) -> L | None:
+        """Take the next that meets `queued`, or one whose lease ran out, but for those of the ids `mine`.
 
         Fair: who has the fewest under way comes first, then who has waited longest since one was finished, then what
         came first.
@@ -194,7 +196,11 @@ class Leased(Generic[L]):
         with self._database.writing() as connection:
             self._database.alone(connection, lock)
             self._cancel_abandoned(connection, lease.now)
-            lapsed = and_(table.c.status.in_(HELD - {CANCELLATION_REQUESTED}), _run_out(table, lease.now))
+            lapsed = and_(
+                table.c.status.in_(HELD - {CANCELLATION_REQUESTED}),
+                _run_out(table, lease.now),
+                table.c.id.not_in(mine),
+            )
             claimable = or_(and_(table.c.status == QUEUED, queued), lapsed)
             if connection.execute(select(table.c.id).where(claimable).limit(1)).first() is None:
                 return None  # most looks end here: fairness looks at the whole table
