@@ -223,3 +223,52 @@ def test_serving_scores_loads_neither_scipy_nor_scikit_learn():
     code = "import sys, tamis.evaluation.calibration, tamis.evaluation.thresholds; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"scipy", "sklearn", "plotly"} & set(loaded)
+
+
+class TestWeights:
+    """A row of weight 3 counts as three rows."""
+
+    def test_platt_parameters(self):
+        logits, actual = decisions(60, 3)
+        weights = np.arange(60) % 3 + 1
+        again = np.repeat(np.arange(60), weights)
+        wide, wanted, centre = logits.astype(float), actual.astype(float), np.zeros(2)
+        found = module._platt(wide, wanted, centre, weights=weights.astype(float))
+        np.testing.assert_allclose(found, module._platt(wide[again], wanted[again], centre), atol=1e-5)
+
+    def test_calibration_of_a_single_label_target(self):
+        logits, codes = answers(3000, 3, overconfident=2.0)
+        logits[:, 1] += 3
+        weights = (np.arange(3000) % 3 + 1).astype(np.float32)
+        again = np.repeat(np.arange(3000), weights.astype(int))
+        found, wanted = fit_single(logits, codes, weights=weights), fit_single(logits[again], codes[again])
+        assert found.bias.any()
+        assert found.scale == pytest.approx(wanted.scale, rel=0.02)
+        np.testing.assert_allclose(found.bias, wanted.bias, atol=0.05)
+
+    def test_calibration_of_a_multi_label_target(self):
+        logits, actual = decisions(3000, 2, scale=2.0)
+        weights = np.where(actual[:, 0], 5, 1).astype(np.float32)
+        again = np.repeat(np.arange(3000), weights.astype(int))
+        found, wanted = fit_multi(logits, actual, weights=weights), fit_multi(logits[again], actual[again])
+        np.testing.assert_allclose(found.bias, wanted.bias, atol=0.05)
+        assert found.bias[0] > fit_multi(logits, actual).bias[0] + 0.5
+
+    @pytest.mark.parametrize("weight", [0.0, 1.0, 7.0])
+    def test_only_proportions_count(self, weight):
+        weights = np.full(200, weight, dtype=np.float32)
+        logits, codes = answers(200, 3)
+        assert fit_single(logits, codes, weights=weights).scale == pytest.approx(fit_single(logits, codes).scale)
+        logits, actual = decisions(200, 3)
+        found = fit_multi(logits, actual, weights=weights)
+        np.testing.assert_allclose(found.bias, fit_multi(logits, actual).bias, atol=1e-6)
+
+    def test_cross_fitting_uses_those_of_the_other_rows(self):
+        logits, codes = answers(300, 3)
+        weights = np.where(codes == 0, 20, 1).astype(np.float32)
+        plain = cross_fitted_single(logits, codes)[:, 0].mean()
+        assert cross_fitted_single(logits, codes, weights=weights)[:, 0].mean() > plain + 0.1
+        logits, actual = decisions(300, 2)
+        weights = np.where(actual[:, 0], 20, 1).astype(np.float32)
+        plain = cross_fitted_multi(logits, actual)[:, 0].mean()
+        assert cross_fitted_multi(logits, actual, weights=weights)[:, 0].mean() > plain + 0.1

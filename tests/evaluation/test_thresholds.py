@@ -109,3 +109,19 @@ def test_ties_are_answered_and_no_rows_mean_always_answer():
     assert not abstains(np.full(1000, 0.7, dtype=np.float32), fit_abstain(np.full(1000, 0.7, dtype=np.float32))).any()
     assert fit_abstain(np.zeros(0)) == 0
     assert not abstains(np.array([0.0]), 0.0).any()
+
+
+def test_a_row_of_weight_3_counts_as_three(monkeypatch):
+    scores, actual = calibrated(200, 0)
+    weights = (np.arange(200) % 3 + 1).astype(np.float32)
+    again = np.repeat(np.arange(200), weights.astype(int))
+    monkeypatch.setattr(module, "BLOCK", 100)
+    found, wanted = threshold_curves(scores, actual, weights=weights), threshold_curves(scores[again], actual[again])
+    for mine, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine * weights.mean(), theirs, rtol=1e-5)
+    heavy = np.where(actual[:, 1], 50, 1).astype(np.float32)
+    assert fit_thresholds(scores, actual, weights=heavy)[1] < fit_thresholds(scores, actual)[1]
+    confidence = scores[:, 0]
+    assert fit_abstain(confidence, coverage=0.9, weights=weights) == fit_abstain(confidence[again], coverage=0.9)
+    assert fit_abstain(confidence, coverage=0.0, weights=weights) == confidence.max()
+    assert fit_abstain(confidence, weights=np.zeros(200, dtype=np.float32)) == fit_abstain(confidence)

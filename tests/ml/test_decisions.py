@@ -117,3 +117,18 @@ def test_calibration_is_affine_with_one_number_or_one_a_label():
     np.testing.assert_array_equal(one, each)
     multi = calibrated(Kind.MULTI_LABEL, Calibration(scale=(1.0, 3.0), bias=(0.5, 0.0)), logits)
     np.testing.assert_allclose(multi, [[1 / (1 + np.exp(-1.5)), 1 / (1 + np.exp(3))]], atol=1e-6)
+
+
+def test_rows_count_by_their_weights(monkeypatch):
+    truth, logits = single(labels=2)
+    weights = np.where(truth.codes == 1, 30, 1).astype(np.float32)
+    plain, made = fit_decisions(truth, logits), fit_decisions(truth, logits, weights=weights)
+    assert calibrated(Kind.SINGLE_LABEL, made.calibration, logits)[:, 1].mean() > 0.6
+    assert calibrated(Kind.SINGLE_LABEL, plain.calibration, logits)[:, 1].mean() < 0.6
+    assert made.abstain.coverage >= 0.97
+    monkeypatch.setattr(decisions, "MOST_SCORES", {kind: 300 for kind in Kind})
+    assert len(fit_decisions(truth, logits, weights=weights).truth) == 150
+    truth, logits = several()
+    weights = np.where(truth.indicator()[:, 0], 30, 1).astype(np.float32)
+    plain, made = fit_decisions(truth, logits), fit_decisions(truth, logits, weights=weights)
+    assert made.calibration.bias[0] > plain.calibration.bias[0] + 0.1

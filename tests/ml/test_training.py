@@ -402,6 +402,17 @@ class TestWeights:
         )
         assert {answer["t"].label for answer in model.classify(texts)} == {heavy}
 
+    @pytest.mark.parametrize("heavy", ["yes", "no"])
+    @pytest.mark.parametrize("kind", [Kind.SINGLE_LABEL, Kind.MULTI_LABEL])
+    def test_scores_say_how_much_each_of_two_files_weighs(self, tiny_base, heavy, kind):
+        """They contradict each other with weights 1 and 5: one row of six says otherwise, whatever is held out."""
+        texts = [f"where is my parcel number {n}" for n in range(40)]
+        made = {"yes": "yes", "no": "no"} if kind is Kind.SINGLE_LABEL else {"yes": ["yes"], "no": ["no"]}
+        files = {label: [(text, {"t": said}) for text in texts] for label, said in made.items()}
+        files = [Weighted(rows, 5 if label == heavy else 1) for label, rows in files.items()]
+        answers = train(files, base=str(tiny_base), epochs=4).classify(texts)
+        assert np.mean([answer["t"].scores[heavy] for answer in answers]) == pytest.approx(5 / 6, abs=0.08)
+
 
 class TestDeclaredTargets:
     def test_their_order_kinds_and_weights_are_those_of_the_model(self, tiny_rows, tiny_base):

@@ -126,26 +126,57 @@ def _share_of_few(logits: Floats, calibration: SingleCalibration) -> NDArray[np.
     return np.array([[each / total for each in odds]], dtype=np.float32)
 
 
-def cross_fitted_single(logits: Floats, codes: Ints, *, seed: int = 0) -> NDArray[np.float32]:
+def cross_fitted_single(
+    logits: Floats, codes: Ints, *, seed: int = 0, weights: Floats | None = None
+) -> NDArray[np.float32]:
     """(n, n_labels) probabilities of held-out rows, each row's calibration fitted on the other folds.
 
     These tell what calibration does for rows that it was not fitted on; arguments as `fit_single`.
     """
     found = np.empty(logits.shape, dtype=np.float32)
     for held_out, rest in folds(len(logits), seed):
-        found[held_out] = probabilities_single(logits[held_out], fit_single(logits[rest], codes[rest], seed=seed))
+        fitted = fit_single(logits[rest], codes[rest], seed=seed, weights=_of(weights, rest))
+        found[held_out] = probabilities_single(logits[held_out], fitted)
     return found
 
 
 def cross_fitted_multi(
-    logits: Floats, indicator: Bools, known: Bools | None = None, *, seed: int = 0
+    logits: Floats, indicator: Bools, known: Bools | None = None, *, seed: int = 0, weights: Floats | None = None
 ) -> NDArray[np.float32]:
     """(n, n_labels) the same for a multi-label target; arguments as `fit_multi`."""
     asked = np.ones(len(logits), dtype=bool) if known is None else known
     found = np.empty(logits.shape, dtype=np.float32)
     for held_out, rest in folds(len(logits), seed):
-        found[held_out] = probabilities_multi(logits[held_out], fit_multi(logits[rest], indicator[rest], asked[rest]))
+        fitted = fit_multi(logits[rest], indicator[rest], asked[rest], weights=_of(weights, rest))
+        found[held_out] = probabilities_multi(logits[held_out], fitted)
     return found
+
+
+def _of(weights: Floats | None, rows: NDArray[np.intp]) -> Floats | None:
+    return None if weights is None else weights[rows]
+
+
+def _relative(weights: Floats | None, rows: NDArray[np.intp]) -> Doubles | None:
+    """(rows,) weights over their mean; None where all are the same."""
+    if weights is None:
+        return None
+    chosen = weights[rows].astype(np.float64)
+    mean = chosen.mean() if len(chosen) else 0.0
+    return chosen / mean if mean > 0 else None
+
+
+def _mean(values: NDArray[Any], weights: Doubles | None) -> Any:  # noqa: ANN401  one number or one a column
+    """Return the mean over the rows, of which each counts by its weight (mean 1)."""
+    return values.mean(axis=0, dtype=np.float64) if weights is None else weights @ values / len(values)
+
+
+def _sum(values: Doubles, weights: Doubles | None) -> Doubles:
+    total: Doubles = values.sum(axis=0) if weights is None else weights @ values
+    return total
+
+
+def _weighted(values: NDArray[Any], weights: Doubles | None) -> NDArray[Any]:
+    return values if weights is None else values * weights[:, None]
 
 
 def _blocks(logits: Floats) -> Iterator[slice]:
@@ -181,7 +212,7 @@ def _sigmoid(logits: Doubles) -> Doubles:
     return np.reciprocal(odds_against, out=odds_against)
 
 
-def fit_single(logits: Floats, codes: Ints, *, seed: int = 0) -> SingleCalibration:
+def fit_single(logits: Floats, codes: Ints, *, seed: int = 0, weights: Floats | None = None) -> SingleCalibration:
     """Fit a temperature, and a bias a label where cross-validation finds that it lowers the log loss.
 
     Labels are smoothed by one row in all (Platt 1999), which keeps the scale finite however well the rows are
@@ -191,19 +222,21 @@ def fit_single(logits: Floats, codes: Ints, *, seed: int = 0) -> SingleCalibrati
         logits: (n, n_labels) of held-out rows.
         codes: (n,) their labels; unknown rows (-1) and unseen labels (>= n_labels) are left out.
         seed: of the folds, and of the rows taken where there are very many.
+        weights: (n,) how much each row counts beside the others; None: all the same.
     """
     n_labels = logits.shape[1]
     rows = np.flatnonzero((codes >= 0) & (codes < n_labels))
     if not len(rows):
         return SingleCalibration(1.0, np.zeros(n_labels))
     rows = _some(rows, max(1, CELLS // n_labels), seed)
-    plain = SingleCalibration(_fit_scale(_lowered(logits[rows]), codes[rows]), np.zeros(n_labels))
+    scale = _fit_scale(_lowered(logits[rows]), codes[rows], weights=_relative(weights, rows))
+    plain = SingleCalibration(scale, np.zeros(n_labels))
     rows = _some(rows, max(1, BIAS_CELLS // n_labels), seed)
     if n_labels < 2 or len(rows) < max(2 * n_labels, 2 * FOLDS):
         return plain
-    lowered, actual = _lowered(logits[rows]), codes[rows]
-    helps, start = _bias_helps(lowered, actual, plain, seed)
-    return _fit_bias(lowered, actual, start) if helps else plain
+    lowered, actual, relative = _lowered(logits[rows]), codes[rows], _relative(weights, rows)
+    helps, start = _bias_helps(lowered, actual, plain, seed, relative)
+    return _fit_bias(lowered, actual, start, relative) if helps else plain
 
 
 def _some(rows: NDArray[np.intp], most: int, seed: int) -> NDArray[np.intp]:
@@ -218,19 +251,19 @@ def _lowered(logits: Floats) -> Singles:
     return np.maximum(lowered, LOWEST, out=lowered)
 
 
-def _fit_scale(logits: Singles, codes: Ints, start: float = 1.0) -> float:
+def _fit_scale(logits: Singles, codes: Ints, start: float = 1.0, weights: Doubles | None = None) -> float:
     """Minimise the smoothed log loss over the scale alone; 1 where there is nothing to learn from.
 
     The loss is convex: Newton's steps from `start`, or the middle of the bracket where one leaves it.
     """
     if not logits.any():
         return 1.0
-    wanted, (low, high), scale = _wanted(logits, codes)[0], LOG_SCALE, start
+    wanted, (low, high), scale = _wanted(logits, codes, weights)[0], LOG_SCALE, start
     for _ in range(MOST_STEPS):
         mean, variance = _moments(_softmax(logits * np.float32(scale))[0], logits)
-        slope, at = float(mean.mean(dtype=np.float64)) - wanted, float(np.log(scale))
+        slope, at = float(_mean(mean, weights)) - wanted, float(np.log(scale))
         low, high = (low, at) if slope > 0 else (at, high)
-        newton = scale - slope / max(float(variance.mean(dtype=np.float64)), TINY)
+        newton = scale - slope / max(float(_mean(variance, weights)), TINY)
         inside = newton > 0 and low < np.log(newton) < high
         scale = newton if inside else float(np.exp((low + high) / 2))
         if abs(np.log(scale) - at) < SCALE_WITHIN:
@@ -238,23 +271,23 @@ def _fit_scale(logits: Singles, codes: Ints, start: float = 1.0) -> float:
     return scale
 
 
-def _wanted(logits: Singles, codes: Ints) -> tuple[float, Doubles]:
+def _wanted(logits: Singles, codes: Ints, weights: Doubles | None) -> tuple[float, Doubles]:
     """Return the mean logit that the smoothed labels ask for, and (n_labels,) the mean of these labels."""
     n_rows, n_labels = logits.shape
     smoothing = 1 / (n_rows + 2)
-    own = float(logits[np.arange(n_rows), codes].mean(dtype=np.float64))
+    own = float(_mean(logits[np.arange(n_rows), codes], weights))
     mean = (1 - smoothing) * own + smoothing * float(logits.mean(dtype=np.float64))
-    return mean, smoothing / n_labels + (1 - smoothing) * np.bincount(codes, minlength=n_labels) / n_rows
+    return mean, smoothing / n_labels + (1 - smoothing) * np.bincount(codes, weights, n_labels) / n_rows
 
 
-def _softmax(logits: Singles) -> tuple[Singles, float]:
+def _softmax(logits: Singles, weights: Doubles | None = None) -> tuple[Singles, float]:
     """Return probabilities, in the place of the logits, and the mean log of the sums they were divided by."""
     top = logits.max(axis=1)
     logits -= top[:, None]
     np.exp(logits, out=logits)
     total = logits.sum(axis=1)
     logits *= (1 / total)[:, None]
-    return logits, float((np.log(total) + top).mean(dtype=np.float64))
+    return logits, float(_mean(np.log(total) + top, weights))
 
 
 def _moments(probability: Singles, logits: Singles) -> tuple[Singles, Singles]:
@@ -264,26 +297,28 @@ def _moments(probability: Singles, logits: Singles) -> tuple[Singles, Singles]:
     return mean, np.maximum(np.einsum("ij,ij->i", weighted, logits) - mean**2, 0)
 
 
-def _fit_bias(logits: Singles, codes: Ints, start: SingleCalibration) -> SingleCalibration:
+def _fit_bias(
+    logits: Singles, codes: Ints, start: SingleCalibration, weights: Doubles | None = None
+) -> SingleCalibration:
     """Minimise the smoothed log loss over the scale and a bias a label; labels without a row keep the mean bias.
 
     Convex too: Newton's steps from `start`, halved until they lead down.
     """
     n_rows, n_labels = logits.shape
-    wanted = np.append(*_wanted(logits, codes))
+    wanted = np.append(*_wanted(logits, codes, weights))
     prior = np.append(0.0, np.full(n_labels, BIAS_PRIOR / n_rows))
     moves = np.append(True, np.bincount(codes, minlength=n_labels) > 0)
     free = np.ix_(np.flatnonzero(moves), np.flatnonzero(moves))
     lowest, highest = (np.append(np.exp(LOG_SCALE[i]), np.full(n_labels, (-MOST_BIAS, MOST_BIAS)[i])) for i in range(2))
 
     def look(at: Doubles) -> tuple[float, Singles]:
-        probability, mean = _softmax(logits * np.float32(at[0]) + at[1:].astype(np.float32))
+        probability, mean = _softmax(logits * np.float32(at[0]) + at[1:].astype(np.float32), weights)
         return mean - float(wanted @ at) + float(prior @ np.square(at)) / 2, probability
 
     at = np.where(moves, np.append(start.scale, start.bias), 0)
     value, probability = look(at)
     for _ in range(MOST_STEPS):
-        slope, curvature = _derivatives(probability, logits)
+        slope, curvature = _derivatives(probability, logits, weights)
         slope += prior * at - wanted
         curvature[np.diag_indices_from(curvature)] += prior + TINY
         step = np.zeros_like(at)
@@ -313,31 +348,36 @@ def _downhill(
     return tried, found, probability
 
 
-def _derivatives(probability: Singles, logits: Singles) -> tuple[Doubles, Doubles]:
+def _derivatives(probability: Singles, logits: Singles, weights: Doubles | None) -> tuple[Doubles, Doubles]:
     """Return the first (1 + n_labels,) and the second derivatives of the mean log sum, by the scale and the biases."""
     n_rows, n_labels = logits.shape
     mean, variance = _moments(probability, logits)
-    by_bias = probability.mean(axis=0, dtype=np.float64)
+    by_bias, weighted = _mean(probability, weights), _weighted(probability, weights)
     curvature = np.empty((1 + n_labels, 1 + n_labels))
-    curvature[0, 0] = variance.mean(dtype=np.float64)
-    curvature[1:, 1:] = np.diag(by_bias) - (probability.T @ probability) / n_rows
-    across = np.einsum("ij,ij->j", probability, logits - mean[:, None]) / n_rows
+    curvature[0, 0] = _mean(variance, weights)
+    curvature[1:, 1:] = np.diag(by_bias) - (weighted.T @ probability) / n_rows
+    across = np.einsum("ij,ij->j", weighted, logits - mean[:, None]) / n_rows
     curvature[0, 1:] = curvature[1:, 0] = across
-    return np.append(mean.mean(dtype=np.float64), by_bias), curvature
+    return np.append(_mean(mean, weights), by_bias), curvature
 
 
-def _bias_helps(logits: Singles, codes: Ints, start: SingleCalibration, seed: int) -> tuple[bool, SingleCalibration]:
+def _bias_helps(
+    logits: Singles, codes: Ints, start: SingleCalibration, seed: int, weights: Doubles | None
+) -> tuple[bool, SingleCalibration]:
     """Return whether a bias a label is better on rows that it was not fitted on, and one to start from."""
     gains = np.empty(len(codes))
     for held_out, rest in folds(len(codes), seed, BIAS_FOLDS):
-        scale = _fit_scale(logits[rest], codes[rest], start.scale)
-        start = _fit_bias(logits[rest], codes[rest], start)
+        relative = _relative(weights, rest)
+        scale = _fit_scale(logits[rest], codes[rest], start.scale, relative)
+        start = _fit_bias(logits[rest], codes[rest], start, relative)
         row, actual = np.arange(len(held_out)), codes[held_out]
         wide = logits[held_out].astype(np.float64)
         plain = _log_softmax(scale * wide)[row, actual]
         gains[held_out] = _log_softmax(start.scale * wide + start.bias)[row, actual] - plain
-    error = gains.std() / np.sqrt(len(gains))
-    return bool(gains.mean() > max(error, 1e-4)), start
+    gain = _mean(gains, weights)
+    away = gains - gain if weights is None else (gains - gain) * weights
+    error = np.sqrt(np.square(away).mean()) / np.sqrt(len(gains))
+    return bool(gain > max(error, 1e-4)), start
 
 
 def folds(n_rows: int, seed: int, count: int = FOLDS) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -349,7 +389,9 @@ def folds(n_rows: int, seed: int, count: int = FOLDS) -> Iterator[tuple[NDArray[
         yield np.sort(part), np.flatnonzero(rest)
 
 
-def fit_multi(logits: Floats, indicator: Bools, known: Bools | None = None) -> MultiCalibration:
+def fit_multi(
+    logits: Floats, indicator: Bools, known: Bools | None = None, weights: Floats | None = None
+) -> MultiCalibration:
     """Fit Platt scaling a label, drawn towards the one shared by all labels as far as a label's rows are few.
 
     The shared scale and bias are fitted first on all cells with Platt's smoothed targets; each label then minimises
@@ -359,33 +401,41 @@ def fit_multi(logits: Floats, indicator: Bools, known: Bools | None = None) -> M
         logits: (n, n_labels) of held-out rows.
         indicator: (n, n_labels) whether the row carries the label.
         known: (n,) rows that say anything about the target; all, if not given.
+        weights: (n,) how much each row counts beside the others; None: all the same.
     """
     n_labels = logits.shape[1]
     rows = np.flatnonzero(known) if known is not None else np.arange(len(logits))
     if not len(rows) or not n_labels:
         return MultiCalibration(np.ones(n_labels), np.zeros(n_labels))
-    shared = _fit_shared(logits, indicator, _some(rows, max(1, CELLS // n_labels), seed=0))
+    shared = _fit_shared(logits, indicator, _some(rows, max(1, CELLS // n_labels), seed=0), weights)
     parameters = np.repeat(shared[:, None], n_labels, axis=1)
     width = max(1, CELLS // len(rows))
     for start in range(0, n_labels, width):
         part = slice(start, start + width)
         wide = logits[rows, part].astype(np.float64)
-        parameters[:, part] = _platt(wide, indicator[rows, part].astype(np.float64), shared)
+        wanted = indicator[rows, part].astype(np.float64)
+        parameters[:, part] = _platt(wide, wanted, shared, weights=_relative(weights, rows))
     return MultiCalibration(np.exp(parameters[0]), parameters[1])
 
 
-def _fit_shared(logits: Floats, indicator: Bools, rows: NDArray[np.intp]) -> Doubles:
+def _fit_shared(logits: Floats, indicator: Bools, rows: NDArray[np.intp], weights: Floats | None) -> Doubles:
     """(2,) log scale and bias fitted to all labels at once, as if they were one label."""
     wide, actual = logits[rows].astype(np.float64).reshape(-1, 1), indicator[rows].reshape(-1, 1)
-    carried = float(actual.sum())
+    relative = _relative(weights, rows)
+    relative = None if relative is None else np.repeat(relative, logits.shape[1])
+    carried = float(_sum(actual[:, 0].astype(np.float64), relative))
     others = actual.size - carried
     smooth = np.where(actual, (carried + 1) / (carried + 2), 1 / (others + 2))
-    found: Doubles = _platt(wide, smooth, np.zeros(2), spread=(3.0, 10.0))[:, 0]
+    found: Doubles = _platt(wide, smooth, np.zeros(2), (3.0, 10.0), relative)[:, 0]
     return found
 
 
 def _platt(
-    logits: Doubles, wanted: Doubles, centre: Doubles, spread: tuple[float, float] = (SCALE_SPREAD, BIAS_SPREAD)
+    logits: Doubles,
+    wanted: Doubles,
+    centre: Doubles,
+    spread: tuple[float, float] = (SCALE_SPREAD, BIAS_SPREAD),
+    weights: Doubles | None = None,
 ) -> Doubles:
     """(2, n_labels) log scale and bias of each column, by Fisher scoring with step halving.
 
@@ -394,7 +444,9 @@ def _platt(
         wanted: (n, n_labels) targets in [0, 1].
         centre: (2,) where the Gaussian prior is centred and the search starts.
         spread: standard deviations of the prior.
+        weights: (n,) of the rows, 1 on average; None: all the same.
     """
+    asked = _weighted(wanted, weights)
     precision = 1 / np.square(np.array(spread))[:, None]
     centres = np.repeat(centre[:, None], logits.shape[1], axis=1)
 
@@ -403,7 +455,7 @@ def _platt(
         shifted = np.exp(parameters[0]) * logits + parameters[1]
         softplus = np.log1p(np.exp(-np.abs(shifted)))  # with the maximum below: logaddexp(0, z), twice as fast
         softplus += np.maximum(shifted, 0)
-        loss: Doubles = softplus.sum(axis=0) - np.einsum("ij,ij->j", wanted, shifted)
+        loss: Doubles = _sum(softplus, weights) - np.einsum("ij,ij->j", asked, shifted)
         loss += (precision * np.square(parameters - centres)).sum(axis=0) / 2
         return loss
 
@@ -411,8 +463,10 @@ def _platt(
     for _ in range(MOST_STEPS):
         scaled = np.exp(found[0]) * logits
         probability = _sigmoid(scaled + found[1])
-        slope = np.stack([((probability - wanted) * scaled).sum(axis=0), (probability - wanted).sum(axis=0)])
-        step = _fisher_step(scaled, probability, slope + precision * (found - centres), precision)
+        beyond = probability - wanted
+        slope = np.stack([_sum(beyond * scaled, weights), _sum(beyond, weights)])
+        weight = _weighted(probability * (1 - probability), weights)
+        step = _fisher_step(scaled, weight, slope + precision * (found - centres), precision)
         before, found = found, _descend(objective, found, step)
         if np.abs(found - before).max(initial=0.0) < 1e-6:
             break
@@ -432,12 +486,11 @@ def _descend(objective: Callable[[Doubles], Doubles], start: Doubles, step: Doub
     return np.where(worse, start, tried)
 
 
-def _fisher_step(scaled: Doubles, probability: Doubles, gradient: Doubles, precision: Doubles) -> Doubles:
+def _fisher_step(scaled: Doubles, weight: Doubles, gradient: Doubles, precision: Doubles) -> Doubles:
     """(2, n_labels) the solution of each label's 2x2 Fisher system.
 
-    `scaled`, `probability`: (n, n_labels); `gradient`: (2, n_labels); `precision` of the prior: (2, 1).
+    `scaled`, `weight` (p times 1 - p): (n, n_labels); `gradient`: (2, n_labels); `precision` of the prior: (2, 1).
     """
-    weight = probability * (1 - probability)
     aa = (weight * np.square(scaled)).sum(axis=0) + precision[0]
     ab = (weight * scaled).sum(axis=0)
     bb = weight.sum(axis=0) + precision[1]

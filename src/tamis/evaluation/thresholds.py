@@ -44,7 +44,9 @@ class Curves(NamedTuple):
         return total
 
 
-def fit_thresholds(scores: Floats, indicator: Bools, known: Bools | None = None) -> NDArray[np.float32]:
+def fit_thresholds(
+    scores: Floats, indicator: Bools, known: Bools | None = None, weights: Floats | None = None
+) -> NDArray[np.float32]:
     """(n_labels,) thresholds that make micro-F1, and macro-F1 beside it, high on rows not seen yet.
 
     A label's own best threshold on the held-out rows follows their accidents. So F1 is computed mostly from the rows
@@ -57,8 +59,9 @@ def fit_thresholds(scores: Floats, indicator: Bools, known: Bools | None = None)
         scores: (n, n_labels) calibrated probabilities of held-out rows.
         indicator: (n, n_labels) whether the row carries the label.
         known: (n,) rows that say anything about the target; all, if not given.
+        weights: (n,) how much each row counts beside the others; None: all the same.
     """
-    curves = threshold_curves(scores, indicator, known)
+    curves = threshold_curves(scores, indicator, known, weights)
     if not curves.actual.any():
         return np.full(scores.shape[1], 0.5, dtype=np.float32)
     shared = int(curves.shared_f1().argmax())
@@ -78,19 +81,24 @@ def fit_shared_threshold(scores: Floats, indicator: Bools, known: Bools | None =
     return float(CUTS[curves.shared_f1().argmax()]) if curves.actual.any() else 0.5
 
 
-def threshold_curves(scores: Floats, indicator: Bools, known: Bools | None = None) -> Curves:
+def threshold_curves(
+    scores: Floats, indicator: Bools, known: Bools | None = None, weights: Floats | None = None
+) -> Curves:
     """Count what each threshold of `CUTS` would give; arguments as `fit_thresholds`."""
     n_labels = scores.shape[1]
     size = len(CUTS) + 1
     sums = np.zeros((3, n_labels * size))
     rows = np.arange(len(scores)) if known is None else np.flatnonzero(known)
+    relative = None if weights is None or not len(rows) else weights / max(float(weights[rows].mean()), 1e-12)
     step = max(1, BLOCK // max(1, n_labels))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
         values = scores[block].astype(np.float64)
         place = (np.searchsorted(CUTS, values, side="right") + np.arange(n_labels) * size).ravel()
-        for total, weights in zip(sums, (indicator[block].ravel(), values.ravel(), None), strict=True):
-            total += np.bincount(place, weights=weights, minlength=len(total))
+        each = None if relative is None else np.repeat(relative[block].astype(np.float64), n_labels)
+        for total, of_row in zip(sums, (indicator[block].ravel(), values.ravel(), None), strict=True):
+            counted = of_row if each is None else each if of_row is None else each * of_row
+            total += np.bincount(place, weights=counted, minlength=len(total))
     above = sums.reshape(3, n_labels, size)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
     return Curves(above[0, :, 1:], above[1, :, 1:], above[2, :, 1:], above[0, :, 0], above[1, :, 0])
 
@@ -128,7 +136,7 @@ def decide(scores: Floats, thresholds: Floats) -> Bools:
     return given
 
 
-def fit_abstain(confidence: Floats, *, coverage: float = 0.97) -> float:
+def fit_abstain(confidence: Floats, *, coverage: float = 0.97, weights: Floats | None = None) -> float:
     """Return the confidence below which no answer is given.
 
     The highest cut that leaves at least `coverage` of the held-out answers standing: it turns away as much of what is
@@ -138,9 +146,15 @@ def fit_abstain(confidence: Floats, *, coverage: float = 0.97) -> float:
     Args:
         confidence: (n,) calibrated confidence of held-out rows that the model has a label for.
         coverage: share of them that must still be answered.
+        weights: (n,) how much each row counts in that share; None: all the same.
     """
     if not len(confidence):
         return 0.0
+    if weights is not None and weights.any():
+        order = np.argsort(confidence, kind="stable")
+        chosen = weights[order].astype(np.float64)
+        before = (np.cumsum(chosen) - chosen) / chosen.sum()
+        return float(confidence[order[np.searchsorted(before, 1 - coverage + 1e-9, side="right") - 1]])
     lost = int(len(confidence) * (1 - coverage) + 1e-9)
     return float(np.partition(confidence, lost)[lost]) if lost < len(confidence) else float(confidence.max())
 

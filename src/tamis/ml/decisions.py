@@ -72,13 +72,15 @@ class Decisions:
     abstained: Bools | None = None
 
 
-def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0) -> Decisions:
+def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0, weights: Floats | None = None) -> Decisions:
     """Return what turns logits into answers.
 
     Args:
         truth: the labels of held-out rows.
         logits: (n, n_labels) what the model says of them.
         seed: of the folds in which calibration is judged.
+        weights: (n,) how much each row counts in what is fitted, as in training; None: all the same. What is measured
+            (`ece_before`, `ece_after`) counts each row once.
     """
     if int(truth.known.sum()) < LEAST_ROWS:
         return plain_decisions(truth)
@@ -87,13 +89,13 @@ def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0) -> Decisions:
     if len(truth) > most:
         rows = np.flatnonzero(truth.known)
         rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.intp)]
-        truth, logits = truth.select(rows), logits[rows]
+        truth, logits, weights = truth.select(rows), logits[rows], None if weights is None else weights[rows]
     if isinstance(truth, SingleTruth):
-        return _fit_single(truth, logits, seed)
+        return _fit_single(truth, logits, seed, weights)
     known, carried = truth.known, truth.indicator()
-    calibration = fit_multi(logits, carried, known)
-    thresholds = fit_thresholds(probabilities_multi(logits, calibration), carried, known)
-    scores = cross_fitted_multi(logits, carried, known, seed=seed)
+    calibration = fit_multi(logits, carried, known, weights)
+    thresholds = fit_thresholds(probabilities_multi(logits, calibration), carried, known, weights)
+    scores = cross_fitted_multi(logits, carried, known, seed=seed, weights=weights)
     return Decisions(
         calibration=Calibration(scale=_plain(calibration.scale), bias=_plain(calibration.bias)),
         thresholds=tuple(thresholds.tolist()),
@@ -111,14 +113,16 @@ def plain_decisions(truth: Truth) -> Decisions:
     return Decisions(thresholds=(PLAIN_THRESHOLD,) * truth.n_labels)
 
 
-def _fit_single(truth: SingleTruth, logits: Floats, seed: int) -> Decisions:
-    calibration = fit_single(logits, truth.codes, seed=seed)
-    scores = cross_fitted_single(logits, truth.codes, seed=seed)
+def _fit_single(truth: SingleTruth, logits: Floats, seed: int, weights: Floats | None) -> Decisions:
+    calibration = fit_single(logits, truth.codes, seed=seed, weights=weights)
+    scores = cross_fitted_single(logits, truth.codes, seed=seed, weights=weights)
     in_scope = (truth.codes >= 0) & (truth.codes < truth.n_labels)
     confidence = probabilities_single(logits, calibration).max(axis=1)
-    cut = fit_abstain(confidence[in_scope], coverage=COVERAGE)
+    counted = None if weights is None else weights[in_scope]
+    cut = fit_abstain(confidence[in_scope], coverage=COVERAGE, weights=counted)
     abstained = abstains(confidence, cut)
-    answered = float((~abstained[in_scope]).mean()) if in_scope.any() else 1.0
+    some = in_scope.any() and (counted is None or counted.any())
+    answered = float(np.average(~abstained[in_scope], weights=counted)) if some else 1.0
     return Decisions(
         calibration=Calibration(scale=(calibration.scale,), bias=_plain(calibration.bias)),
         abstain=Abstain(threshold=cut, coverage=round(answered, 6)),

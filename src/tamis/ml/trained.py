@@ -18,12 +18,16 @@ from tamis.ml.scorer import Floats, Scorer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
-    """Rows that the fit did not see: `rows` says what they are, `logits` (n, labels) and `truth` by target."""
+    """Rows that the fit did not see: `rows` says what they are, `logits` (n, labels) and `truth` by target.
+
+    `weights` (n,) by target: how much each row counts beside the others, as in training; None: all the same.
+    """
 
     rows: str
     n: int
     logits: Mapping[str, Floats]
     truth: Mapping[str, Truth]
+    weights: Mapping[str, Floats | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -132,7 +132,8 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
 
     Args:
         train: labelled data: a file, several, a folder or hub dataset, or Python data (see `tamis.ml.given`). Rows of
-            `Weighted` data count more or less in the loss; only the proportions of weights matter.
+            `Weighted` data count more or less in the loss, and where rows of it are held out in what is fitted to these
+            (early stopping, calibration, thresholds); only the proportions of weights matter.
         validation: data to choose on and to calibrate with; without it rows are held out of `train`.
         test: data to report on.
         base: the base model: an id, a folder or a repository.
@@ -321,7 +322,8 @@ class _Run:
         made = {}
         for target in self.loaded.train.targets:
             self.attended.check()
-            made[target.name] = fit_decisions(held.truth[target.name], held.logits[target.name], seed=self.chosen.seed)
+            name, weights = target.name, held.weights.get(target.name)
+            made[name] = fit_decisions(held.truth[name], held.logits[name], seed=self.chosen.seed, weights=weights)
         return made
 
     def _report(self, held: HeldOut | None, decisions: Mapping[str, Decisions]) -> EvaluationReport | None:

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tamis.data.dataset import Dataset
 from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
 from tamis.ml.static.judging import (
     MOST_ROWS,
@@ -13,6 +16,7 @@ from tamis.ml.static.judging import (
     some_rows,
 )
 from tamis.ml.static.losses import loss_of
+from tamis.schema import Kind, Target
 
 EVERY = slice(None)
 
@@ -98,3 +102,29 @@ class TestJudge:
         total, metrics = Judge(watched, {"t": slice(0, 2), "u": slice(2, 4)})(np.zeros((2, 4)), np.zeros((2, 4)))
         assert set(metrics) == {"t.accuracy"}
         assert total == pytest.approx(np.log(2))
+
+
+class TestRowWeights:
+    """Two rows contradict all others, and weigh more than they do."""
+
+    truth = single([0] * 20 + [1] * 2)
+    weights = np.array([1] * 20 + [1000] * 2, dtype=np.float32)
+    lexical, semantic = saying([0] * 22, 4), saying([1] * 22, 8)
+
+    def test_the_share_is_that_of_the_heavy_rows(self):
+        assert best_share(self.lexical, self.semantic, self.truth) < 0.5
+        assert best_share(self.lexical, self.semantic, self.truth, self.weights) > 0.5
+
+    def test_early_stopping_listens_to_them(self):
+        data = Dataset(
+            inputs=["x"] * 22,
+            targets=(Target.of("a", Kind.SINGLE_LABEL, ("0", "1")),),
+            truth={"a": self.truth},
+            keys=np.zeros(22, dtype=np.uint64),
+            lines=np.zeros(22, dtype=np.int64),
+        )
+        right, wrong = self.lexical, -self.lexical
+        for weights, better, worse in ((None, right, wrong), (self.weights, wrong, right)):
+            judge = Judge(replace(data, weights=weights), {"a": slice(0, 2)})
+            nothing = np.zeros_like(better)
+            assert judge(better, nothing)[0] < judge(worse, nothing)[0]

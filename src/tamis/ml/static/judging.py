@@ -37,15 +37,16 @@ def loss_at_best_temperature(logits: Floats, loss: Loss, rows: Ints) -> float:
     return min(loss(logits * np.float32(temperature), rows)[0] for temperature in TEMPERATURES)
 
 
-def best_share(lexical: Floats, semantic: Floats, truth: Truth) -> float:
+def best_share(lexical: Floats, semantic: Floats, truth: Truth, row_weights: Floats | None = None) -> float:
     """Return how much of the semantic part to add to the lexical part, judged by the loss on held-out rows.
 
-    The share nearest to the usual one among those that are not clearly worse than the best.
+    The share nearest to the usual one among those that are not clearly worse than the best. `row_weights` (n,) as in
+    training.
     """
     rows = some_rows(truth)
     if not len(rows):
         return USUAL_SHARE
-    loss = loss_of(truth, 0.0)
+    loss = loss_of(truth, 0.0, row_weights=row_weights)
     sums = {
         share: loss_at_best_temperature(lexical[rows] + np.float32(share) * semantic[rows], loss, rows)
         for share in SHARES
@@ -61,7 +62,7 @@ class Judge:
         """Choose the rows to look at; `weights` say how much each target's loss counts (default: 1)."""
         self._weights = weights or {}
         self._targets = [
-            (name, place, some_rows(data.truth[name]), data.truth[name], loss_of(data.truth[name], 0.0))
+            (name, place, some_rows(data.truth[name]), data.truth[name], _loss(data, name))
             for name, place in columns.items()
         ]
 
@@ -75,6 +76,10 @@ class Judge:
             total += self._weights.get(name, 1.0) * loss_at_best_temperature(both, loss, rows) / len(rows)
             metrics |= _metric(name, both, truth, rows)
         return total, metrics
+
+
+def _loss(data: Dataset, name: str) -> Loss:
+    return loss_of(data.truth[name], 0.0, row_weights=data.weights)
 
 
 def _metric(name: str, logits: Floats, truth: Truth, rows: Ints) -> dict[str, float]:

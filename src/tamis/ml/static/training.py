@@ -380,7 +380,7 @@ class StaticTrainer:
         """Choose each target's share of the semantic part, and add the parts up."""
         if held is None:
             return {target.name: USUAL_SHARE for target in data.targets}, None
-        shares, logits, truths = {}, {}, {}
+        shares, logits, truths, weights = {}, {}, {}, {}
         for name, place in columns_of(data).items():
             self._attended.check()
             source = held.of(name)
@@ -389,9 +389,10 @@ class StaticTrainer:
                 source.semantic[:, place],
                 source.data.truth[name],
             )
-            shares[name] = best_share(lexical, semantic, truths[name])
+            weights[name] = source.data.weights
+            shares[name] = best_share(lexical, semantic, truths[name], weights[name])
             logits[name] = lexical + np.float32(shares[name]) * semantic
-        return shares, HeldOut(held.told(), max(map(len, truths.values())), logits, truths)
+        return shares, HeldOut(held.told(), max(map(len, truths.values())), logits, truths, weights)
 
     def _remark_on(self, outcome: Outcome) -> None:
         planned = outcome.plan
