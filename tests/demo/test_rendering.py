@@ -55,6 +55,8 @@ class TestWords:
         html = single(0.4996, 0.3, 0.2004, abstain=0.49961, manifest=model.manifest)
         assert "No answer: label_0 comes first, but 49.9 % is below the 50.0 % from which it answers." in read(html)
         assert "tm-given" not in html
+        usual = single(0.4706, 0.3, 0.2294, abstain=0.479, manifest=model.manifest)
+        assert "but 47.1 % is below the 47.9 % from" in read(usual)
 
     def test_several_labels_and_none(self, model) -> None:
         panel = Panel(TargetManifest(name="m", kind=Kind.MULTI_LABEL, labels=("a", "b"), thresholds=(0.2, 0.5)))

@@ -113,10 +113,11 @@ def _words(panel: Panel, verdict: Verdict) -> str:
     if not panel.is_multi:
         best = verdict.bars[0]
         if verdict.abstained:
-            score, cut = escape(_percent(best.score, floor)), escape(_percent(verdict.cut or 0, ceil))
+            score, cut = _percent(best.score), _percent(verdict.cut or 0, ceil)
+            score = _percent(best.score, floor) if score == cut else score
             return (
                 f'<p class="tm-words tm-unsure" role="status">No answer: <b>{_label(best.label)}</b> comes first, but '
-                f"{score} is below the {cut} from which it answers.</p>"
+                f"{escape(score)} is below the {escape(cut)} from which it answers.</p>"
             )
         return f'<p class="tm-words" role="status"><b>{_label(best.label)}</b></p>'
     if not verdict.given:

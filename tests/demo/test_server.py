@@ -1,0 +1,51 @@
+"""The demo as a server: the address at which others reach it."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tamis.demo.server import is_loopback, network_address
+from tamis.errors import InvalidSetting
+
+
+class Probe:
+    """A socket of a machine with one address, or none."""
+
+    address: str | None = None
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def connect(self, _: object) -> None:
+        if self.address is None:
+            raise OSError
+
+    def getsockname(self) -> tuple[str | None, int]:
+        return self.address, 1
+
+
+def test_the_address_on_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Probe, "address", "192.168.7.4")
+    monkeypatch.setattr(socket, "socket", Probe)
+    assert network_address() == "192.168.7.4"
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1"])
+def test_a_machine_on_no_network(monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:
+    monkeypatch.setattr(Probe, "address", address)
+    monkeypatch.setattr(socket, "socket", Probe)
+    with pytest.raises(InvalidSetting, match="--host ADDRESS"):
+        network_address()
+
+
+def test_which_addresses_others_reach() -> None:
+    assert is_loopback("127.0.0.1")
+    assert is_loopback("::1")
+    assert not is_loopback("0.0.0.0")
+    assert not is_loopback("192.168.7.4")
