@@ -12,12 +12,14 @@ import pytest
 
 from wire import training_rows
 from wire.client_process import Client, Json
-from wire.sdk_environments import MISTRAL, MISTRAL_WITH_JOBS, Sdk, locked
+from wire.sdk_environments import COHERE, MISTRAL, MISTRAL_WITH_JOBS, OPENAI, Sdk, locked
 from wire.server_process import Server
 from wire.stub_llm import LLM_KEY, StubLlm
 from wire.training_rows import write_rows
 
 RUNNING: list[Server] = []  # for the report of a failure
+MODERATION = "moderation-default"
+"""What the shared server's setting calls the model that moderates: nothing, until a test makes it an alias."""
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +33,8 @@ def llm() -> Iterator[StubLlm]:
 def server(tmp_path_factory: pytest.TempPathFactory, llm: StubLlm) -> Iterator[Server]:
     """The server that nearly all tests share; ids and names keep them apart."""
     home = tmp_path_factory.mktemp("server") / "home"
-    with Server(home, TAMIS_LLM_BASE_URL=llm.url, TAMIS_LLM_API_KEY=LLM_KEY) as running:
+    chosen = {"TAMIS_LLM_BASE_URL": llm.url, "TAMIS_LLM_API_KEY": LLM_KEY, "TAMIS_MODERATION_MODEL": MODERATION}
+    with Server(home, **chosen) as running:
         RUNNING.append(running)
         yield running
         RUNNING.remove(running)
@@ -62,6 +65,18 @@ def client(request: pytest.FixtureRequest, client_of: Callable[[Sdk], Client]) -
 def job_client(request: pytest.FixtureRequest, client_of: Callable[[Sdk], Client]) -> Client:
     """A client of every release that has fine-tuning jobs."""
     return client_of(request.param)
+
+
+@pytest.fixture(scope="session", params=COHERE, ids=str)
+def cohere(request: pytest.FixtureRequest, client_of: Callable[[Sdk], Client]) -> Client:
+    """A client of every release of Cohere's SDK."""
+    return client_of(request.param)
+
+
+@pytest.fixture(scope="session")
+def openai(client_of: Callable[[Sdk], Client]) -> Client:
+    """A client of OpenAI's SDK."""
+    return client_of(OPENAI)
 
 
 @pytest.fixture(scope="session")

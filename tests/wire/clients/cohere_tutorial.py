@@ -24,7 +24,7 @@ co = connect(url)
 # Upload, and wait until the rows have been looked at.
 dataset = co.wait(
     co.datasets.create(
-        name="atis", data=Path(train).open("rb"), type="single-label-classification-finetune-input"
+        name="atis", data=("train.jsonl", Path(train).read_bytes()), type="single-label-classification-finetune-input"
     )
 ).dataset
 

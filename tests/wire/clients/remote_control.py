@@ -18,8 +18,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-
-
 CONNECT = {"mistralai": "connect", "cohere": "connect_cohere", "openai": "connect_openai"}
 
 

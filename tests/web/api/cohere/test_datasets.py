@@ -38,6 +38,7 @@ class TestCreate:
         assert found["validation_status"] == "validated"
         assert (found["name"], found["dataset_type"], found["validation_error"]) == ("mine", SINGLE, None)
         assert found["id"].startswith("mine-")
+        assert [field["name"] for field in json.loads(found["schema"])["fields"]] == ["text", "label"]
         assert found["created_at"].endswith("Z")
         assert found["validation_warnings"] == []
         metrics = found["metrics"]["finetune_dataset_metrics"]

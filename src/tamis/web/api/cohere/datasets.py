@@ -10,7 +10,16 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from tamis.web.api.cohere.wire import Deleted, iso
-from tamis.web.routing import PlainRoute, PlainUploadRoute, answer, body_docs, caller_of, link_to_file, workspace_of
+from tamis.web.routing import (
+    PlainRoute,
+    PlainUploadRoute,
+    answer,
+    answer_json,
+    body_docs,
+    caller_of,
+    link_to_file,
+    workspace_of,
+)
 from tamis.web.uploads import receive_files
 from tamis.workspace.datasets import PARTS, SINGLE, NewDataset
 
@@ -189,7 +198,7 @@ def list_datasets(  # noqa: PLR0913  the query's parameters
             "after": None if after is None else int(after.timestamp()),
         },
     )
-    return answer(DatasetList(datasets=[Dataset.of(request, record) for record in found]))
+    return _answer(DatasetList(datasets=[Dataset.of(request, record) for record in found]))
 
 
 @router.get("/usage", summary="What datasets take", response_model=Usage)
@@ -201,7 +210,7 @@ def usage(request: Request) -> Response:
 @router.get("/{dataset_id}", summary="Get a dataset", response_model=OneDataset)
 def get(request: Request, dataset_id: str) -> Response:
     """Return a dataset with links to its rows, which work for a day without a key."""
-    return answer(OneDataset(dataset=Dataset.of(request, workspace_of(request).datasets.get(dataset_id))))
+    return _answer(OneDataset(dataset=Dataset.of(request, workspace_of(request).datasets.get(dataset_id))))
 
 
 @router.delete("/{dataset_id}", summary="Delete a dataset", response_model=Deleted)
@@ -209,6 +218,11 @@ def delete(request: Request, dataset_id: str) -> Response:
     """Delete a dataset that no live job needs; models that were trained on it stay."""
     workspace_of(request).datasets.delete(dataset_id)
     return answer(Deleted())
+
+
+def _answer(content: BaseModel) -> Response:
+    """Return a wire model as the answer, its fields by the names that they have on the wire."""
+    return answer_json(content.model_dump(by_alias=True))
 
 
 def _part(request: Request, record: DatasetRecord, index: int) -> DatasetPart:
