@@ -37,12 +37,29 @@ class TestFiles:
         assert store.files.find(new_id()) is None
 
     def test_the_same_name_and_content_is_the_same_file(self, store: Store) -> None:
-        first, second = a_file(sha256="1" * 64), a_file(sha256="1" * 64)
-        store.files.add(first)
-        store.files.add(second)
-        assert store.files.same("train.jsonl", "1" * 64) == first
-        assert store.files.same("other.jsonl", "1" * 64) is None
-        assert store.files.same("train.jsonl", "2" * 64) is None
+        first = a_file(sha256="1" * 64)
+        assert store.files.add(first, once=True) == first
+        assert store.files.add(a_file(sha256="1" * 64), once=True) == first
+        again = a_file(sha256="1" * 64)
+        assert store.files.add(again) == again  # where it is not to be the same
+        for other in ({"name": "other.jsonl"}, {"sha256": "2" * 64}, {"purpose": "batch"}):
+            added = a_file(**{"sha256": "1" * 64, **other})
+            assert store.files.add(added, once=True) == added
+        assert store.files.list()[1] == 5
+
+    def test_a_file_that_has_expired_is_not_the_same(self, store: Store) -> None:
+        store.files.add(a_file(sha256="1" * 64, expires_at=NOW + 10))
+        later = a_file(sha256="1" * 64, created_at=NOW + 10)
+        assert store.files.add(later, once=True) == later
+
+    def test_all_files_together_have_so_many_bytes(self, store: Store) -> None:
+        assert store.files.stored_bytes() == 0
+        first = a_file(bytes=60, sha256="1" * 64)
+        assert store.files.add(first, 100) == first
+        assert store.files.add(a_file(bytes=41), 100) is None
+        assert store.files.add(a_file(bytes=60, sha256="1" * 64), 100, once=True) == first
+        assert store.files.add(a_file(bytes=40), 100) is not None
+        assert store.files.stored_bytes() == 100
 
     def test_pages_are_newest_first_and_whole(self, store: Store) -> None:
         files = [a_file(name=f"{number}", created_at=NOW + number // 2) for number in range(7)]

@@ -187,6 +187,18 @@ class TestDeletes:
             store.models.drop_alias("prod")
 
 
+def test_the_same_file_from_several_at_once_is_one(store: Store) -> None:
+    kept = threads(lambda _: store.files.add(a_file(sha256="1" * 64), once=True))
+    assert len({file.id for file in kept if file}) == 1
+    assert store.files.list()[1] == 1
+
+
+def test_files_that_come_at_once_stay_within_the_quota(store: Store) -> None:
+    kept = threads(lambda which: store.files.add(a_file(bytes=40), 100))
+    assert sum(file is not None for file in kept) == 2
+    assert store.files.stored_bytes() == 80
+
+
 def test_under_load_everything_is_written_and_nobody_sees_a_locked_database(
     store: Store, database_url: str, tmp_path: Path
 ) -> None:

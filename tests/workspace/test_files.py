@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,6 +24,23 @@ def test_an_upload_is_not_there_before_it_is_whole(workspace: Workspace):
     assert (record.bytes, record.num_lines, record.purpose, record.sample_type) == (7, 2, "fine-tune", "instruct")
     assert record.mimetype == "application/jsonl"
     assert b"".join(workspace.files.read(record.id)) == b"one\ntwo"
+
+
+def test_the_same_file_from_eight_at_once_is_one_file(workspace: Workspace):
+    coming = [workspace.files.begin(NewFile(name="rows.jsonl")) for _ in range(8)]
+    for each in coming:
+        each.write(b"same\n")
+    with ThreadPoolExecutor(8) as threads:
+        records = list(threads.map(lambda each: each.commit(), coming))
+    assert len({record.id for record in records}) == 1
+    assert workspace.files.list(0, 10, {})[1] == len(list(workspace.store.objects.list("files"))) == 1
+
+
+def test_what_has_expired_is_uploaded_anew(upload, workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    first = upload(b"same\n", expiry_hours=1)
+    later = time.time() + 3601
+    monkeypatch.setattr(module, "time", lambda: later)
+    assert upload(b"same\n").id != first.id
 
 
 def test_line_breaks_in_packed_bytes_are_no_lines(upload):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Unpack
+from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from tamis.errors import InUse
@@ -28,15 +28,21 @@ class Files:
         """Keep them in this database."""
         self._database = database
 
-    def add(self, record: FileRecord, most_bytes: int | None = None) -> bool:
-        """Add a file: from now on it is there. Return False instead where all would have more than `most_bytes`."""
+    def add(self, record: FileRecord, most_bytes: int | None = None, *, once: bool = False) -> FileRecord | None:
+        """Add a file: from now on it is there. Return it; or None where all would have more than `most_bytes`.
+
+        With `once`, a file of the same name, content and purpose that is there already is returned, and none is added,
+        however many are at it at the same time.
+        """
         with self._database.writing() as connection:
-            if most_bytes is not None:
+            if once or most_bytes is not None:
                 self._database.alone(connection, _LOCK)
-                if _stored(connection) + record.bytes > most_bytes:
-                    return False
+            if once and (same := first_row(connection, _same(record), FileRecord)) is not None:
+                return same
+            if most_bytes is not None and _stored(connection) + record.bytes > most_bytes:
+                return None
             connection.execute(insert(files).values({**row_of(record), "folded_name": record.name.casefold()}))
-            return True
+            return record
 
     def stored_bytes(self) -> int:
         """Return how many bytes all files have together."""
@@ -47,12 +53,6 @@ class Files:
         """Return the file of an id."""
         with self._database.reading() as connection:
             return first_row(connection, select(files).where(files.c.id == id), FileRecord)
-
-    def same(self, name: str, sha256: str) -> FileRecord | None:
-        """Return the oldest file of this name and content."""
-        query = select(files).where(files.c.sha256 == sha256, files.c.name == name).order_by(files.c.seq)
-        with self._database.reading() as connection:
-            return first_row(connection, query, FileRecord)
 
     def list(self, page: int = 0, page_size: int | None = 100, **filters: Unpack[FileFilters]) -> Listing:
         """Return a page of files, newest first, and how many there are on all pages."""
@@ -99,6 +99,13 @@ class Files:
                 return
             last = found[-1].seq
             yield from (row.key for row in found)
+
+
+def _same(record: FileRecord) -> Select[Any]:
+    """The oldest file that is the same and has not expired."""
+    lives = or_(files.c.expires_at.is_(None), files.c.expires_at > record.created_at)
+    same = (files.c.sha256 == record.sha256, files.c.name == record.name, files.c.purpose == record.purpose)
+    return select(files).where(*same, lives).order_by(files.c.seq)
 
 
 def _stored(connection: Connection) -> int:

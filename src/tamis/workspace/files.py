@@ -22,6 +22,7 @@ from tamis.workspace.room import Room
 
 FINE_TUNE = "fine-tune"
 BATCH = "batch"
+UPLOAD = "upload"
 SAMPLE_TYPES = {FINE_TUNE: "instruct", BATCH: "batch_request"}
 MIMETYPES = {
     "jsonl": "application/jsonl",
@@ -50,7 +51,7 @@ class NewFile:
     visibility: str | None = None
     expiry_hours: int | None = None
     created_by: str | None = None
-    source: str = "upload"
+    source: str = UPLOAD
     sample_type: str | None = None
 
 
@@ -127,19 +128,15 @@ class Upload:
             expires_at=None if new.expiry_hours is None else int(time()) + 3600 * new.expiry_hours,
             created_by=new.created_by,
         )
-        same = files.same(record.name, record.sha256) if new.source == "upload" else None
-        if same is not None and same.purpose == record.purpose:
-            self._store.objects.delete(record.key)
-            return same
-        kept = False
+        kept = None
         try:
-            kept = files.add(record, self._room.most_bytes)
+            kept = files.add(record, self._room.most_bytes, once=new.source == UPLOAD)
         finally:
-            if not kept:
+            if kept is not record:
                 self._store.objects.delete(record.key)
-        if not kept:
+        if kept is None:
             raise self._room.too_much()
-        return record
+        return kept
 
     def abort(self) -> None:
         """Forget what came so far."""
