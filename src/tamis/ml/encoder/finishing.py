@@ -1,0 +1,135 @@
+"""From a network that is trained to what is served and stored: its files, the form that is served, held-out logits.
+
+It does not know how the network was trained.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.data.dataset import Dataset
+from tamis.ml.encoder.base import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
+from tamis.ml.encoder.network import quiet
+from tamis.ml.encoder.onnx_file import NotExportable, export
+from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
+from tamis.ml.encoder.placement import DATA, MODEL
+from tamis.ml.encoder.torch_scorer import TorchScorer
+from tamis.ml.encoder.trainer import Finished, Held
+from tamis.ml.encoder.variants import FLOAT, Variant, choose_variant
+from tamis.ml.golden import golden_inputs
+from tamis.ml.progress import Progress
+from tamis.ml.scorer import Scorer
+from tamis.ml.trained import Attended, HeldOut, Task, Trained
+
+Floats = NDArray[np.float32]
+
+MOST_ASKED = 2_000
+"""Held-out rows on which forms are compared."""
+
+CONFIG = "config.json"
+
+
+def finish(finished: Finished, base: EncoderBase, task: Task, attended: Attended) -> Trained:
+    """Return the model as it will be served and stored.
+
+    Raises:
+        Cancelled: the one who attends says so.
+    """
+    attended.check()
+    attended.listener(Progress("writing the model", 0.95))
+    keep = TemporaryDirectory(prefix="tamis-encoder-")
+    folder = Path(keep.name)
+    _write_files(finished, base, folder)
+    targets = tuple(task.train.targets)
+    reader = Reader(finished.reading.encoding(base.tokenizer_json), finished.reading.pad_id, targets)
+    served = _Served(finished, reader, folder, keep)
+    scorer, form, told, held = served.by_onnx(task.train, attended)
+    return Trained(
+        scorer=scorer,
+        architecture={**finished.reading.facts(), "served": form},
+        held_out=held,
+        checkpoints=finished.checkpoints,
+        remarks=(*finished.remarks, told),
+        facts={**finished.facts, "served": told},
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Served:
+    """A network on its way to being served."""
+
+    finished: Finished
+    reader: Reader
+    folder: Path
+    keep: TemporaryDirectory[str]
+
+    def by_onnx(self, train: Dataset, attended: Attended) -> tuple[Scorer, str, str, HeldOut | None]:
+        """Return the scorer, the form it is in, what is to be said of that, and the held-out logits."""
+        reader, held = self.reader, self.finished.held
+        golden = reader.encoding.encode(golden_inputs(reader.targets))
+        rows = [golden.ids[begin:end].tolist() for begin, end in zip(golden.offsets, golden.offsets[1:], strict=False)]
+        (self.folder / FLOAT).mkdir()
+        try:
+            export(cast("Any", self.finished.network), self.folder / FLOAT, rows, reader.pad_id)
+        except NotExportable as error:
+            told = f"Served by torch, which needs tamis[encoder]: it cannot be written as model.onnx ({error})."
+            by_torch = TorchScorer(self.folder, reader, keep=self.keep)
+            return by_torch, "torch", told, None if held is None else held.out()
+        attended.check()
+        attended.listener(Progress("choosing what is served", 0.97))
+        asked = _Asked.of(held, train)
+        encoded = reader.encoding.encode(asked.data.inputs, attended.check)
+        variant = choose_variant(
+            self.folder, lambda place: OnnxScorer(place, reader), encoded, reader.targets, asked.data.truth
+        )
+        for name in (MODEL, DATA):
+            (variant.folder / name).replace(self.folder / name)
+        scorer = OnnxScorer(self.folder, reader, keep=self.keep)
+        out = None if held is None else asked.shifted(held, variant).out()
+        return scorer, variant.form, variant.told(), out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """Rows that forms are compared on: places in what was held out, or in the training rows where nothing was."""
+
+    data: Dataset
+    places: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, held: Held | None, train: Dataset) -> _Asked:
+        data = train if held is None else held.data
+        places = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_ASKED)).astype(np.int64))
+        return cls(data.select(places), places)
+
+    def shifted(self, held: Held, variant: Variant) -> Held:
+        """Held-out logits as the form that is served gives them.
+
+        What a fold's network said of a row is shifted by how far the form is off for the network that is served.
+        """
+        logits = held.logits.copy()
+        logits[self.places] += variant.logits - variant.reference
+        return Held(held.rows, held.data, logits, held.instead)
+
+
+def _write_files(finished: Finished, base: EncoderBase, folder: Path) -> None:
+    """Write what transformers loads: weights, configuration, tokenizer."""
+    network = cast("Any", finished.network)
+    with quiet():
+        network.save_pretrained(folder, max_shard_size="1TB")
+    path = folder / CONFIG
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)  # a place on this machine
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / "tokenizer.json").write_bytes(base.tokenizer_json)
+    for name in (TOKENIZER_CONFIG, TEMPLATE):
+        if (base.folder / name).is_file():
+            copyfile(base.folder / name, folder / name)

@@ -1,0 +1,114 @@
+"""An encoder served by ONNX Runtime on a CPU: texts in, logits by target out, without torch or transformers.
+
+Batches are cut by tokens, so memory does not grow with the number of inputs beyond their logits. It does not know
+calibration or answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.errors import DamagedArtifact
+from tamis.ml.encoder.groups import BUDGET, alike
+from tamis.ml.encoder.inputs import Encoded, Encoding
+from tamis.ml.encoder.placement import files_in
+from tamis.ml.encoder.session import Session
+from tamis.ml.scorer import Contents
+from tamis.schema import Input, Target
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+AT_ONCE = 2_048
+"""Inputs that are turned into tokens at a time."""
+
+Compute = Callable[[Ints, Ints], Floats]
+"""(sequences, tokens) ids and mask to (sequences, all labels) logits."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """How inputs become tokens and columns become targets.
+
+    Attributes:
+        encoding: turns inputs into tokens.
+        pad_id: what short sequences are filled up with.
+        targets: whose labels are the columns, side by side.
+    """
+
+    encoding: Encoding
+    pad_id: int
+    targets: tuple[Target, ...]
+
+    @property
+    def n_labels(self) -> int:
+        """Columns."""
+        return sum(len(target.labels) for target in self.targets)
+
+    def logits(self, inputs: Sequence[Input], compute: Compute, budget: int = BUDGET) -> dict[str, Floats]:
+        """Return (inputs, labels) for each target."""
+        made = np.zeros((len(inputs), self.n_labels), dtype=np.float32)
+        for start in range(0, len(inputs), AT_ONCE):
+            encoded = self.encoding.encode(inputs[start : start + AT_ONCE])
+            made[start : start + AT_ONCE] = self.of_tokens(encoded, compute, budget)
+        return self.by_target(made)
+
+    def of_tokens(self, encoded: Encoded, compute: Compute, budget: int = BUDGET) -> Floats:
+        """Return (inputs, all labels): the mean over an input's windows.
+
+        Raises:
+            DamagedArtifact: there are other columns than labels.
+        """
+        sequences = np.zeros((len(encoded.lengths), self.n_labels), dtype=np.float32)
+        for places in alike(encoded.lengths, budget):
+            logits = compute(*encoded.padded(places, self.pad_id))
+            if logits.shape != (len(places), self.n_labels):
+                raise DamagedArtifact(
+                    f"The model gives {logits.shape[-1]:,} numbers a text, and its targets have {self.n_labels:,} "
+                    "labels: its files are from different models. Get the whole folder again from where it was made."
+                )
+            sequences[places] = logits
+        if len(sequences) == len(encoded):
+            return sequences
+        summed = np.add.reduceat(sequences, encoded.first[:-1], axis=0)
+        mean: Floats = (summed / np.diff(encoded.first)[:, None]).astype(np.float32)
+        return mean
+
+    def by_target(self, logits: Floats) -> dict[str, Floats]:
+        """Return the columns of each target."""
+        ends = np.cumsum([len(target.labels) for target in self.targets])
+        parts = np.split(logits, ends[:-1], axis=1)
+        return {target.name: part for target, part in zip(self.targets, parts, strict=True)}
+
+
+class OnnxScorer:
+    """A model.onnx with its tokenizer."""
+
+    quick = False
+    tolerance = 0.0
+
+    def __init__(self, folder: Path, reader: Reader, *, threads: int = 0, keep: object = None) -> None:
+        """Look at the files in a folder; `keep` is kept for as long as they are needed.
+
+        Raises:
+            DamagedArtifact: the graph is not one that may be run.
+        """
+        self.folder, self.reader = folder, reader
+        self._session, self._keep = Session(folder, threads), keep
+
+    def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
+        """Return (inputs, labels) for each target, before calibration; an input's do not depend on the others."""
+        return self.reader.logits(inputs, self._session.run)
+
+    def of_tokens(self, encoded: Encoded) -> Floats:
+        """Return (inputs, all labels) of inputs that are tokens already."""
+        return self.reader.of_tokens(encoded, self._session.run)
+
+    def contents(self) -> Contents:
+        """Return all files."""
+        return Contents({}, None, files_in(self.folder))

@@ -1,0 +1,70 @@
+"""An encoder from an artifact: served by ONNX Runtime, or by torch where there is a GPU or no model.onnx."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from tamis.ml.artifact import Artifact
+from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.inputs import encoding_of
+from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
+from tamis.ml.encoder.placement import MODEL
+from tamis.ml.scorer import Scorer
+from tamis.ml.untrusted import damaged
+
+DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What is there where there may be a GPU: looking costs nothing, asking torch takes seconds."""
+
+MOST_TOKENS, MOST_WINDOWS = 1 << 20, 1 << 10
+
+
+def restore(artifact: Artifact) -> Scorer:
+    """Return what an artifact holds.
+
+    Raises:
+        DamagedArtifact: its files and its manifest do not fit each other.
+        MissingExtra: what computes it is not installed.
+    """
+    reader = _reader(artifact)
+    has_graph = MODEL in artifact.files
+    device = _gpu()
+    if has_graph and device is None:
+        return OnnxScorer(artifact.folder, reader)
+    from tamis.extras import require
+
+    require("torch", "encoder")
+    require("transformers", "encoder")
+    from tamis.ml.encoder.torch_scorer import TorchScorer
+
+    return TorchScorer(artifact.folder, reader, device=device or "cpu")
+
+
+def _reader(artifact: Artifact) -> Reader:
+    """How the artifact's inputs become tokens, from its manifest and its tokenizer."""
+    facts, place = artifact.manifest.architecture, artifact.folder / "manifest.json"
+    bounds = {
+        "max_length": (1, MOST_TOKENS),
+        "windows": (1, MOST_WINDOWS),
+        "pad_id": (0, 1 << 31),
+        "empty_id": (0, 1 << 31),
+    }
+    for name, (least, most) in bounds.items():
+        value = facts.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
+            raise damaged(place, f"architecture.{name} is {value!r}")
+    base = EncoderBase(artifact.manifest.base_model, Path(artifact.folder))
+    encoding = encoding_of(base.tokenizer_json, facts, base.template)
+    targets = tuple(entry.target for entry in artifact.manifest.targets)
+    return Reader(encoding, int(str(facts["pad_id"])), targets)
+
+
+def _gpu() -> str | None:
+    """The device of a GPU that torch can use, if there is one."""
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        return None
+    if not any(Path(driver).exists() for driver in DRIVERS):
+        return None
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else None

@@ -1,0 +1,96 @@
+"""model.onnx, opened and run: ids and mask in, logits out. Neither torch nor transformers is needed.
+
+The file is looked at before it is opened, and opened when it is first run. It does not know texts, labels or batches.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.errors import DamagedArtifact
+from tamis.extras import require
+from tamis.ml.encoder.onnx_check import MAX_GRAPH, refuse_hostile
+from tamis.ml.encoder.placement import DATA, MODEL
+from tamis.ml.untrusted import damaged, map_file
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+_INPUTS = [("input_ids", "tensor(int64)", 2), ("attention_mask", "tensor(int64)", 2)]
+_OUTPUTS = [("logits", "tensor(float)", 2)]
+
+
+class Session:
+    """A graph and its weights. It may be run by several threads at the same time."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        """Look at the files; `threads` compute one batch, 0: as many as there are cores.
+
+        Raises:
+            DamagedArtifact: the graph is not one that may be run.
+        """
+        self._path, self._threads = folder / MODEL, threads
+        self._opened: Any = None
+        self._lock = threading.Lock()
+        graph = map_file(self._path, limit=MAX_GRAPH, follow_links=True).tobytes()
+        try:
+            refuse_hostile(graph, len(map_file(folder / DATA, follow_links=True)))
+        except ValueError as error:
+            raise damaged(self._path, str(error)) from error
+
+    def run(self, ids: Ints, mask: Ints) -> Floats:
+        """Return (texts, labels) logits of (texts, tokens) ids and mask.
+
+        Raises:
+            DamagedArtifact: the graph cannot be opened or run, or gives something else.
+        """
+        opened = self._open()
+        try:
+            (logits,) = opened.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+        except Exception as error:  # of the library's own types, which share no parent
+            raise self._refused(error) from error
+        if logits.ndim != 2 or len(logits) != len(ids):
+            raise damaged(self._path, f"it gives logits of the shape {logits.shape} for {len(ids)} texts")
+        return cast("Floats", logits)
+
+    def _open(self) -> Any:  # noqa: ANN401  a third party's object
+        if self._opened is None:
+            with self._lock:
+                if self._opened is None:
+                    self._opened = self._new()
+        return self._opened
+
+    def _new(self) -> Any:  # noqa: ANN401
+        onnxruntime = require("onnxruntime", "onnx")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads or cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.enable_mem_pattern = False  # remembered for each shape there ever was: it would grow without end
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
+        options.add_session_config_entry(
+            "session.x64quantprecision", "1"
+        )  # sums of bytes that do not overflow anywhere
+        try:
+            opened = onnxruntime.InferenceSession(os.fspath(self._path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise self._refused(error) from error
+        for found, wanted in ((opened.get_inputs(), _INPUTS), (opened.get_outputs(), _OUTPUTS)):
+            if [(each.name, each.type, len(each.shape)) for each in found] != wanted:
+                raise damaged(self._path, f"its inputs and outputs are not {wanted}")
+        return opened
+
+    def _refused(self, error: Exception) -> DamagedArtifact:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return damaged(self._path, f"ONNX Runtime cannot run it ({told[:300]})")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

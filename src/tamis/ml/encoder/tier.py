@@ -1,0 +1,43 @@
+"""The encoder tier: what it does with a base model, with an artifact, and before a run."""
+
+from __future__ import annotations
+
+from tamis.ml.artifact import Artifact
+from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.estimates import estimate_run
+from tamis.ml.encoder.restoring import restore as restore_scorer
+from tamis.ml.estimates import Estimate
+from tamis.ml.progress import Check
+from tamis.ml.scorer import Scorer
+from tamis.ml.trained import Attended, Task, Trained
+
+
+def train(base: EncoderBase, task: Task, attended: Attended) -> Trained:
+    """Return what training comes to.
+
+    Raises:
+        MissingExtra: what trains it is not installed.
+    """
+    from tamis.extras import require
+
+    for module in ("torch", "transformers", "accelerate", "onnx", "onnxscript", "onnxruntime"):
+        require(module, "encoder")
+    from tamis.ml.encoder.finishing import finish
+    from tamis.ml.encoder.trainer import EncoderTrainer
+
+    return finish(EncoderTrainer(base, task, attended).train(), base, task, attended)
+
+
+def restore(artifact: Artifact) -> Scorer:
+    """Return what an artifact holds.
+
+    Raises:
+        DamagedArtifact: its files and its manifest do not fit each other.
+        MissingExtra: what computes it is not installed.
+    """
+    return restore_scorer(artifact)
+
+
+def estimate(base: EncoderBase, task: Task, check: Check) -> Estimate:
+    """Return what a run will take."""
+    return estimate_run(base, task, check)
