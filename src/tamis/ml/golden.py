@@ -64,12 +64,13 @@ def _stored(target: Target, scores: Floats) -> tuple[float, ...] | dict[str, flo
     return {target.labels[place]: rounded[place] for place in highest}
 
 
-def check_golden(manifest: Manifest, scores: Mapping[str, Floats]) -> None:
+def check_golden(manifest: Manifest, scores: Mapping[str, Floats], tolerance: float = 0.0) -> None:
     """Refuse scores of the golden inputs that are not the stored ones.
 
     Raises:
-        GoldenRowsDrift: one is off by more than the manifest's tolerance, or not a number.
+        GoldenRowsDrift: one is off by more than the manifest's tolerance and the one given, or not a number.
     """
+    allowed = max(manifest.tolerance, tolerance)
     for entry in manifest.targets:
         places = {label: place for place, label in enumerate(entry.labels)}
         for number, row in enumerate(manifest.golden):
@@ -77,10 +78,10 @@ def check_golden(manifest: Manifest, scores: Mapping[str, Floats]) -> None:
             kept = list(map(places.__getitem__, stored)) if isinstance(stored, dict) else slice(None)
             wanted = np.array(list(stored.values()) if isinstance(stored, dict) else stored)
             off = float(np.abs(now[kept] - wanted).max(initial=0.0))
-            if not off <= manifest.tolerance:  # NaN is not either
+            if not off <= allowed:  # NaN is not either
                 raise GoldenRowsDrift(
                     f"The model {manifest.name!r} does not give the scores that were stored with it: target "
-                    f"{entry.name!r}, golden row {number}, off by {off:.2g} where {manifest.tolerance:.2g} is allowed. "
+                    f"{entry.name!r}, golden row {number}, off by {off:.2g} where {allowed:.2g} is allowed. "
                     "Its files and this version of Tamis do not fit: use the version that the model card names, or "
                     "train it again.",
                     target=entry.name,

@@ -273,7 +273,7 @@ def load(model: str | Path, *, home: str | Path | None = None) -> Model:
     inputs = [row.input for row in artifact.manifest.golden] or golden_inputs(loaded.targets)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
         scores = loaded.predictor.checked_scores(inputs)
-    check_golden(artifact.manifest, scores)
+    check_golden(artifact.manifest, scores, loaded.predictor.tolerance)
     return loaded
 
 

@@ -45,6 +45,11 @@ class Predictor:
         """Whether a short text takes less than handing it to a thread does."""
         return self._scorer.quick
 
+    @property
+    def tolerance(self) -> float:
+        """How far off its scores may be on this machine."""
+        return self._scorer.tolerance
+
     def scores(self, inputs: Inputs) -> dict[str, Floats]:
         """Return (inputs, labels) calibrated probabilities for each target: float32, labels in the target's order.
 

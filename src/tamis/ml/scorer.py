@@ -40,6 +40,10 @@ class Scorer(Protocol):
     def quick(self) -> bool:
         """Whether a short text takes less than handing it to a thread does."""
 
+    @property
+    def tolerance(self) -> float:
+        """How far off its scores may be on another machine."""
+
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return (inputs, labels) for each target, before calibration; an input's do not depend on the others."""
 

@@ -373,6 +373,7 @@ class _Run:
             training=_json({**trained.facts, "remarks": list(trained.remarks)}),
             checkpoints=tuple(_json(row) for row in trained.checkpoints),
             versions=installed_versions(_threads()),
+            tolerance=trained.scorer.tolerance,
         )
 
 

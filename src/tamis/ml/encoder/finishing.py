@@ -92,7 +92,7 @@ class _Served:
         )
         for name in (MODEL, DATA):
             (variant.folder / name).replace(self.folder / name)
-        scorer = OnnxScorer(self.folder, reader, keep=self.keep)
+        scorer = OnnxScorer(self.folder, reader, form=variant.form, keep=self.keep)
         out = None if held is None else asked.shifted(held, variant).out()
         return scorer, variant.form, variant.told(), out
 

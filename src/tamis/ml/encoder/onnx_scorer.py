@@ -27,6 +27,9 @@ Floats = NDArray[np.float32]
 AT_ONCE = 2_048
 """Inputs that are turned into tokens at a time."""
 
+TOLERANCE, TOLERANCES = 1e-4, {"int8": 5e-3}
+"""How far scores may be off on another machine, which sums in another order; by form, where one is rounded more often."""
+
 Compute = Callable[[Ints, Ints], Floats]
 """(sequences, tokens) ids and mask to (sequences, all labels) logits."""
 
@@ -90,15 +93,22 @@ class OnnxScorer:
     """A model.onnx with its tokenizer."""
 
     quick = False
-    tolerance = 0.0
 
-    def __init__(self, folder: Path, reader: Reader, *, threads: int = 0, keep: object = None) -> None:
-        """Look at the files in a folder; `keep` is kept for as long as they are needed.
+    def __init__(self, folder: Path, reader: Reader, *, form: str = "", threads: int = 0, keep: object = None) -> None:
+        """Look at the files in a folder.
+
+        Args:
+            folder: where they are.
+            reader: how inputs become tokens.
+            form: what its numbers are, see `variants`.
+            threads: compute one batch; 0: as many as there are cores.
+            keep: is kept for as long as the files are needed.
 
         Raises:
             DamagedArtifact: the graph is not one that may be run.
         """
         self.folder, self.reader = folder, reader
+        self.tolerance = TOLERANCES.get(form, TOLERANCE)
         self._session, self._keep = Session(folder, threads), keep
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:

@@ -30,7 +30,7 @@ def restore(artifact: Artifact) -> Scorer:
     has_graph = MODEL in artifact.files
     device = _gpu()
     if has_graph and device is None:
-        return OnnxScorer(artifact.folder, reader)
+        return OnnxScorer(artifact.folder, reader, form=str(artifact.manifest.architecture.get("served")))
     from tamis.extras import require
 
     require("torch", "encoder")

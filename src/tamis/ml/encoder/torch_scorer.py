@@ -18,7 +18,7 @@ from torch import nn
 from tamis.ml.encoder.groups import BUDGET
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import load_network
-from tamis.ml.encoder.onnx_scorer import Reader
+from tamis.ml.encoder.onnx_scorer import TOLERANCE, Reader
 from tamis.ml.encoder.placement import files_in
 from tamis.ml.scorer import Contents
 from tamis.schema import Input
@@ -47,7 +47,7 @@ class TorchScorer:
         self._device, self._keep = torch.device(device), keep
         self._network: nn.Module | None = None
         self._lock = threading.Lock()
-        self.tolerance = 0.0 if self._device.type == "cpu" else HALF_TOLERANCE
+        self.tolerance = TOLERANCE if self._device.type == "cpu" else HALF_TOLERANCE
         self._budget = BUDGET if self._device.type == "cpu" else BUDGET_ON_GPU
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:

@@ -24,7 +24,7 @@ FEW_INPUTS = 12
 class StaticScorer:
     """Logits of a static model."""
 
-    quick = True
+    quick, tolerance = True, 1e-5
 
     def __init__(self, model: StaticModel) -> None:
         """Take the model."""
