@@ -1,5 +1,6 @@
 """What rows a dataset takes, what it says of the others, and that no label is ever left out."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,11 @@ def test_a_table_without_the_columns(tmp_path: Path) -> None:
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         look(tmp_path, ["PK\x03\x04"], name="a.csv")
+    (tmp_path / "b.jsonl").write_bytes(gzip.compress(json.dumps(good()[0]).encode()))
+    with pytest.raises(DataError, match=r"b\.jsonl is packed with gzip: send plain JSON lines or CSV"):
+        list(read_rows(tmp_path / "b.jsonl", "b.jsonl", reading(), Counted("b.jsonl")))
+    with pytest.raises(DataError, match=r"c\.jsonl is of the format json"):
+        look(tmp_path, [json.dumps(good())], name="c.jsonl")
 
 
 def test_too_many_labels(tmp_path: Path) -> None:

@@ -60,7 +60,10 @@ def test_rows_that_were_skipped_are_told(workspace: Workspace) -> None:
 
 def test_evaluation_data_without_a_row(workspace: Workspace) -> None:
     new = NewDataset(name="mine", type=SINGLE, skip_malformed=True)
-    parts = {"data": upload(workspace, new, rows()), "eval_data": upload(workspace, new, [{"text": " ", "label": "a"}], "eval_data")}
+    parts = {
+        "data": upload(workspace, new, rows()),
+        "eval_data": upload(workspace, new, [{"text": " ", "label": "a"}], "eval_data"),
+    }
     made = workspace.datasets.create(new, parts)
     assert made.status == "failed"
     assert "no valid example" in str(made.error)

@@ -25,7 +25,13 @@ STRENGTH = 10.0
 USUAL_SCALE, CAUTION = 2.0, 4.0
 """What logits are stretched by where the examples say nothing of it, and how many examples' worth that is."""
 
-MOST_STEPS = 100
+MANY = 200
+"""Labels beyond which logits are stretched as usual, without a look at the examples."""
+
+LEAST_STEPS, MOST_STEPS = 10, 100
+BUDGET = 1e10
+"""Multiplications that a fit may take before its steps become fewer: a second or two, but for very many labels."""
+
 TINY = 1e-9
 
 
@@ -71,13 +77,12 @@ def fit(embedded: Floats, labels: Sequence[str]) -> FewShotModel:
     names = tuple(dict.fromkeys(labels))
     places = {name: place for place, name in enumerate(names)}
     codes = np.array([places[label] for label in labels])
-    x = embedded.astype(np.float64)
-    weights, bias = _regression(x, codes, len(names))
-    scale = _scale(x, codes, len(names))
+    weights, bias = _regression(embedded, codes, len(names))
+    scale = _scale(embedded, codes, len(names)) if len(names) <= MANY else USUAL_SCALE
     return FewShotModel(names, (scale * weights).astype(np.float32), (scale * bias).astype(np.float32))
 
 
-def _regression(x: Doubles, codes: NDArray[np.intp], n_labels: int) -> tuple[Doubles, Doubles]:
+def _regression(x: Floats, codes: NDArray[np.intp], n_labels: int) -> tuple[Doubles, Doubles]:
     from scipy.optimize import minimize
 
     wanted = np.eye(n_labels)[codes]
@@ -85,18 +90,19 @@ def _regression(x: Doubles, codes: NDArray[np.intp], n_labels: int) -> tuple[Dou
 
     def loss(at: Doubles) -> tuple[float, Doubles]:
         weights, bias = at[:n_weights].reshape(-1, n_labels), at[n_weights:]
-        scores = _softmax(x @ weights + bias)
+        scores = _softmax(x @ weights.astype(np.float32) + bias)
         off = STRENGTH * (scores - wanted)
         missed = -STRENGTH * np.log(np.maximum(scores[np.arange(len(codes)), codes], TINY)).sum()
-        slope = np.concatenate([(x.T @ off + weights).ravel(), off.sum(axis=0)])
+        slope = np.concatenate([(x.T @ off.astype(np.float32) + weights).ravel(), off.sum(axis=0)])
         return float(missed + 0.5 * (weights * weights).sum()), slope
 
     start = np.zeros(n_weights + n_labels)
-    best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MOST_STEPS}).x
+    steps = int(np.clip(BUDGET / (2 * x.size * n_labels), LEAST_STEPS, MOST_STEPS))
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": steps}).x
     return best[:n_weights].reshape(-1, n_labels), best[n_weights:]
 
 
-def _scale(x: Doubles, codes: NDArray[np.intp], n_labels: int) -> float:
+def _scale(x: Floats, codes: NDArray[np.intp], n_labels: int) -> float:
     """How much logits are to be stretched: the most likely factor, given that it is usually about `USUAL_SCALE`."""
     from scipy.optimize import minimize_scalar
 
@@ -104,7 +110,7 @@ def _scale(x: Doubles, codes: NDArray[np.intp], n_labels: int) -> float:
     logits = np.empty((len(codes), n_labels))
     for judged in (0, 1):
         weights, bias = _regression(x[half != judged], codes[half != judged], n_labels)
-        logits[half == judged] = x[half == judged] @ weights + bias
+        logits[half == judged] = x[half == judged].astype(np.float64) @ weights + bias
 
     def unlikely(log_scale: float) -> float:
         scores = _softmax(logits * np.exp(log_scale))[np.arange(len(codes)), codes]

@@ -22,6 +22,9 @@ from tamis.schema import Example
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+FORMATS = ("jsonl", "csv")
+"""What is read, told by the content: others take memory, or unpack to any size."""
+
 TARGET = "label"
 """The question that all rows of a dataset answer."""
 
@@ -102,6 +105,10 @@ def read_rows(path: Path, name: str, how: Reading, counted: Counted) -> Iterator
         ) from None
     except InvalidSetting as error:
         raise DataError(f"{name}: {error.for_callers}") from None
+    found = source.detected
+    if found.format not in FORMATS or found.compression:
+        what = f"packed with {found.compression}" if found.compression else f"of the format {found.format}"
+        raise DataError(f"{name} is {what}: send plain JSON lines or CSV.")
     for row in source:
         refused = _refusal(row, name, how.several)
         if refused or not isinstance(row, Example) or not isinstance(row.input, str):
