@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 
 import anyio
+import numpy as np
 import pytest
 
-from tamis.errors import Overloaded
+from tamis.errors import DamagedArtifact, Overloaded
 from tamis.schema import Input, Message
-from tamis.serving.batching import OVERHEAD, SMALL, Answerer, Dispatcher, cost_of
+from tamis.serving.batching import OVERHEAD, SMALL, Answerer, Dispatcher, Gathering, cost_of
 
 
 class Models:
@@ -30,6 +31,9 @@ class Models:
 
     def labels(self, served: str) -> int:
         return self.n_labels
+
+    def slow(self, served: str) -> None:
+        return None
 
     def answer(self, endpoint: str, reference: str, inputs: Sequence[Input], served: str) -> bytes:
         self.threads.append(("answer", threading.get_ident()))
@@ -100,3 +104,107 @@ def test_what_cannot_wait_is_turned_away_and_what_waits_is_done():
 def test_the_cost_counts_characters_of_texts_and_chats_and_something_for_each():
     chat = (Message("user", "abc"), Message("assistant", "de"))
     assert cost_of(["abcd", chat]) == 4 + 5 + 2 * OVERHEAD
+
+
+class Encoder:
+    """A slow model: computes in a thread, waits until it may, and remembers what it was given together."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.may, self.began, self.fails = threading.Event(), threading.Event(), fails
+        self.rounds: list[list[Input]] = []
+        self.threads: set[int] = set()
+
+    def scores(self, inputs: Sequence[Input]) -> dict[str, np.ndarray]:
+        self.rounds.append(list(inputs))
+        self.threads.add(threading.get_ident())
+        self.began.set()
+        assert self.may.wait(10)
+        if self.fails:
+            raise DamagedArtifact("broken")
+        return {"t": np.array([[len(given)] for given in inputs], dtype=np.float32)}
+
+    def knowing(self, scores):
+        return scores
+
+
+class SlowModels(Models):
+    """Its models are slow, each the same one."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(loaded=True)
+        self.encoder = encoder
+
+    def slow(self, served):
+        return self.encoder
+
+
+async def until(true) -> None:
+    while not true():
+        await anyio.sleep(0.001)
+
+
+def asked_together(encoder: Encoder, asked: list[list[str]], leaves: int | None = None) -> dict[int, object]:
+    """Ask everything while the first is being computed; one of them may leave before."""
+    answerer, found = Answerer(SlowModels(encoder)), {}
+
+    async def one(number: int, scope: anyio.CancelScope) -> None:
+        with scope:
+            try:
+                found[number] = await answerer.ask("m", asked[number], lambda scores: scores["t"][:, 0].tolist())
+            except DamagedArtifact as error:
+                found[number] = error
+
+    async def main() -> None:
+        scopes = [anyio.CancelScope() for _ in asked]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, 0, scopes[0])
+            await until(encoder.began.is_set)
+            for number in range(1, len(asked)):
+                tasks.start_soon(one, number, scopes[number])
+            await anyio.sleep(0.02)
+            if leaves is not None:
+                scopes[leaves].cancel()
+                await anyio.sleep(0.01)
+            encoder.may.set()
+
+    anyio.run(main)
+    return found
+
+
+def test_what_is_asked_of_a_slow_model_while_it_computes_is_computed_together():
+    encoder = Encoder()
+    asked = [["a"], ["bb", "ccc"], ["dddd"]]
+    assert asked_together(encoder, asked) == {0: [1], 1: [2, 3], 2: [4]}
+    assert [sorted(each) for each in encoder.rounds] == [["a"], ["bb", "ccc", "dddd"]]
+    assert threading.get_ident() not in encoder.threads
+
+
+def test_a_short_request_need_not_wait_for_all_of_a_long_one():
+    encoder = Encoder()
+    many = ["x" * 100] * 500
+    found = asked_together(encoder, [["a"], many, ["bb"]])
+    assert found == {0: [1], 1: [100] * 500, 2: [2]}
+    assert "bb" in encoder.rounds[1]
+    assert len(encoder.rounds) > 3
+    assert max(len(each) for each in encoder.rounds) < 100
+
+
+def test_callers_who_leave_are_skipped_and_the_others_answered():
+    for leaves in (0, 1):
+        encoder = Encoder()
+        found = asked_together(encoder, [["a"], ["bb"], ["ccc"]], leaves=leaves)
+        assert found == {number: [number + 1] for number in (0, 1, 2) if number != leaves} | (
+            {0: [1]} if leaves == 0 and 0 in found else {}
+        )
+        assert ("bb" in [text for each in encoder.rounds for text in each]) is (leaves == 0)
+
+
+def test_what_a_slow_model_raises_reaches_all_who_asked():
+    found = asked_together(Encoder(fails=True), [["a"], ["bb"]])
+    assert [type(error) for error in found.values()] == [DamagedArtifact] * 2
+
+
+def test_too_many_requests_to_a_slow_model_are_turned_away(monkeypatch):
+    monkeypatch.setattr("tamis.serving.batching.MOST_GATHERED", 0)
+    with pytest.raises(Overloaded):
+        anyio.run(partial(Gathering(Dispatcher()).scores, ["a"], Encoder().scores))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import orjson
@@ -29,18 +29,23 @@ FRESH_S = 0.5
 MOST_NAMES = 10_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Served:
-    """A loaded model."""
+    """A loaded model, and the scores that it will be asked for next where they are known already."""
 
     record: ModelRecord
     predictor: Predictor
     answering: Answering
     n_labels: int
+    known: Mapping[str, Floats] | None = None
 
     def scores(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return (inputs, labels) scores by target."""
-        return self.predictor.checked_scores(inputs)
+        return self.predictor.checked_scores(inputs) if self.known is None else self.known
+
+    def knowing(self, scores: Mapping[str, Floats]) -> Served:
+        """Return the same model with the scores that it will be asked for next."""
+        return replace(self, known=scores)
 
     def verdicts(self, inputs: Sequence[Input]) -> Verdicts:
         """Return what the model says of each input, all targets in one list of labels."""
@@ -86,6 +91,10 @@ class Classifier:
     def labels(self, served: Served) -> int:
         """Return how many scores an input gets from a model."""
         return served.n_labels
+
+    def slow(self, served: Served) -> Served | None:
+        """Return the model if its scores take long: an encoder's do."""
+        return None if served.predictor.quick else served
 
     def answer(self, endpoint: str, reference: str, inputs: Sequence[Input], served: Served) -> bytes:
         """Return the body of the answer, as JSON.
