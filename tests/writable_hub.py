@@ -101,8 +101,8 @@ class WritableHub:
             return self._create(json.loads(body))
         if path == "api/validate-yaml":
             return _validated(json.loads(body)["content"])
-        if parts[:2] == ["api", "models"]:
-            return self._models(parts[2:], body, token)
+        if parts[:2] in (["api", "models"], ["api", "spaces"]):
+            return self._models([_kept(parts[1], parts[2]), *parts[3:]], body, token)
         if path.endswith("info/lfs/objects/batch"):
             objects = [self._upload(each) for each in json.loads(body)["objects"]]
             return 200, {"transfer": "basic", "objects": objects}, {}
@@ -110,6 +110,8 @@ class WritableHub:
             assert hashlib.sha256(body).hexdigest() == parts[1]
             self.large[parts[1]] = body
             return 200, {}, {}
+        if parts[0] == "spaces":
+            parts = [_kept("spaces", parts[1]), *parts[2:]]
         return self._file(parts, token) if parts[2:3] == ["resolve"] else (404, {"error": "Not found"}, {})
 
     def _refused(self, token):
@@ -122,6 +124,9 @@ class WritableHub:
 
     def _create(self, wanted):
         name = f"{wanted.get('organization') or 'me'}/{wanted['name']}"
+        if wanted.get("type") == "space":
+            assert wanted["sdk"] == "gradio"
+            name = f"spaces/{name}"
         if name in self.repositories:
             return 409, {"error": "You already created this model repo", "url": f"{self.url}/{name}"}, {}
         self.repositories[name] = Repository(
@@ -192,10 +197,16 @@ class WritableHub:
         return subprocess.run(command, env={**clean, **place}, capture_output=True, text=True, check=False)
 
 
+def _kept(kind, owner):
+    """Under which owner a repository of a kind is kept here."""
+    return f"spaces/{owner}" if kind == "spaces" else owner
+
+
 def _validated(card):
-    """What the hub says of a card's head."""
+    """What the hub says of a card's head: a model's, or a Space's."""
     head = yaml.safe_load(card[4:].split("\n---\n")[0])
-    wrong = [key for key in ("library_name", "pipeline_tag", "tags") if key not in head]
+    asked = ("sdk", "sdk_version", "app_file") if "sdk" in head else ("library_name", "pipeline_tag", "tags")
+    wrong = [key for key in asked if key not in head]
     for result in (head.get("model-index") or [{"results": []}])[0]["results"]:
         complete = result["task"]["type"] and result["dataset"]["type"] and result["dataset"]["name"]
         wrong += [] if complete and all(each["type"] for each in result["metrics"]) else ["model-index"]

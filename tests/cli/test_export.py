@@ -40,3 +40,17 @@ def test_a_static_model_is_none_of_transformers(run, model: Path, tmp_path: Path
 
 def test_the_format_has_to_be_said(run, model: Path, tmp_path: Path):
     assert run("export", model, tmp_path / "x").exit_code == 2
+
+
+def test_a_space(run, model: Path, tmp_path: Path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("where is my parcel\n")
+    folder = tmp_path / "space"
+    done = run("export", model, folder, "--to", "space", "--examples", texts)
+    assert done.exit_code == 0
+    assert "app.py" in done.stdout
+    assert f"python {folder / 'app.py'}" in done.stdout
+    assert (folder / "examples.jsonl").read_text() == '{"text": "where is my parcel"}\n'
+    told = json.loads(run("export", model, folder, "--to", "space", "--force", "--json").stdout)
+    assert {"app.py", "model/manifest.json"} <= set(told["files"])
+    assert run("export", model, tmp_path / "onnx", "--to", "onnx", "--examples", texts).exit_code == 2

@@ -67,3 +67,12 @@ def test_a_home_with_a_database_looks_on_the_hub_last(hub, model: Path, tmp_path
     assert load_model("me/small").manifest.name == "small"
     with pytest.raises(UnknownModel, match="There is no model me/other"):
         load_model("me/other")
+
+
+def test_a_space(hub, model: Path, tmp_path: Path, run, monkeypatch):
+    use(hub, tmp_path, monkeypatch)
+    done = run("push", model, "me/try", "--space")
+    assert f"pushed  {hub.url}/spaces/me/try (public, commit " in done.stdout
+    assert f"try it  open {hub.url}/spaces/me/try" in done.stdout
+    assert "app.py" in hub.repositories["spaces/me/try"].files
+    assert run("push", model, "me/try", "--space", "--license", "mit").exit_code == 2

@@ -1,4 +1,4 @@
-"""`tamis push`: a model on the Hugging Face hub."""
+"""`tamis push`: a model on the Hugging Face hub, or a Space of its demo."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ Licence = Annotated[
         "--license", metavar="NAME", help="Licence of the model, by the hub's name for it (default: the base model's)."
     ),
 ]
+Space = Annotated[bool, typer.Option("--space", help="Push its demo, as a Space, instead of the model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -25,6 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 def push(
     model: ModelArgument,
     repository: Repository,
+    space: Space = False,
     private: Private = False,
     licence: Licence = None,
     as_json: AsJson = False,
@@ -35,11 +37,20 @@ def push(
     """
     from tamis.ml.publishing import require_repository
 
+    if space and licence is not None:
+        raise typer.BadParameter("A Space has no --license: that is for a model.")
     require_repository(repository)
-    done = load_model(model).push(repository, private=private, licence=licence)
+    loaded = load_model(model)
+    if space:
+        from tamis.demo.publishing import publish_space
+
+        done = publish_space(loaded, repository, private=private)
+    else:
+        done = loaded.push(repository, private=private, licence=licence)
     if as_json:
         print_json({"repository": done.repository, "url": done.url, "commit": done.commit, "private": done.private})
         return
     seen = "private" if done.private else "public"
     out.print(f"pushed  {done.url} ({seen}, commit {done.commit[:8]})", markup=False, soft_wrap=True)
-    out.print(f"try it  tamis classify {done.repository} 'a text'", markup=False, soft_wrap=True)
+    how = f"open {done.url}" if space else f"tamis classify {done.repository} 'a text'"
+    out.print(f"try it  {how}", markup=False, soft_wrap=True)

@@ -126,7 +126,7 @@ def refuse_space(folder: Path, *, overwrite: bool = False) -> None:
     found = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if not found:
         return
-    if foreign := sorted(name for name in found if not _OWN.fullmatch(name)):
+    if foreign := sorted(name for name in found if not is_own(name)):
         raise OutputExists(
             f"{folder} holds what is not of a Space ({', '.join(foreign[:3])}): choose another place, so that nothing "
             "of yours is lost.",
@@ -137,6 +137,11 @@ def refuse_space(folder: Path, *, overwrite: bool = False) -> None:
         raise OutputExists(
             f"{folder} is not empty: choose another place, or replace the Space there with --force.", folder=str(folder)
         )
+
+
+def is_own(name: str) -> bool:
+    """Return whether a Space's folder has a file or folder of this name."""
+    return _OWN.fullmatch(name) is not None
 
 
 def _write_files(folder: Path, manifest: Manifest, examples: tuple[Input, ...]) -> None:
