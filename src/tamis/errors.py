@@ -20,6 +20,7 @@
     │   │   ├── UnknownFile
     │   │   ├── UnknownJob
     │   │   ├── UnknownBatch
+    │   │   ├── UnknownReview
     │   │   ├── UnknownDataset
     │   │   └── UnknownKey
     │   ├── Conflict              not in the state that it is in now
@@ -230,6 +231,12 @@ class UnknownDataset(NotFound):
     """There is no dataset with this id."""
 
     code = "unknown_dataset"
+
+
+class UnknownReview(NotFound):
+    """There is no review with this id: list the reviews, or make one."""
+
+    code = "unknown_review"
 
 
 class UnknownKey(NotFound):

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from tamis.store.records import BatchRecord, DatasetRecord, FileRecord, JobRecord, KeyRecord, ModelRecord
+from tamis.store.records import BatchRecord, DatasetRecord, FileRecord, JobRecord, KeyRecord, ModelRecord, ReviewRecord
 
 NOW = 1_800_000_000
 
@@ -79,3 +79,14 @@ def a_dataset(**given: Any) -> DatasetRecord:
         "modified_at": NOW,
     }
     return DatasetRecord(**{**made, **given})
+
+
+def a_review(**given: Any) -> ReviewRecord:
+    made = {
+        "id": new_id(),
+        "status": "SUCCESS",
+        "training_file": "file-1",
+        "created_at": NOW,
+        "modified_at": NOW,
+    }
+    return ReviewRecord(**{**made, **given})

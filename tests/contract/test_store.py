@@ -1,13 +1,14 @@
 """One suite for both databases: what the repositories of the store promise."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
 from contract.conftest import Clock
-from contract.records_made import NOW, a_batch, a_dataset, a_file, a_job, a_key, a_model, new_id
+from contract.records_made import NOW, a_batch, a_dataset, a_file, a_job, a_key, a_model, a_review, new_id
 from tamis.errors import InUse, SimilarJob, UnknownFile, UnknownModel
 from tamis.store.opening import Store
 from tamis.store.records import CheckpointRecord, EventRecord
@@ -666,3 +667,35 @@ def test_no_secret_can_be_read_in_the_database(store: Store) -> None:
     assert canary.encode() not in bytes(rows[0].sealed)
     store.secrets.drop("job")
     assert store.secrets.get("job", "wandb") is None
+
+
+class TestReviews:
+    def test_found_changed_listed_deleted(self, store: Store) -> None:
+        made = a_review(status="RUNNING", options={"suspects": True}, test_files=("t",), summary=({"id": "x"},))
+        store.reviews.add(made)
+        assert store.reviews.find(made.id) == made
+        assert store.reviews.change(made.id, when="QUEUED", status="FAILED") is None
+        changed = store.reviews.change(made.id, when="RUNNING", status="SUCCESS", progress=1.0, result_key="k")
+        assert changed is not None
+        assert (changed.status, changed.progress, changed.result_key) == ("SUCCESS", 1.0, "k")
+        store.reviews.add(a_review(id="later", training_file="other", created_at=NOW + 1))
+        assert [found.id for found in store.reviews.list()[0]] == ["later", made.id]
+        assert [found.id for found in store.reviews.list(training_file="file-1")[0]] == [made.id]
+        assert store.reviews.list(0, 0, status="SUCCESS")[1] == 2
+        assert [store.reviews.delete(made.id), store.reviews.delete(made.id)] == [True, False]
+        assert store.reviews.change(made.id, status="FAILED") is None
+
+    def test_decisions_of_several_who_decide_at_once_are_all_kept(self, store: Store) -> None:
+        store.reviews.add(a_review(id="r"))
+        with ThreadPoolExecutor(4) as threads:
+            decide = lambda n: store.reviews.decide("r", lambda known: {**known, f"f{n}": {"": "accepted"}})  # noqa: E731
+            list(threads.map(decide, range(12)))
+        found = store.reviews.find("r")
+        assert found is not None
+        assert len(found.decisions) == 12
+        assert store.reviews.decide("nobody", lambda known: known) is None
+
+    def test_the_latest_version_of_a_file(self, store: Store) -> None:
+        assert store.reviews.version_of("f") is None
+        store.reviews.add(a_review(output_file="f", version={"number": 2}))
+        assert store.reviews.version_of("f") == {"number": 2}

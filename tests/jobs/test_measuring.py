@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from tamis.errors import InvalidRequest, LimitExceeded, NoRows, TamisError, TooManyBadRows, UnknownFile
-from tamis.jobs import measuring
-from tamis.jobs.measuring import Bounds, answer, measure_aside
+from tamis.jobs import aside
+from tamis.jobs.aside import Bounds
+from tamis.jobs.measuring import answer, measure_aside
 from tamis.jobs.tools import Tools
 from tamis.store.records import JobRecord
 
@@ -45,7 +46,7 @@ def say(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[subprocess.Pope
             started.append(made([command[0], "-c", program], **given))
             return started[-1]
 
-        monkeypatch.setattr(measuring.subprocess, "Popen", start)
+        monkeypatch.setattr(aside.subprocess, "Popen", start)
         return started
 
     return use
@@ -80,14 +81,14 @@ def test_its_errors_are_raised_here(
         tools.store.files.delete(file)
     told = answer(tools, asdict(job))
     with pytest.raises(error, match=said) as caught:
-        measuring._understood(told, 0)
+        aside.understood(told, 0)
     assert str(tools.choices.home) not in caught.value.message
 
 
 def test_an_error_keeps_its_place() -> None:
     told = {"code": "invalid_request", "message": "m", "context": {"loc": ["body", "model"]}}
     with pytest.raises(InvalidRequest) as caught:
-        measuring._understood(json.dumps(told).encode(), 0)
+        aside.understood(json.dumps(told).encode(), 0)
     assert caught.value.context == {"loc": ["body", "model"]}
 
 

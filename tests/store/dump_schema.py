@@ -1,6 +1,6 @@
 """Write a database of the newest schema, with rows in every table, as SQL: the fixture of a released schema.
 
-    python tests/store/dump_schema.py > tests/store/schemas/0002.sql
+    python tests/store/dump_schema.py > tests/store/schemas/0003.sql
 
 Run it once for each revision, with the version of Tamis that brought it, and never change what it wrote.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from contract.records_made import NOW, a_batch, a_dataset, a_file, a_job, a_key, a_model
+from contract.records_made import NOW, a_batch, a_dataset, a_file, a_job, a_key, a_model, a_review
 from tamis.store.opening import Store, open_store
 from tamis.store.records import CheckpointRecord
 
@@ -45,6 +45,7 @@ def fill(store: Store) -> None:
     store.keys.add(a_key(id="key-1"), "hash-1")
     store.batches.add(a_batch(id="batch-1", metadata={"team": "a"}, input_files=("file-2",)))
     store.secrets.put("job-2", "wandb", "canary")
+    store.reviews.add(a_review(id="review-1", decisions={"duplicates": {"": "accepted"}}))
     store.datasets.add(a_dataset(id="dataset-1", parts=({"file": "file-1"},)))
 
 

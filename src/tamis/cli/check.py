@@ -76,10 +76,7 @@ def check(
     Exits with 1 where something must be fixed first.
     """
     from tamis.cli.check_view import show
-    from tamis.data.checks.survey import CheckOptions, Listeners
-    from tamis.data.checks.survey import check as survey
-    from tamis.data.loading import RejectsFile, refuse_overwriting
-    from tamis.settings import load_settings
+    from tamis.data.loading import refuse_overwriting
 
     read = read_options(
         text_column=text_column,
@@ -95,16 +92,8 @@ def check(
     )
     sources = {"train": files, "validation": validation or [], "test": test or []}
     refuse_overwriting((rejects, report), *sources.values())
-    with ExitStack() as stack:
-        rejects_file = stack.enter_context(RejectsFile(rejects))
-        progress = stack.enter_context(_progress())
-        found = survey(
-            {name: given for name, given in sources.items() if given},
-            CheckOptions(read, max_bad_share),
-            base=base_facts(load_settings().resolve_base(base)),
-            listeners=Listeners(rejects_file.write, progress),
-        )
-    given = {name: given for name, given in sources.items() if given}
+    given = {name: named for name, named in sources.items() if named}
+    found = _surveyed(given, read, max_bad_share, base, rejects)
     reviewed = _reviewed(given, read, found, base, curve=learning_curve) if review or learning_curve else None
     if report:
         from tamis.data.check_page import check_page
@@ -118,6 +107,26 @@ def check(
         _say_where(rejects, report)
     if not found.ready:
         raise typer.Exit(1)
+
+
+def _surveyed(
+    sources: Mapping[str, list[str]], read: ReadOptions, max_bad_share: float, base: str | None, rejects: Path | None
+) -> CheckReport:
+    """Walk over the files once."""
+    from tamis.data.checks.survey import CheckOptions, Listeners
+    from tamis.data.checks.survey import check as survey
+    from tamis.data.loading import RejectsFile
+    from tamis.settings import load_settings
+
+    with ExitStack() as stack:
+        rejects_file = stack.enter_context(RejectsFile(rejects))
+        progress = stack.enter_context(_progress())
+        return survey(
+            sources,
+            CheckOptions(read, max_bad_share),
+            base=base_facts(load_settings().resolve_base(base)),
+            listeners=Listeners(rejects_file.write, progress),
+        )
 
 
 def _reviewed(

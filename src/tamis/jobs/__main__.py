@@ -1,4 +1,4 @@
-"""The processes of jobs, `python -m tamis.jobs ...`: `work`, the worker, `child`, one task's, `measure`, a dry run's.
+"""The processes of jobs, `python -m tamis.jobs ...`: `work`, the worker; `child`, one task's; `measure` and `review`.
 
 The only module below `workspace` that reads the settings.
 """
@@ -29,10 +29,11 @@ def main(arguments: list[str]) -> int:
     work.add_argument("--with-parent", action="store_true", help="end when standard input does")
     kinds.add_parser("child", help="read one task from standard input and do it")
     kinds.add_parser("measure", help="read one job from standard input and say what it would take")
+    kinds.add_parser("review", help="read from standard input which review to make, or to apply")
     chosen = parser.parse_args(arguments)
     if chosen.kind == "work":
         return _work(with_parent=chosen.with_parent)
-    return _child() if chosen.kind == "child" else _measure()
+    return _child() if chosen.kind == "child" else _aside(chosen.kind)
 
 
 def _work(*, with_parent: bool) -> int:
@@ -85,9 +86,12 @@ def _child() -> int:
     return 0
 
 
-def _measure() -> int:
-    """Do a dry run."""
-    from tamis.jobs.measuring import answer
+def _aside(kind: str) -> int:
+    """Do a dry run, or something of a review, for one caller."""
+    if kind == "measure":
+        from tamis.jobs.measuring import answer
+    else:
+        from tamis.jobs.reviewing import answer
 
     answers, _ = os.dup(1), os.dup2(2, 1)  # whoever prints from now on prints to standard error
     settings = load_settings()

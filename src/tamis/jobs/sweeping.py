@@ -22,7 +22,7 @@ EVERY_S = 3600.0
 
 OLD = timedelta(days=1)
 
-_OWNED = re.compile(r"(files|models|jobs|batches)/([^/]+)")
+_OWNED = re.compile(r"(files|models|jobs|batches|reviews)/([^/]+)")
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ def _orphans(tools: Tools, old: timedelta) -> int:
         "models": store.models.find,
         "jobs": store.jobs.find,
         "batches": store.batches.find,
+        "reviews": store.reviews.find,
     }
     kept: dict[str, bool] = {}
     orphans = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tamis.data.formats import ReadOptions
+from tamis.data.review.versions import log_of
 from tamis.endpoints import InputLimits
 from tamis.errors import UnknownFile
 from tamis.store.opening import Store
@@ -77,6 +79,8 @@ def files_here(store: Store, file_ids: Sequence[str], work: Path) -> Iterator[di
             else:
                 with place.open("wb") as out:
                     out.writelines(store.objects.read(record.key))
+            if (version := store.reviews.version_of(file_id)) is not None:
+                log_of(place).write_text(json.dumps({"version": version}), encoding="utf-8")
             paths[file_id] = place
         yield paths
     finally:

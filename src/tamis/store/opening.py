@@ -16,6 +16,7 @@ from tamis.store.jobs import Jobs
 from tamis.store.keys import Keys
 from tamis.store.models import Models
 from tamis.store.objects import Objects
+from tamis.store.reviews import Reviews
 from tamis.store.sealing import Sealer, Secrets
 from tamis.store.upgrading import upgrade
 
@@ -34,6 +35,7 @@ class Store:
         self.keys = Keys(database)
         self.batches = Batches(database)
         self.datasets = Datasets(database)
+        self.reviews = Reviews(database)
         self.secrets = Secrets(database, sealer)
 
     def close(self) -> None:

@@ -197,6 +197,55 @@ class DatasetRecord:
     created_by: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord:
+    """A look at labelled files: what was found, what a person decided, and the file that came of it."""
+
+    id: str
+    status: str
+    training_file: str
+    created_at: int
+    modified_at: int
+    validation_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
+    options: Json = field(default_factory=dict)
+    progress: float = 0.0
+    summary: tuple[Json, ...] = ()  # the findings, without their items
+    result_key: str | None = None  # of the object that has all of it
+    decisions: Json = field(default_factory=dict)  # by finding: {"": decision, "<item>": decision}
+    owner: str | None = None  # the process that is at it
+    error_code: str | None = None
+    error: str | None = None
+    output_file: str | None = None  # the latest file that its suggestions were applied to
+    log_file: str | None = None
+    version: Json | None = None  # of the output file
+    finished_at: int | None = None
+    created_by: str | None = None
+
+
+class ReviewFilters(TypedDict, total=False):
+    """What a list of reviews may be narrowed by."""
+
+    training_file: str | None
+    status: str | None
+
+
+class ReviewColumns(TypedDict, total=False):
+    """What may be changed of a review beside its decisions."""
+
+    status: str
+    progress: float
+    summary: tuple[Json, ...]
+    result_key: str | None
+    owner: str | None
+    error_code: str | None
+    error: str | None
+    output_file: str | None
+    log_file: str | None
+    version: Json | None
+    finished_at: int | None
+
+
 class DatasetFilters(TypedDict, total=False):
     """What a list of datasets may be narrowed by. Times are included: after <= created_at <= before."""
 

@@ -320,6 +320,33 @@ datasets = Table(
     Index("ix_datasets_newest", "created_at", "seq"),
 )
 
+reviews = Table(
+    "reviews",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("status", Words, nullable=False),
+    Column("training_file", Words, nullable=False, index=True),
+    Column("validation_files", JSON, nullable=False),
+    Column("test_files", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("progress", Double, nullable=False),
+    Column("summary", JSON, nullable=False),
+    Column("result_key", Words),
+    Column("decisions", JSON, nullable=False),
+    Column("owner", Words),
+    Column("error_code", Words),
+    Column("error", Words),
+    Column("output_file", Words, index=True),
+    Column("log_file", Words),
+    Column("version", JSON),
+    Column("created_at", Whole, nullable=False),
+    Column("modified_at", Whole, nullable=False),
+    Column("finished_at", Whole),
+    Column("created_by", Words),
+    Index("ix_reviews_newest", "created_at", "seq"),
+)
+
 secrets = Table(
     "secrets",
     metadata,

@@ -14,6 +14,7 @@ from tamis.web.routing import BODIES, RawRoute, answer_json
 
 TAGS = [
     {"name": "Files", "description": "Training data, and the inputs and results of batch jobs."},
+    {"name": "Reviews", "description": "Labelled files looked at row by row; suggestions accepted, rejected, applied."},
     {"name": "Fine-tuning", "description": "Jobs that make classifiers of labelled rows."},
     {"name": "Models", "description": "What jobs produced, and the base models that they start from."},
     {"name": "Classification", "description": "Scores of texts and chats."},

@@ -42,6 +42,7 @@ STATUS: Mapping[str, int] = {
     "unknown_job": 404,
     "unknown_batch": 404,
     "unknown_dataset": 404,
+    "unknown_review": 404,
     "unknown_key": 404,
     "conflict": 409,
     "in_use": 409,

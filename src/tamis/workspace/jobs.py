@@ -26,9 +26,10 @@ from tamis.errors import (
     Overloaded,
     UnknownJob,
 )
+from tamis.jobs.aside import Bounds, Check
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.ending import ask_to_cancel
-from tamis.jobs.measuring import Bounds, Check, measure_aside
+from tamis.jobs.measuring import measure_aside
 from tamis.jobs.states import Move, Phase, Status, before
 from tamis.jobs.tracking import WANDB, secret_name
 from tamis.jobs.validation import Measured, declared_targets

@@ -19,6 +19,7 @@ from tamis.workspace.files import Files
 from tamis.workspace.jobs import Jobs
 from tamis.workspace.keys import Keys
 from tamis.workspace.models import Models
+from tamis.workspace.reviews import Reviews
 from tamis.workspace.room import Room
 from tamis.workspace.tokenizers import Tokenizers
 from tamis.workspace.tuning import Tuning
@@ -36,6 +37,7 @@ class Workspace:
         self.batches = Batches(store, self.files, self.models, settings)
         self.keys = Keys(store)
         self.datasets = Datasets(store, self.files, settings)
+        self.reviews = Reviews(store, self.files, settings)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
         self.classifier = Classifier(self.models, settings)
         self.answerer = Answerer(self.classifier)
@@ -66,7 +68,8 @@ class Workspace:
         return {status.value: counts.get(status.value, 0) for status in Status if status in LIVE}
 
     def close(self) -> None:
-        """Let go of the store."""
+        """End what is at work for this process alone, and let go of the store."""
+        self.reviews.close()
         self.store.close()
 
     def __enter__(self) -> Self:

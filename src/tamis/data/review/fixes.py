@@ -179,6 +179,11 @@ class Fixed:
                 found[former] = Altered(labels, self.data.inputs[row] if former in masked else None)
         return found
 
+    def then(self, other: Fixed) -> Fixed:
+        """Return both, one after the other: `other` began with this data."""
+        moved = (replace(change, edit=_moved(change.edit, self.rows)) for change in other.changes)
+        return Fixed(self.before, other.data, self.rows[other.rows], (*self.changes, *moved))
+
     def _labels(self, target: str, row: int) -> tuple[str, ...] | None:
         return self.data.labels_of(target, row)
 

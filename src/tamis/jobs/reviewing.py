@@ -1,0 +1,133 @@
+"""Reviews of uploaded files, in a process of their own: what is found is stored, what was accepted becomes a new file.
+
+It does not know who decides, nor how often; `workspace.reviews` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from tamis.data.fixing import Places, apply_fixes
+from tamis.data.loading import Loaded, load_splits
+from tamis.data.review.edits import Edit
+from tamis.data.review.fixes import Context, Fixed, accepted, fixed, parse
+from tamis.data.review.report import Finding, Review
+from tamis.errors import TamisError, UnknownReview
+from tamis.jobs.sentences import sentence_of
+from tamis.jobs.tools import Tools, files_here
+from tamis.ml.progress import Progress
+from tamis.ml.review import ReviewOptions, review
+from tamis.store.records import ReviewRecord
+
+ACCEPTED, REJECTED = "accepted", "rejected"
+ALL = ""
+"""The key, among the decisions about a finding, of the one about all of it."""
+
+TELL_S = 1.0
+
+Decisions = Mapping[str, Mapping[str, str]]
+
+
+def answer(tools: Tools, told: Mapping[str, Any]) -> bytes:
+    """Return what the process says: what it did, or why it could not."""
+    try:
+        record = tools.store.reviews.find(str(told["id"]))
+        if record is None:
+            raise UnknownReview
+        done = _review(tools, record) if told["act"] == "review" else _apply(tools, record, told)
+    except (TamisError, OSError, MemoryError) as error:
+        code, message = sentence_of(error, tools.choices.home)
+        context = error.context if isinstance(error, TamisError) else {}
+        return json.dumps({"code": code, "message": message, "context": context}, default=str).encode()
+    return json.dumps(done).encode()
+
+
+def _review(tools: Tools, record: ReviewRecord) -> dict[str, Any]:
+    """Look at the files, store what was found, and answer with the findings without their rows."""
+    next_told = 0.0
+
+    def listener(progress: Progress) -> None:
+        nonlocal next_told
+        if monotonic() >= next_told:
+            next_told = monotonic() + TELL_S
+            tools.store.reviews.change(record.id, progress=round(progress.share, 3))
+
+    with files_here(tools.store, file_ids(record), tools.choices.work / record.id) as paths:
+        loaded = _loaded(tools, record, paths)
+        found = review(loaded, ReviewOptions(**record.options), listener=listener)
+    key = f"reviews/{record.id}/report.json"
+    with tools.store.objects.writer(key) as writer:
+        writer.write(found.model_dump_json().encode())
+        writer.commit()
+    return {
+        "key": key,
+        "summary": [finding.model_dump(mode="json", exclude={"items"}) for finding in found.findings],
+    }
+
+
+def file_ids(record: ReviewRecord) -> list[str]:
+    """Return the files that a review looks at."""
+    return [record.training_file, *record.validation_files, *record.test_files]
+
+
+def _loaded(tools: Tools, record: ReviewRecord, paths: Mapping[str, Path]) -> Loaded:
+    """Read the files; unusable rows are left out, and files have the names that their owners gave them."""
+    loaded = load_splits(
+        [paths[record.training_file]],
+        [paths[file_id] for file_id in record.validation_files] or None,
+        [paths[file_id] for file_id in record.test_files] or None,
+        tools.choices.reading,
+        max_bad_share=1.0,
+    )
+    return replace(loaded, tallies=tuple(replace(each, file=Path(each.file).name) for each in loaded.tallies))
+
+
+def report_of(tools: Tools, record: ReviewRecord) -> Review:
+    """Return all that a review found."""
+    return Review.model_validate_json(b"".join(tools.store.objects.read(str(record.result_key))))
+
+
+def _apply(tools: Tools, record: ReviewRecord, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the file that the decisions lead to into the folder of the review, and its log."""
+    report, chosen = report_of(tools, record), parse(told["fixes"]) if told.get("fixes") else []
+    with files_here(tools.store, file_ids(record), tools.choices.work / record.id) as paths:
+        loaded = _loaded(tools, record, paths)
+        context = Context({name: data for name, data in _measured(loaded) if data is not None})
+        edits = list(_edits(report, record.decisions, loaded, context))
+        result = accepted(loaded.train, edits)
+        if chosen and len(result.data):
+            result = result.then(fixed(result.data, chosen, context))
+        names = [*dict.fromkeys(finding for finding, _ in edits), *map(str, chosen)]
+        places = Places(paths[record.training_file], Path(str(told["output"])), overwrite=True)
+        done = apply_fixes(result, names, places, tools.choices.reading, loaded.tallies, write=True)
+    return {**done.to_json(), "changes": dict(Counter(change.fix for change in done.changes))}
+
+
+def _measured(loaded: Loaded) -> list[tuple[str, Any]]:
+    return [("validation", loaded.validation), ("test", loaded.test)]
+
+
+def _edits(report: Review, decisions: Decisions, loaded: Loaded, context: Context) -> Iterator[tuple[str, Edit]]:
+    """Yield what was accepted, each with its finding: item by item, and all of a finding where that was accepted."""
+    for finding in report.findings:
+        own = decisions.get(finding.id, {})
+        every = own.get(ALL)
+        taken = [item for item in enumerate(finding.items) if own.get(str(item[0]), every) == ACCEPTED]
+        yield from ((finding.id, edit) for _, item in taken for edit in item.edits)
+        if every == ACCEPTED and finding.count > len(finding.items):
+            yield from ((finding.id, edit) for edit in _beyond(finding, own, loaded, context))
+
+
+def _beyond(finding: Finding, own: Mapping[str, str], loaded: Loaded, context: Context) -> Sequence[Edit]:
+    """The edits of a finding's rows that its report does not name, by its fix; of suspects, only those named count."""
+    if finding.fix is None or finding.code == "suspects":
+        return []
+    named = {edit for item in finding.items for edit in item.edits}
+    made: Fixed = fixed(loaded.train, parse(finding.fix), context)
+    return [change.edit for change in made.changes if change.edit not in named]

@@ -1,0 +1,410 @@
+"""Reviews of uploaded files: made in the background, decided on row by row, applied to a new file.
+
+Owns their rules: what may be asked, how many at a time, what a decision is, what the new file is called. Each is made
+in a process of its own, which ends with this one; what is found and applied there stands in `jobs.reviewing`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from time import time
+from typing import Any, cast
+from uuid import uuid4
+
+from tamis.data.review.fixes import parse
+from tamis.data.review.report import Finding, Item, Review
+from tamis.errors import Cancelled, Conflict, InvalidRequest, InvalidSetting, Overloaded, TamisError, UnknownReview
+from tamis.jobs.aside import Bounds, Check, run_aside
+from tamis.jobs.choosing import choices_of
+from tamis.jobs.reviewing import ACCEPTED, ALL, REJECTED
+from tamis.jobs.sentences import sentence_of
+from tamis.jobs.worker import is_dead, owner_name
+from tamis.settings import Settings
+from tamis.store.opening import Store
+from tamis.store.records import FileRecord, ReviewFilters, ReviewRecord
+from tamis.workspace.files import FINE_TUNE, Files, NewFile
+
+QUEUED, RUNNING, SUCCESS, FAILED, CANCELLED = "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"
+LIVE = (QUEUED, RUNNING)
+OPEN = "open"
+DECISIONS = (ACCEPTED, REJECTED, OPEN)
+
+LONGEST_S = 3600.0
+"""Seconds that a review may take."""
+
+MOST_LIVE = 50
+"""Reviews that are not finished; more are refused."""
+
+MOST_FILES = 16
+MOST_DECISIONS = 10_000
+"""Decisions of one request."""
+
+LOG_PURPOSE = "review-log"
+SOURCE = "review"
+
+TOO_MUCH = "The review takes more time or memory than it may: give fewer rows."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReview:
+    """A review as it is asked for."""
+
+    training_file: str
+    validation_files: Sequence[str] = ()
+    test_files: Sequence[str] = ()
+    suspects: bool = True
+    learning_curve: bool = False
+    created_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided on an item of a finding, by its number, or on all of the finding (None)."""
+
+    finding: str
+    decision: str
+    item: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedItem:
+    """An item of a finding, its number, and what was decided on it."""
+
+    number: int
+    item: Item
+    decision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The new file, the log of what changed, and how much that was."""
+
+    file: FileRecord
+    log: FileRecord
+    rows_before: int
+    rows_after: int
+    changes: Mapping[str, int]
+    version: Mapping[str, Any]
+
+
+Items = list[DecidedItem]
+
+
+class Reviews:
+    """The reviews of a workspace."""
+
+    def __init__(self, store: Store, files: Files, settings: Settings) -> None:
+        """Take the store, the files that are looked at, and the operator's choices."""
+        self._store, self._files, self._settings = store, files, settings
+        self._over = threading.Event()
+        self._threads: ThreadPoolExecutor | None = None
+        self._applying = threading.BoundedSemaphore(settings.max_dry_runs)
+
+    def create(self, new: NewReview) -> ReviewRecord:
+        """Make a review, which begins in the background.
+
+        Raises:
+            InvalidRequest: too many files.
+            UnknownFile: a file is not there.
+            Overloaded: very many reviews are not finished.
+        """
+        files = [new.training_file, *new.validation_files, *new.test_files]
+        if len(files) > MOST_FILES:
+            raise InvalidRequest(f"The review has {len(files)} files: give {MOST_FILES} at most.", loc=["body"])
+        for file_id in files:
+            self._files.get(file_id)
+        if sum(self._store.reviews.list(0, 0, status=status)[1] for status in LIVE) >= MOST_LIVE:
+            raise Overloaded(f"{MOST_LIVE} reviews are not finished yet: wait, or delete some.", retry_after=60)
+        now = int(time())
+        record = ReviewRecord(
+            id=str(uuid4()),
+            status=QUEUED,
+            training_file=new.training_file,
+            validation_files=tuple(new.validation_files),
+            test_files=tuple(new.test_files),
+            options={"suspects": new.suspects, "learning_curve": new.learning_curve},
+            owner=owner_name(),
+            created_at=now,
+            modified_at=now,
+            created_by=new.created_by,
+        )
+        self._store.reviews.add(record)
+        self._pool().submit(self._run, record.id)
+        return record
+
+    def get(self, review_id: str) -> ReviewRecord:
+        """Return a review.
+
+        Raises:
+            UnknownReview: there is none.
+        """
+        found = self._store.reviews.find(review_id)
+        if found is None:
+            raise UnknownReview(
+                f"There is no review {review_id[:80]}: list the reviews, or make one.", review=review_id
+            )
+        return self._lost(found)
+
+    def list(self, page: int, page_size: int, filters: ReviewFilters) -> tuple[list[ReviewRecord], int]:
+        """Return one page of the reviews, the newest first, and how many there are in all."""
+        found, total = self._store.reviews.list(page, page_size, **filters)
+        return [self._lost(record) for record in found], total
+
+    def delete(self, review_id: str) -> None:
+        """Delete a review; one at work is ended. Files that came of it stay.
+
+        Raises:
+            UnknownReview: there is none.
+        """
+        found = self.get(review_id)
+        if self._store.reviews.delete(review_id) and found.result_key:
+            self._store.objects.delete(found.result_key)
+
+    def report(self, review_id: str) -> tuple[ReviewRecord, Review]:
+        """Return a review and all that it found.
+
+        Raises:
+            UnknownReview: there is none.
+            Conflict: it is not finished, or failed.
+        """
+        record = self._finished(review_id)
+        return record, Review.model_validate_json(b"".join(self._store.objects.read(str(record.result_key))))
+
+    def items(self, review_id: str, finding_id: str, decision: str | None = None) -> tuple[Finding, Items]:
+        """Return a finding and its items with what was decided on each; only those decided so, if that is given.
+
+        Raises:
+            UnknownReview: there is no such review.
+            Conflict: it is not finished, or failed.
+            InvalidRequest: it has no such finding, or there is no such decision.
+        """
+        _check_decision(decision)
+        record, report = self.report(review_id)
+        finding = report.finding(finding_id)
+        if finding is None:
+            raise InvalidRequest(_no_finding(finding_id), loc=["query", "finding"])
+        own = record.decisions.get(finding_id, {})
+        items = [
+            DecidedItem(number, item, own.get(str(number), own.get(ALL, OPEN)))
+            for number, item in enumerate(finding.items)
+        ]
+        return finding, [item for item in items if decision in (None, item.decision)]
+
+    def decide(self, review_id: str, decisions: Sequence[Decision]) -> ReviewRecord:
+        """Accept, reject or open again: items, or all of a finding, which also takes back what was said of its items.
+
+        Raises:
+            UnknownReview: there is no such review.
+            Conflict: it is not finished, or failed.
+            InvalidRequest: it has no such finding or item, the finding has no change to accept, or too many decisions.
+        """
+        if len(decisions) > MOST_DECISIONS:
+            message = f"There are {len(decisions):,} decisions: send {MOST_DECISIONS:,} at a time."
+            raise InvalidRequest(message, loc=["body", "decisions"])
+        _, report = self.report(review_id)
+        findings = {finding.id: finding for finding in report.findings}
+        for place, each in enumerate(decisions):
+            _check(each, findings.get(each.finding), place)
+
+        def change(known: dict[str, Any]) -> dict[str, Any]:
+            for each in decisions:
+                own = {} if each.item is None else dict(known.get(each.finding, {}))
+                own[ALL if each.item is None else str(each.item)] = each.decision
+                known[each.finding] = own
+            return known
+
+        changed = self._store.reviews.decide(review_id, change)
+        return changed if changed is not None else self.get(review_id)
+
+    def apply(
+        self, review_id: str, fixes: str | None = None, name: str | None = None, check: Check = lambda: None
+    ) -> Applied:
+        """Make a new file of what was accepted, and of further fixes such as `drop-rare=200`.
+
+        Raises:
+            UnknownReview: there is no such review.
+            Conflict: it is not finished, or failed, or nothing was accepted and no fix is asked for.
+            InvalidRequest: the fixes cannot be read.
+            DataError: nothing would be left to learn from.
+            Overloaded: others are at it.
+            LimitExceeded: it takes more time or memory than a request may.
+        """
+        record = self._finished(review_id)
+        self._check_fixes(record, fixes)
+        self._files.room.require()
+        if not self._applying.acquire(blocking=False):
+            raise Overloaded("Another review is being applied (max_dry_runs): try again in a moment.", retry_after=5)
+        source, choices = self._files.get(record.training_file), choices_of(self._settings)
+        folder = choices.work / f"review-{record.id}-{uuid4().hex[:8]}"
+        try:
+            folder.mkdir(parents=True)
+            output = folder / Path(source.name).name
+            told = {"act": "apply", "id": record.id, "fixes": fixes, "output": str(output)}
+            bounds = Bounds(max(self._settings.request_timeout_s, 60.0), choices.memory_mb, TOO_MUCH)
+            done = run_aside("review", told, self._settings.home, bounds, check)
+            return self._kept(record, source, output, done, name)
+        finally:
+            self._applying.release()
+            rmtree(folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """End what is at work."""
+        self._over.set()
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(1, thread_name_prefix="review")
+        return self._threads
+
+    def _run(self, review_id: str) -> None:
+        """Make one review in a process of its own, and write down how it ended."""
+        if self._store.reviews.change(review_id, when=QUEUED, status=RUNNING) is None:
+            return
+        choices = choices_of(self._settings)
+        try:
+            bounds = Bounds(LONGEST_S, choices.memory_mb, TOO_MUCH)
+            told = {"act": "review", "id": review_id}
+            done = run_aside("review", told, self._settings.home, bounds, lambda: self._must_go_on(review_id))
+            ended = self._store.reviews.change(
+                review_id,
+                when=RUNNING,
+                status=SUCCESS,
+                progress=1.0,
+                result_key=done["key"],
+                summary=tuple(done["summary"]),
+                finished_at=int(time()),
+            )
+            if ended is None:  # deleted meanwhile
+                self._store.objects.delete(done["key"])
+        except Cancelled:
+            self._end(review_id, CANCELLED, "cancelled", "The server was stopped: make the review again.")
+        except (TamisError, OSError, MemoryError) as error:
+            self._end(review_id, FAILED, *sentence_of(error, self._settings.home))
+        finally:
+            rmtree(choices.work / review_id, ignore_errors=True)
+
+    def _end(self, review_id: str, status: str, code: str, message: str) -> None:
+        with suppress(TamisError):  # the database may be what went wrong
+            self._store.reviews.change(
+                review_id, when=RUNNING, status=status, error_code=code, error=message, finished_at=int(time())
+            )
+
+    def _must_go_on(self, review_id: str) -> None:
+        if self._over.is_set() or self._store.reviews.find(review_id) is None:
+            raise Cancelled("The review was ended.")
+
+    def _lost(self, record: ReviewRecord) -> ReviewRecord:
+        """Return the review as it is; one whose process is gone has failed."""
+        if record.status not in LIVE or record.owner is None or not is_dead(record.owner):
+            return record
+        changed = self._store.reviews.change(
+            record.id,
+            when=record.status,
+            status=FAILED,
+            error_code="interrupted",
+            error="The server was restarted while the review was made: make it again.",
+            finished_at=int(time()),
+        )
+        return changed or record
+
+    def _finished(self, review_id: str) -> ReviewRecord:
+        record = self.get(review_id)
+        if record.status != SUCCESS:
+            why = f": {record.error}" if record.error else ": wait until it is SUCCESS"
+            raise Conflict(f"The review is {record.status}{why}", status=record.status)
+        return record
+
+    def _check_fixes(self, record: ReviewRecord, fixes: str | None) -> None:
+        try:
+            chosen = parse(fixes) if fixes else []
+        except InvalidSetting as error:
+            raise InvalidRequest(error.message, loc=["body", "fixes"]) from None
+        if any(each.name == "suspects" for each in chosen):
+            message = "Suspects are accepted row by row, or all at once, by decisions: leave suspects out of the fixes."
+            raise InvalidRequest(message, loc=["body", "fixes"])
+        accepts = any(ACCEPTED in own.values() for own in record.decisions.values())
+        if not accepts and not chosen:
+            raise Conflict("Nothing was accepted, and no fix is asked for: there is nothing to apply.")
+
+    def _kept(
+        self, record: ReviewRecord, source: FileRecord, output: Path, done: Mapping[str, Any], name: str | None
+    ) -> Applied:
+        """Make files of what was written, and remember what the new one was made from."""
+        version = cast("dict[str, Any]", done["version"])
+        new_name = _name(name or source.name, source.name, None if name else int(version["number"]))
+        file = self._stored(output, NewFile(name=new_name, purpose=FINE_TUNE, created_by=record.created_by))
+        log = Path(str(done["log"]))
+        log_file = NewFile(name=f"{new_name}.changes.jsonl", purpose=LOG_PURPOSE, created_by=record.created_by)
+        logged = self._stored(log, log_file)
+        self._store.reviews.change(record.id, output_file=file.id, log_file=logged.id, version=version)
+        return Applied(
+            file=file,
+            log=logged,
+            rows_before=int(done["rows_before"]),
+            rows_after=int(done["rows_after"]),
+            changes=dict(done["changes"]),
+            version=version,
+        )
+
+    def _stored(self, path: Path, new: NewFile) -> FileRecord:
+        upload = self._files.begin(new)
+        try:
+            with path.open("rb") as stream:
+                while chunk := stream.read(1 << 20):
+                    upload.write(chunk)
+        except BaseException:
+            upload.abort()
+            raise
+        return upload.commit()
+
+
+def counts_of(record: ReviewRecord, finding: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was decided on a finding: on all of it, and on how many of its items otherwise."""
+    own: Mapping[str, str] = record.decisions.get(str(finding["id"]), {})
+    items = [decision for key, decision in own.items() if key != ALL]
+    return {"decision": own.get(ALL, OPEN), "items": {each: items.count(each) for each in DECISIONS if each in items}}
+
+
+def _name(name: str, like: str, version: int | None) -> str:
+    """A name that is read as the source's is: `rows.v2.jsonl` beside `rows.jsonl`."""
+    suffixes = "".join(Path(like).suffixes[-2:]) if like.endswith(".gz") else Path(like).suffix
+    stem = name.removesuffix(suffixes) if suffixes else name
+    if version is None:
+        return f"{stem}{suffixes}"
+    base, dot, number = stem.rpartition(".v")
+    return f"{base if dot and number.isdigit() else stem}.v{version}{suffixes}"
+
+
+def _check_decision(decision: str | None) -> None:
+    if decision is not None and decision not in DECISIONS:
+        message = f"There is no decision {decision[:40]!r}: give {', '.join(DECISIONS)}."
+        raise InvalidRequest(message, loc=["query", "decision"])
+
+
+def _check(decision: Decision, finding: Finding | None, place: int) -> None:
+    where: list[str | int] = ["body", "decisions", place]
+    if finding is None:
+        raise InvalidRequest(_no_finding(decision.finding), loc=[*where, "finding"])
+    if decision.decision not in DECISIONS:
+        message = f"There is no decision {decision.decision[:40]!r}: give {', '.join(DECISIONS)}."
+        raise InvalidRequest(message, loc=[*where, "decision"])
+    if decision.item is not None and not 0 <= decision.item < len(finding.items):
+        raise InvalidRequest(f"{finding.id} has no item {decision.item}.", loc=[*where, "item"])
+    items = finding.items if decision.item is None else [finding.items[decision.item]]
+    if decision.decision == ACCEPTED and not any(item.edits for item in items):
+        raise InvalidRequest(
+            f"{finding.id} has no change that could be accepted: {finding.suggestion}", loc=[*where, "decision"]
+        )
+
+
+def _no_finding(finding_id: str) -> str:
+    return f"The review has no finding {json.dumps(finding_id[:120])}: its findings are in the review itself."
