@@ -43,13 +43,13 @@ def run_program(sdk: Sdk, program: str, *arguments: str | Path) -> Json:
     return json.loads(run_python(sdk, PROGRAMS / program, *arguments).splitlines()[-1])
 
 
-def run_python(sdk: Sdk, *arguments: str | Path, folder: Path | None = None) -> str:
+def run_python(sdk: Sdk, *arguments: str | Path, folder: Path | None = None, seconds: float = SECONDS_A_PROGRAM) -> str:
     """Run an SDK's Python in a folder and return what it printed."""
     done = subprocess.run(
         [interpreter(sdk), *arguments],
         capture_output=True,
         text=True,
-        timeout=SECONDS_A_PROGRAM,
+        timeout=seconds,
         cwd=folder,
         env=surroundings(),
         check=False,
