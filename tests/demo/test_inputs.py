@@ -48,6 +48,8 @@ class TestExamples:
     def test_label_names_in_words(self, model, chat_model) -> None:
         assert made_examples(model.manifest)[:2] == ["delivery", "img src x onerror alert 1 alert 2 3 3"]
         assert not chats(model.manifest)
+        assert chat_model.manifest.training["chats"] is True
+        assert "chats" not in model.manifest.training
         assert chats(chat_model.manifest)
         assert chats(model.manifest, [(Message("user", "x"),)])
 

@@ -43,8 +43,11 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a model as other programs load it, with the same scores: that is checked, and drift is refused."""
-    from tamis.ml.export.exporting import refuse_folder
+    from tamis.errors import InvalidSetting
+    from tamis.ml.export.exporting import FORMATS, refuse_folder
 
+    if to not in (*FORMATS, SPACE):
+        raise InvalidSetting(f"There is no export to {to!r}: there are {', '.join((*FORMATS, SPACE))}.", setting="to")
     if examples is not None and to != SPACE:
         raise typer.BadParameter("--examples is for --to space.")
     refuse_folder(folder, overwrite=force)

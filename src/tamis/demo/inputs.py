@@ -30,7 +30,7 @@ _WORD_ENDS = re.compile(r"[_\W]+|(?<=[a-z])(?=[A-Z])")
 
 def takes_chats(manifest: Manifest, examples: Sequence[Input] = ()) -> bool:
     """Return whether the page has a box for chats: the model learnt from chats, or an example is one."""
-    learnt = manifest.training.get("chats") is True or manifest.architecture.get("fields") == 3
+    learnt = manifest.training.get("chats") is True or manifest.architecture.get("fields") == 3  # 3: by an older Tamis
     return learnt or any(not isinstance(given, str) for given in examples)
 
 
@@ -70,10 +70,7 @@ def checked_input(given: object, longest: int) -> Input | None:
         found = checked([given])[0]
         written = len(found) if isinstance(found, str) else sum(len(message.content) for message in found)
         if written > longest:
-            raise LimitExceeded(
-                f"That is {written:,} characters long; this demo takes up to {longest:,}. Shorten it, or use "
-                "`tamis classify`, which takes any length."
-            )
+            raise LimitExceeded(f"That is {written:,} characters long; this demo takes up to {longest:,}. Shorten it.")
         return found if plain_text(found).strip() else None
     if given is None:
         return None

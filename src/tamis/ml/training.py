@@ -370,7 +370,7 @@ class _Run:
                 validation_rows=0 if validation is None else len(validation),
                 files=tuple(files),
             ),
-            training=_json({**trained.facts, "remarks": list(trained.remarks)}),
+            training=_json({**trained.facts, **_learnt_from(data.inputs), "remarks": list(trained.remarks)}),
             checkpoints=tuple(_json(row) for row in trained.checkpoints),
             versions=installed_versions(_threads()),
             tolerance=trained.scorer.tolerance,
@@ -397,6 +397,11 @@ def _figures(report: EvaluationReport | None) -> dict[str, JsonValue]:
         plain = target.model_dump(mode="json", include=set(FIGURES))
         kept[name] = {figure: plain[figure] for figure in FIGURES if plain.get(figure) is not None}
     return kept
+
+
+def _learnt_from(inputs: Sequence[object]) -> dict[str, bool]:
+    """Whether some inputs are chats, for who has to offer a box for one."""
+    return {"chats": True} if any(not isinstance(given, str) for given in inputs) else {}
 
 
 def _json(facts: Mapping[str, object]) -> dict[str, JsonValue]:
