@@ -1,8 +1,10 @@
+import gzip
 import io
 import os
 
 import pytest
 
+from tamis.data.formats import unpacked
 from tamis.data.formats.opening import CutLine, DataFile, decoded, numbered_lines, open_text
 from tamis.data.rows import BadRow
 from tamis.errors import NoRows, UnknownFormat, UnreadableFile
@@ -102,3 +104,13 @@ def test_undecodable_bytes_become_marks_that_are_told(tmp_path):
 def test_a_suffix_is_told_behind_compression(tmp_path):
     assert DataFile(tmp_path / "Rows.CSV.gz", "x").suffix == ".csv"
     assert DataFile(tmp_path / "rows", "x").suffix == ""
+
+
+def test_packed_text_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacked, "ALWAYS_ALLOWED", 10_000)
+    row = b'{"text": "where is my parcel", "label": "a"}\n'
+    good = opened(tmp_path, gzip.compress(row * 200), "good.jsonl.gz")
+    with good.open() as text:
+        assert len(text.read()) == 200 * len(row)
+    with pytest.raises(UnreadableFile, match=r"bomb\.jsonl\.gz has .* and unpacks to more than"):
+        opened(tmp_path, gzip.compress(row * 100_000), "bomb.jsonl.gz")

@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+from tamis.data.formats.unpacked import Unpacking
 from tamis.data.rows import BadRow
 from tamis.errors import NoRows, UnknownFormat, UnreadableFile
+
+MOST_TIMES = 200
+"""How many times its size packed text may unpack to, beyond what any file may. Real texts stay below 50."""
 
 CHUNK = 2**18
 SCANNED = 2**26
@@ -160,7 +164,25 @@ def open_bytes(path: Path, compression: str | None) -> BinaryIO:
     """Open the file's bytes, uncompressed."""
     if compression is None:
         return path.open("rb", buffering=CHUNK)
-    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", gzip.open(path, "rb")), CHUNK))
+    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", _BoundedGzip(path)), CHUNK))
+
+
+class _BoundedGzip(gzip.GzipFile):
+    """A packed text that ends with an error where it unpacks to what no text does."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self._unpacking = Unpacking(path.name, path.stat().st_size, MOST_TIMES)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            UnreadableFile: too many for a file of this size.
+        """
+        piece = super().read(size)
+        self._unpacking.add(len(piece))
+        return piece
 
 
 def _not_a_file(path: Path, name: str) -> UnreadableFile:

@@ -1,4 +1,4 @@
-"""How much the columns of Parquet and Arrow unpack to, told before they are: a few bytes can stand for gigabytes.
+"""How much packed files unpack to, columns of Parquet and Arrow told before they are: a few bytes can be gigabytes.
 
 Text is measured as dictionaries and places in them, so that nothing large is made to find out how large it would be.
 """
@@ -26,10 +26,10 @@ BATCH = 4_000
 class Unpacking:
     """What was unpacked of one file so far."""
 
-    def __init__(self, name: str, size: int) -> None:
-        """Remember the file's name and its bytes on disk."""
+    def __init__(self, name: str, size: int, most_times: int = MOST_TIMES) -> None:
+        """Remember the file's name, its bytes on disk, and how many times as many it may unpack to."""
         self._name = name
-        self._limit = max(ALWAYS_ALLOWED, MOST_TIMES * size)
+        self._limit = max(ALWAYS_ALLOWED, most_times * size)
         self._size = size
         self._total = 0
 
@@ -43,7 +43,7 @@ class Unpacking:
         if self._total > self._limit:
             raise UnreadableFile(
                 f"{self._name} has {self._size:,} bytes and unpacks to more than {self._limit:,}, as if it were made "
-                "to fill the memory. If its texts really repeat so often, write it as JSONL.",
+                "to fill the memory. If its texts really repeat so often, write it as JSONL that is not packed.",
                 file=self._name,
             )
 
