@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(*, only_live: bool = False) -> Iterator[Listener]:
+def progress_bar(*, only_live: bool = False, shown: bool = True) -> Iterator[Listener]:
     """Yield what listens to a run; the live line is gone when the run is over.
 
     Args:
         only_live: say nothing where nobody is looking.
+        shown: False says nothing at all.
     """
-    if err.is_terminal:
+    if not shown:
+        yield lambda _: None
+    elif err.is_terminal:
         with _live() as listener:
             yield listener
     elif only_live:

@@ -63,8 +63,21 @@ Warmup = Annotated[
         min=0.0, max=1.0, metavar="X", help="Share of the run in which the rate rises.", rich_help_panel=_PANEL
     ),
 ]
+SeqLen = Annotated[
+    int | None,
+    typer.Option(min=100, metavar="N", help="Cut inputs to so many tokens.", rich_help_panel=_PANEL),
+]
 Seed = Annotated[
     int, typer.Option(min=0, metavar="N", help="Another seed gives another model.", rich_help_panel=_PANEL)
+]
+EncoderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder-option",
+        metavar="NAME=VALUE",
+        help="Of an encoder base model: freeze_layers, long_texts, lora, …; repeatable.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 NoneLabels = Annotated[
     list[str] | None,
@@ -92,6 +105,8 @@ def train(  # size: each option is one line three times: what it is called, what
     learning_rate: Rate = None,
     weight_decay: Decay = None,
     warmup_fraction: Warmup = None,
+    seq_len: SeqLen = None,
+    encoder_option: EncoderOption = None,
     seed: Seed = 0,
     none_label: NoneLabels = None,
     max_bad_share: MaxBadShare = 0.0,
@@ -115,6 +130,8 @@ def train(  # size: each option is one line three times: what it is called, what
     A long run that is interrupted goes on from where it was when the same command is given again.
     """
     from tamis.cli.progress_bar import progress_bar
+    from tamis.ml.encoder.options import parsed_options
+    from tamis.ml.processes import is_first
     from tamis.ml.registry import require_name
     from tamis.ml.restart import RestartPoints
     from tamis.ml.training import train as run_training
@@ -127,7 +144,7 @@ def train(  # size: each option is one line three times: what it is called, what
     refuse_taken(folder, force=force)
     place = folder.resolve()
     restart = RestartPoints(place.parent / f".{place.name}.restart")
-    with progress_bar() as listener, _kept(restart):
+    with progress_bar(shown=is_first()) as listener, _kept(restart):
         model = run_training(
             train_data,
             validation,
@@ -140,6 +157,8 @@ def train(  # size: each option is one line three times: what it is called, what
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             warmup_fraction=warmup_fraction,
+            seq_len=seq_len,
+            encoder_options=parsed_options(encoder_option or ()),
             seed=seed,
             none_labels=none_labels(none_label),
             options=read_options(
@@ -160,7 +179,8 @@ def train(  # size: each option is one line three times: what it is called, what
             listener=listener,
             restart=restart,
         )
-    tell(model, _registered(model, name, settings), rejects, as_json=as_json)
+    if is_first():
+        tell(model, _registered(model, name, settings), rejects, as_json=as_json)
 
 
 def none_labels(given: list[str] | None) -> dict[str, list[str]] | None:

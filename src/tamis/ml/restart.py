@@ -23,6 +23,7 @@ from pydantic import JsonValue
 
 from tamis.errors import InvalidSetting, ModelError
 from tamis.ml.folder_swap import sync
+from tamis.ml.processes import is_first
 from tamis.ml.tensors import Tensor, parse_tensors, write_tensors
 from tamis.ml.untrusted import damaged, map_file, parse_object
 
@@ -60,7 +61,8 @@ class RestartPoints:
         points = RestartPoints("job-7/restart")
         tamis.train("train.jsonl", out="model", restart=points)   # again after a kill: goes on from there
 
-    `resumed` says whether the run goes on from one; `remarks` what there is to say of them.
+    `resumed` says whether the run goes on from one; `remarks` what there is to say of them; `writes` whether this
+    process keeps them: of several that are one run, the first does.
     """
 
     def __init__(self, folder: str | Path | None, *, every: float = EVERY) -> None:
@@ -70,6 +72,7 @@ class RestartPoints:
         self.folder = None if folder is None else Path(folder)
         self.resumed = False
         self.remarks: list[str] = []
+        self.writes = is_first()
         self._every, self._next = every, monotonic() + every
         self._fingerprint, self._number = "", 0
         self._kept: dict[str, State] = {}
@@ -114,7 +117,7 @@ class RestartPoints:
 
     def offer(self, running: Running | None = None) -> None:
         """Write a restart point if it is time for one: what is kept, and what is going on."""
-        if self.folder is None or monotonic() < self._next or not (self._changed or running):
+        if self.folder is None or not self.writes or monotonic() < self._next or not (self._changed or running):
             return
         begin = monotonic()
         with self._or_without():
@@ -125,7 +128,7 @@ class RestartPoints:
     def clear(self) -> None:
         """Remove them: the run has ended well."""
         self._kept, self._found, self._written = {}, {}, {}
-        if self.folder is not None and self.folder.is_dir():
+        if self.folder is not None and self.writes and self.folder.is_dir():
             (self.folder / INDEX).unlink(missing_ok=True)
             self._remove_others(self.folder, set())
             with suppress(OSError):  # what is not ours stays

@@ -68,6 +68,11 @@ def hyperparameters(**chosen: object) -> Hyperparameters:
     return made
 
 
+def chosen_facts(chosen: Hyperparameters) -> dict[str, object]:
+    """Return the hyperparameters as a manifest keeps them: those of another tier are not mentioned."""
+    return chosen.model_dump(exclude={"encoder"} if chosen.encoder is None else None)
+
+
 def epochs_of_steps(steps: float, data_tokens: int) -> float:
     """Return how many times `steps` go over data of so many tokens."""
     return steps * STEP_TOKENS / max(data_tokens, 1)

@@ -30,13 +30,16 @@ from tamis.evaluation.report import EvaluationReport, TargetReport, evaluate_tar
 from tamis.ml.artifact import refuse_output
 from tamis.ml.base_models import Base, load_base
 from tamis.ml.decisions import Decisions, fit_decisions, plain_decisions
+from tamis.ml.encoder.options import EncoderOptions
+from tamis.ml.encoder.options import encoder_options as read_options
 from tamis.ml.given import Data, given_splits
 from tamis.ml.golden import golden_inputs, golden_rows
 from tamis.ml.manifest import DataFile, DataManifest, Manifest, TargetManifest, installed_versions, now, tamis_version
 from tamis.ml.model import Model
+from tamis.ml.processes import is_first
 from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothing
 from tamis.ml.restart import RestartPoints
-from tamis.ml.schedule import Hyperparameters, hyperparameters
+from tamis.ml.schedule import Hyperparameters, chosen_facts, hyperparameters
 from tamis.ml.static.model import one_blas_thread
 from tamis.ml.tiers import tier
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
@@ -118,6 +121,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     warmup_fraction: float | None = None,
     seq_len: int | None = None,
     seed: int = 0,
+    encoder_options: Mapping[str, object] | EncoderOptions | None = None,
     targets: Sequence[Target | DeclaredTarget] | None = None,
     none_labels: Mapping[str, Sequence[str]] | None = None,
     options: ReadOptions | None = None,
@@ -144,9 +148,11 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         learning_rate: relative: 1e-4 is the base model's own rate.
         weight_decay: relative to 0.1.
         warmup_fraction: share of the run in which the rate rises.
-        seq_len: cut training and validation inputs to so many tokens of the base model (a text keeps its beginning, a
-            chat its end). None: nothing is cut, since the static tier has no window. The model itself cuts nothing.
+        seq_len: cut inputs to so many tokens of the base model (a text keeps its beginning, a chat its end). None: the
+            static tier cuts nothing, since it has no window; an encoder reads 512 tokens, or as many as it can. A
+            static model itself cuts nothing, an encoder cuts what it is asked to classify like what it learnt from.
         seed: the same data, settings, seed and thread count give the same model, byte for byte.
+        encoder_options: for a base model of the encoder tier; see `tamis.ml.encoder.options.EncoderOptions`.
         targets: targets that are not to be inferred, in the order that the model will have; their labels keep their
             order. Rows of the training data with other labels are bad; other targets are left out with a note.
         none_labels: by multi-label target, its labels that mean "nothing applies", like {"topics": ["other"]}; an empty
@@ -159,6 +165,8 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         stop: asked a few times a second whether to end the run.
         restart: where to keep what is needed to go on after a kill: the same call with the same points continues, and
             ends with the same model, byte for byte. They are removed when the run ends well.
+
+    Of several processes that torchrun or `accelerate launch` started the first one writes.
 
     Raises:
         Cancelled: `stop` said so; nothing was written.
@@ -176,6 +184,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         warmup_fraction=warmup_fraction,
         seq_len=seq_len,
         seed=seed,
+        encoder=None if encoder_options is None else read_options(encoder_options),
     )
     declared = None if targets is None else Declarations(targets)
     name = _name(name, out, train)
@@ -184,7 +193,9 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     listener(Progress("reading the data", 0.0))
     check = nothing if stop is None else StopCheck(stop)
     base_model = load_base(base)
+    _refuse_options(chosen, base_model)
     given = given_splits(train, validation, test, options)
+    rejects = rejects if is_first() else None
     loaded = load_splits(*given, options, max_bad_share=max_bad_share, rejects=rejects, declared=declared, check=check)
     require_learnable(loaded.train)
     if none_labels is not None:
@@ -193,7 +204,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     attended = Attended(listener, check, restart or RestartPoints(None))
     model = _Run(loaded, base_model, chosen, name, attended, watch, declared).model()
     check()
-    if out is not None:
+    if out is not None and is_first():
         listener(Progress("writing the model", 0.98))
         model = _stored(model, Path(out), overwrite=overwrite)
         watch.lap("write")
@@ -204,6 +215,15 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         model.run = replace(model.run, seconds=watch.laps(), peak_rss_mb=_peak_rss_mb())
     listener(Progress("done", 1.0))
     return model
+
+
+def _refuse_options(chosen: Hyperparameters, base: Base) -> None:
+    if chosen.encoder is not None and base.card.tier != "encoder":
+        raise InvalidSetting(
+            f"Encoder options are for base models of the encoder tier, such as minilm-l6, and {base.card.id!r} is of "
+            f"the tier {base.card.tier}: leave them out, or choose another base model.",
+            setting="encoder_options",
+        )
 
 
 def _marked(loaded: Loaded, none_labels: Mapping[str, Sequence[str]]) -> Loaded:
@@ -363,7 +383,7 @@ class _Run:
             targets=tuple(
                 _entry(target, decisions[target.name], self._weights().get(target.name, 1.0)) for target in data.targets
             ),
-            hyperparameters=_json(self.chosen.model_dump()),
+            hyperparameters=_json(chosen_facts(self.chosen)),
             data=DataManifest(
                 sha256=data.content_hash(),
                 train_rows=len(data),

@@ -152,3 +152,41 @@ def dataset_of():
         return builder.finish(targets)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stored(base_folder, rows_of, tmp_path_factory):
+    """The folder of an encoder that was trained, with two targets, one of them multi-label."""
+    import tamis
+
+    rows = [
+        {"text": text, "labels": {"thing": label, "tags": [label[-1]] if row % 4 else ["0", "1"]}}
+        for row, (text, label) in enumerate(rows_of(60))
+    ]
+    folder = tmp_path_factory.mktemp("stored") / "model"
+    base = str(base_folder("bert", template=True))
+    tamis.train(rows, rows[:30], base=base, epochs=1, out=folder, name="tiny")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(base_folder, tmp_path_factory):
+    """A function: a network of this architecture with five labels, and the folder of its model.onnx."""
+    import torch
+
+    from tamis.ml.encoder.network import load_network
+    from tamis.ml.encoder.onnx_file import export
+
+    made = {}
+
+    def make(kind):
+        if kind not in made:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1)
+                network = load_network(base_folder(kind), 5, 0).eval()
+            folder = tmp_path_factory.mktemp(f"onnx-{kind}")
+            export(network, folder, [[1, 7, 8, 9, 2], [1, 5, 2]], 0)
+            made[kind] = network, folder
+        return made[kind]
+
+    return make

@@ -63,7 +63,7 @@ def _fits(task: Task) -> float:
     if task.validation is not None or n_rows < FEW_ROWS:
         return 1.0
     count = folds_of(n_rows)
-    return float(count) if count else 1.0 - held_share(n_rows) + 0.25
+    return float(count) if count else 1.0 - held_share(n_rows) + (1.0 if n_rows < 3_000 else 0.5)
 
 
 def _seconds(base: EncoderBase, method: Method, planned: Plan, *, fits: float) -> float:

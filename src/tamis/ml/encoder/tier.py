@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tamis.extras import require
 from tamis.ml.artifact import Artifact
 from tamis.ml.encoder.base import EncoderBase
 from tamis.ml.encoder.estimates import estimate_run
@@ -11,17 +12,18 @@ from tamis.ml.progress import Check
 from tamis.ml.scorer import Scorer
 from tamis.ml.trained import Attended, Task, Trained
 
+LIBRARIES = ("torch", "transformers", "accelerate", "peft", "onnx", "onnxscript", "onnxruntime")
+"""What training needs: looked for before anything is computed."""
+
 
 def train(base: EncoderBase, task: Task, attended: Attended) -> Trained:
     """Return what training comes to.
 
     Raises:
-        MissingExtra: what trains it is not installed.
+        MissingExtra: a library is not installed.
     """
-    from tamis.extras import require
-
-    for module in ("torch", "transformers", "accelerate", "onnx", "onnxscript", "onnxruntime"):
-        require(module, "encoder")
+    for library in LIBRARIES:
+        require(library, "encoder")
     from tamis.ml.encoder.finishing import finish
     from tamis.ml.encoder.trainer import EncoderTrainer
 

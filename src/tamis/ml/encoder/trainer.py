@@ -1,8 +1,8 @@
 """Trains an encoder: holds rows out, fine-tunes, and uses every row in the end.
 
 Three ways to hold rows out. A validation set is given: all training rows are fitted once and judged on it. Many rows: a
-share is held out, and the fit then goes on with all rows. Few rows: cross-validation, then one fit to all rows. Either
-way the logits of held-out rows come back, which calibration and thresholds are fitted on.
+share is held out, and the fit then goes on with all rows, or begins again with them. Few rows: cross-validation, then
+one fit to all rows. Either way the logits of held-out rows come back, which calibration and thresholds are fitted on.
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ Floats = NDArray[np.float32]
 ENOUGH_TO_CALIBRATE = 50
 """Validation rows of a target below which training rows are held out too."""
 
-MORE_EPOCHS, MORE_RATE = 1, 0.3
-"""How long, and at which part of the rate, a fit goes on with the rows that were held out."""
+WORTH_BEGINNING_AGAIN = 3_000
+"""Rows below which all are fitted from the beginning: a fifth that was held out then tells (`docs/log.md`)."""
+
+MORE_EPOCHS, MORE_RATE = 2, 0.5
+"""How long, and at which part of the rate, a fit to more rows goes on with those that were held out."""
 
 VALIDATION = "the validation data"
 NOTHING_TO_VALIDATE = (
@@ -88,7 +91,8 @@ class Held:
         columns = columns_of(self.data)
         logits = {name: np.ascontiguousarray(held.logits[:, columns[name]]) for name, held in of.items()}
         truth = {name: held.data.truth[name] for name, held in of.items()}
-        return HeldOut(self.told(), max(map(len, truth.values())), logits, truth)
+        weights = {name: held.data.weights for name, held in of.items()}
+        return HeldOut(self.told(), max(map(len, truth.values())), logits, truth, weights)
 
     def told(self) -> str:
         """Return what rows these are."""
@@ -224,10 +228,12 @@ class EncoderTrainer:
             return None, self._fit_blind(given)
         self._remark_on(once.outcome)
         self._tell("using all rows", 0.75)
-        more = _second(once.outcome, once.train, given)
-        if more.updates:
+        outcome = once.outcome
+        if len(given.data) < WORTH_BEGINNING_AGAIN:
+            self._fit_all(given, outcome.best_update / outcome.plan.updates)
+        elif (more := _second(outcome, once.train, given)).updates:
             self._fits.unwatched(given, more, Place("all", 0.75, 0.95, fold=True), go_on=True)
-        return once.held, once.outcome.checkpoints
+        return once.held, outcome.checkpoints
 
     def _once(self, given: Part, between: tuple[float, float]) -> _Once | None:
         """Hold a share of the rows out, once; None where there is nothing to hold out."""
@@ -250,10 +256,14 @@ class EncoderTrainer:
         for row in curve:
             self._attended.listener(Progress("cross-validated", 0.75, row))
         share = float(np.median([outcome.best_update / outcome.plan.updates for outcome in outcomes]))
+        self._fit_all(given, share)
+        return held, curve
+
+    def _fit_all(self, given: Part, share: float) -> None:
+        """Fit to all rows from the beginning, for the share of the plan that was best on held-out rows."""
         plan = self._fits.plan(given)
         end = max(1, round(share * plan.updates))
         self._fits.unwatched(given, plan, Place("all", 0.75, 0.95, fold=True), end=end, go_on=False)
-        return held, curve
 
     def _folded(self, given: Part, between: tuple[float, float]) -> tuple[Held, list[Outcome]] | None:
         """Hold each row out of one of several fits; None where a row's label is never in two of its parts."""

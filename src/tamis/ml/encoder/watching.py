@@ -61,7 +61,7 @@ class Watcher:
         self, data: Dataset, material: Material, target_weights: Mapping[str, float], machine: Machine
     ) -> None:
         """Remember the rows; all of them are looked at each time."""
-        self._material, self._machine = material, machine
+        self._material, self._machine, self._rows = material, machine, data.weights
         self._weights = relative(data, target_weights)
         self._targets = [
             (name, columns, data.truth[name], np.flatnonzero(judged_rows(data.truth[name])))
@@ -76,7 +76,8 @@ class Watcher:
             if not len(rows):
                 continue
             some, wanted = logits[rows, columns], truth.select(rows)
-            of_rows = loss_at_best_temperature(some, loss_of(wanted, 0.0), np.arange(len(rows)))
+            counted = loss_of(wanted, 0.0, row_weights=None if self._rows is None else self._rows[rows])
+            of_rows = loss_at_best_temperature(some, counted, np.arange(len(rows)))
             loss += self._weights[name] * of_rows / len(rows)
             metrics |= _metric(name, some, wanted)
         mean = {"valid_metric": float(np.mean(list(metrics.values())))} if metrics else {}
