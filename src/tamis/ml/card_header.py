@@ -39,14 +39,16 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _UNPRINTABLE = re.compile(r"[\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff\u2028\u2029]")
 
 
-def card_header(manifest: Manifest, licence: str | None = None) -> str:
+def card_header(manifest: Manifest, licence: str | None = None, *, library: str = "tamis") -> str:
     """Return the head between its lines of dashes.
 
     Args:
         manifest: of the model.
         licence: of the model; None takes the base model's, where it has a known one.
+        library: what loads the files.
     """
-    rows = (f"{key}: {_yaml(value)}" for key, value in _entries(manifest, licence).items())
+    entries = _entries(manifest, licence) | {"library_name": library}
+    rows = (f"{key}: {_yaml(value)}" for key, value in entries.items())
     return "\n".join(["---", *rows, "---"])
 
 

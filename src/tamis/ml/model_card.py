@@ -79,7 +79,7 @@ def _target(target: TargetManifest) -> str:
         )
     if target.thresholds:
         given = [[code(label), _number(cut)] for label, cut in zip(target.labels, target.thresholds, strict=True)]
-        lines.append(_table(["label", "given from a score of"], given[:MAX_LABELS]))
+        lines.append(table(["label", "given from a score of"], given[:MAX_LABELS]))
     else:
         lines.append(", ".join(map(code, target.labels[:MAX_LABELS])))
     if len(target.labels) > MAX_LABELS:
@@ -95,13 +95,13 @@ def _metrics(manifest: Manifest) -> str:
         "Measured on rows that the fit had not seen. `held_out` rows also chose how long to train and from which score "
         "a label is given, so `test`, where it is there, is the stricter judge."
     )
-    return f"## Metrics\n\n{seen}\n\n{_table(['metric', 'value'], rows)}"
+    return f"## Metrics\n\n{seen}\n\n{table(['metric', 'value'], rows)}"
 
 
 def _data(manifest: Manifest) -> str:
     data = manifest.data
     rows = [[code(file.name), inline(file.split), f"{file.rows:,}"] for file in data.files]
-    files = "\n\n" + _table(["file", "for", "rows"], rows) if rows else ""
+    files = "\n\n" + table(["file", "for", "rows"], rows) if rows else ""
     return (
         f"## Data\n\n{data.train_rows:,} rows for training, {data.validation_rows:,} for validation. "
         f"Content hash: `{data.sha256}`.{files}"
@@ -159,7 +159,8 @@ def _number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 

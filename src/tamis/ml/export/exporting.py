@@ -18,6 +18,7 @@ from tamis.errors import GoldenRowsDrift, InvalidSetting, ModelError, OutputExis
 from tamis.ml.artifact import Artifact, open_artifact
 from tamis.ml.folder_swap import put_in_place
 from tamis.ml.golden import golden_inputs
+from tamis.ml.manifest import Manifest
 from tamis.ml.scorer import Floats
 from tamis.schema import Input
 
@@ -26,9 +27,6 @@ FORMATS: Mapping[str, Mapping[str, str]] = {
     "onnx": {"static": "tamis.ml.export.onnx_static", "encoder": "tamis.ml.export.onnx_encoder"},
 }
 """By format and tier, the module that writes it."""
-
-SAME = 1e-5
-"""How far a score of an export may be from the model's."""
 
 
 class Exporter(Protocol):
@@ -39,6 +37,9 @@ class Exporter(Protocol):
 
     def scores(self, artifact: Artifact, folder: Path, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return what the export says of inputs, computed from its files as their users would."""
+
+    def allowed(self, manifest: Manifest) -> float:
+        """Return how far a score may be from the model's."""
 
 
 def export(source: Path, to: str, folder: Path, *, overwrite: bool = False) -> Path:
@@ -132,7 +133,7 @@ def _check(artifact: Artifact, exporter: Exporter, folder: Path) -> None:
             kept = [places[label] for label in stored] if isinstance(stored, dict) else slice(None)
             wanted = np.array(list(stored.values()) if isinstance(stored, dict) else stored)
             off = float(np.abs(now[kept] - wanted).max(initial=0.0))
-            if not off <= max(SAME, manifest.tolerance):  # NaN is not either
+            if not off <= exporter.allowed(manifest):  # NaN is not either
                 raise GoldenRowsDrift(
                     f"The export would not give the scores of the model {manifest.name!r}: target {target.name!r}, "
                     f"golden row {number}, off by {off:.2g}. Nothing was written.",

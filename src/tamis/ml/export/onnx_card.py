@@ -5,6 +5,13 @@ from __future__ import annotations
 from tamis.ml.manifest import Manifest
 from tamis.ml.model_card import code, inline
 
+FORMS = {
+    "int8": "8-bit integers, scaled for each token and column",
+    "int8-tables": "32-bit numbers, with its table of tokens in 8-bit integers",
+    "float32": "32-bit numbers",
+}
+"""What the graph of an encoder computes in, by the name that the manifest has for it."""
+
 _READING = """
 ## From scores to answers
 
@@ -48,7 +55,69 @@ for target in json.load(open("labels.json", encoding="utf-8"))["targets"]:
 A chat is a list of `{{"role": "user", "content": "..."}}` in the place of a text. Give few texts at a time: the graph
 gathers a row of weights for each n-gram.
 {_READING}
-{_foot(manifest)}"""
+{foot(manifest)}"""
+
+
+def encoder_card(manifest: Manifest) -> str:
+    """Return the README of an encoder."""
+    return f"""{_head(manifest)}
+Files: `model.onnx` with its weights in `model.onnx.data`, `tokenizer.json`, `labels.json`.{_form(manifest)}
+
+```bash
+pip install onnxruntime tokenizers numpy
+```
+
+Run this in this folder:
+
+```python
+import json
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+options = onnxruntime.SessionOptions()
+options.add_session_config_entry("session.x64quantprecision", "1")  # exact sums of bytes on every processor
+session = onnxruntime.InferenceSession("model.onnx", options)
+tokenizer = Tokenizer.from_file("tokenizer.json")
+texts = ["Your text", "Another one"]
+made = tokenizer.encode_batch(texts)
+inputs = {{"input_ids": np.array([text.ids for text in made])}}
+inputs["attention_mask"] = np.array([text.attention_mask for text in made])
+for target in json.load(open("labels.json", encoding="utf-8"))["targets"]:
+    (scores,) = session.run([target["scores"]], inputs)
+    for text, row in zip(texts, scores):
+        best = row.argmax()
+        print(f"{{text}}: {{target['name']}} = {{target['labels'][best]}} ({{row[best]:.3f}})")
+```
+
+{long_texts(manifest)} {chats(manifest)}
+{_READING}
+{foot(manifest)}"""
+
+
+def _form(manifest: Manifest) -> str:
+    form = FORMS.get(str(manifest.architecture.get("served")))
+    return f" It computes in {form}." if form else ""
+
+
+def long_texts(manifest: Manifest) -> str:
+    """Return what becomes of texts that are longer than the model reads at once."""
+    told, windows = manifest.architecture, manifest.architecture.get("windows", 1)
+    most = f"{told.get('max_length', 0):,} tokens"
+    if isinstance(windows, int) and windows > 1:
+        return (
+            f"A text of more than {most} is cut here. Tamis itself reads such a text in up to {windows} windows and "
+            "averages their calibrated logits, so its scores of long texts are others."
+        )
+    return f"A text of more than {most} is cut, as it was in training."
+
+
+def chats(manifest: Manifest) -> str:
+    """Return how a chat becomes a text."""
+    if manifest.architecture.get("chat_template"):
+        return "A chat is written by the model's own chat template, without further special tokens, and keeps its end."
+    return "A chat is a text of lines like `user: Hello`, one a message, and keeps its end."
 
 
 def _head(manifest: Manifest) -> str:
@@ -62,7 +131,8 @@ within {within:g}.
 """
 
 
-def _foot(manifest: Manifest) -> str:
+def foot(manifest: Manifest) -> str:
+    """Return where the model comes from."""
     card = manifest.base_model
     return f"""
 ## Where it comes from

@@ -31,9 +31,10 @@ MOST_BYTES = 2_000_000_000
 class Graph:
     """Nodes, weights, inputs and outputs, in the order in which they are added."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, prefix: str = "") -> None:
+        """Begin with nothing; `prefix` keeps names apart from those of a graph that this is to continue."""
         self._onnx: Any = require("onnx", "export")
+        self._prefix = prefix
         self._nodes: list[Any] = []
         self._arrays: dict[str, NDArray[Any]] = {}
         self._inputs: list[Any] = []
@@ -53,8 +54,8 @@ class Graph:
 
     def array(self, name: str, values: NDArray[Any]) -> str:
         """Add weights, and return their name."""
-        self._arrays[name] = np.ascontiguousarray(values)
-        return name
+        self._arrays[self._prefix + name] = np.ascontiguousarray(values)
+        return self._prefix + name
 
     def number(self, name: str, value: float) -> str:
         """Add one number."""
@@ -68,7 +69,7 @@ class Graph:
         """Add a node, and return the name of what it gives."""
         if "to" in attributes:
             attributes["to"] = self._type(attributes["to"])
-        name = f"{operator.lower()}_{len(self._nodes)}"
+        name = f"{self._prefix}{operator.lower()}_{len(self._nodes)}"
         self._nodes.append(self._onnx.helper.make_node(operator, [*inputs], [name], name=name, **attributes))
         return name
 
@@ -107,12 +108,23 @@ class Graph:
                 f"The model has {size / 1e9:,.1f} GB of weights, and a file of ONNX holds 2 GB: it cannot be exported. "
                 "Train it with fewer labels or rows, or use the model's own folder.",
             )
-        helper, arrays = self._onnx.helper, self._onnx.numpy_helper
-        weights = [arrays.from_array(values, name) for name, values in self._arrays.items()]
-        graph = helper.make_graph(self._nodes, "tamis", self._inputs, self._outputs, weights)
+        helper = self._onnx.helper
+        graph = helper.make_graph(self._nodes, "tamis", self._inputs, self._outputs, self._weights())
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="tamis")
         (folder / MODEL).write_bytes(model.SerializeToString(deterministic=True))
+
+    def continue_file(self, source: Path, folder: Path) -> None:
+        """Write the graph of another model.onnx with this one behind it, whose outputs take the place of its own."""
+        proto = self._onnx.load(str(source), load_external_data=False)
+        proto.graph.node.extend(self._nodes)
+        proto.graph.initializer.extend(self._weights())
+        del proto.graph.output[:]
+        proto.graph.output.extend(self._outputs)
+        (folder / MODEL).write_bytes(proto.SerializeToString(deterministic=True))
+
+    def _weights(self) -> list[Any]:
+        return [self._onnx.numpy_helper.from_array(values, name) for name, values in self._arrays.items()]
 
 
 class OnnxModel:
@@ -123,6 +135,7 @@ class OnnxModel:
         runtime: Any = require("onnxruntime", "export")
         options = runtime.SessionOptions()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = runtime.InferenceSession(str(folder / MODEL), options, providers=["CPUExecutionProvider"])
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:

@@ -18,6 +18,7 @@ from tamis.ml.artifact import TOKENIZER, Artifact
 from tamis.ml.export import features as features_script
 from tamis.ml.export.onnx_card import static_card
 from tamis.ml.export.onnx_graph import Graph, OnnxModel, add_scores, label_file, names_of_targets
+from tamis.ml.manifest import Manifest
 from tamis.ml.scorer import Floats
 from tamis.ml.static.lexical import BLOCKS
 from tamis.ml.static.model import StaticModel
@@ -25,6 +26,7 @@ from tamis.ml.static.stored import restore
 from tamis.schema import Input
 
 SCRIPT = "features.py"
+SAME = 1e-5
 
 
 def write(artifact: Artifact, folder: Path) -> None:
@@ -53,6 +55,11 @@ def scores(artifact: Artifact, folder: Path, inputs: Sequence[Input]) -> dict[st
     made = features([given if isinstance(given, str) else [_plain(message) for message in given] for given in inputs])
     outputs = names_of_targets(artifact.manifest.targets)
     return dict(zip(outputs, model.run([f"{name}_scores" for name in outputs.values()], made), strict=True))
+
+
+def allowed(manifest: Manifest) -> float:
+    """Return how far a score may be from the model's."""
+    return max(SAME, manifest.tolerance)
 
 
 def _plain(message: Any) -> dict[str, str]:  # noqa: ANN401

@@ -1,0 +1,196 @@
+"""An encoder as transformers loads it: a folder for each target, calibration folded into the classifier's last layer.
+
+Calibration is affine in the logits, so it becomes a part of the last layer's weights and bias. It does not know how an
+encoder is trained or served.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tamis.errors import InvalidSetting
+from tamis.extras import require
+from tamis.ml.artifact import CARD, TOKENIZER, Artifact
+from tamis.ml.encoder.base import TEMPLATE, TOKENIZER_CONFIG
+from tamis.ml.encoder.templates import special_tokens
+from tamis.ml.export.encoder_inputs import Ints, check_tokens, files_of, mean_logits, number, scores_of
+from tamis.ml.export.hf_card import card_of_all, card_of_one
+from tamis.ml.export.onnx_graph import names_of_targets
+from tamis.ml.manifest import Manifest, TargetManifest
+from tamis.ml.scorer import Floats
+from tamis.schema import Input, Kind
+
+if TYPE_CHECKING:
+    import torch
+
+SAME = 1e-5
+SAME_AS_INTEGERS = 0.1
+"""How far scores of float weights may be off those of a model that is served in 8-bit integers: the card says it."""
+
+PROBLEMS = {Kind.SINGLE_LABEL: "single_label_classification", Kind.MULTI_LABEL: "multi_label_classification"}
+
+
+def write(artifact: Artifact, folder: Path) -> None:
+    """Write the files of the export to a folder.
+
+    Raises:
+        InvalidSetting: calibration cannot be folded into the classifier of this architecture.
+        GoldenRowsDrift: transformers would read texts otherwise than the model.
+        MissingExtra: torch or transformers is not installed.
+    """
+    manifest, places = artifact.manifest, places_of(artifact.manifest, folder)
+    network = _loaded(artifact.folder)
+    head = _last_layer(network)
+    columns = np.cumsum([0, *(len(target.labels) for target in manifest.targets)]).tolist()
+    weight, bias = head.weight.detach().clone(), None if head.bias is None else head.bias.detach().clone()
+    for number_, target in enumerate(manifest.targets):
+        own = slice(columns[number_], columns[number_ + 1])
+        _fold(head, weight[own], None if bias is None else bias[own], target)
+        _set_labels(network, target)
+        place = places[target.name]
+        place.mkdir(parents=True, exist_ok=True)
+        network.save_pretrained(place)
+        _write_tokenizer(artifact, place)
+    found = scores(artifact, folder, [row.input for row in manifest.golden])
+    for target in manifest.targets:
+        card = card_of_one(manifest, target, _off(manifest, target, found[target.name]))
+        (places[target.name] / CARD).write_text(card, encoding="utf-8", newline="\n")
+    if len(places) > 1:
+        names = {name: place.name for name, place in places.items()}
+        (folder / CARD).write_text(card_of_all(manifest, names), encoding="utf-8", newline="\n")
+
+
+def scores(artifact: Artifact, folder: Path, inputs: Sequence[Input]) -> dict[str, Floats]:
+    """Return what the export says of inputs, (inputs, labels) by target."""
+    torch_: Any = require("torch", "encoder")
+    places, found = places_of(artifact.manifest, folder), {}
+    for target in artifact.manifest.targets:
+        network = _loaded(places[target.name])
+
+        def run(ids: Ints, mask: Ints, network: Any = network) -> Floats:  # noqa: ANN401
+            with torch_.inference_mode():
+                given = {"input_ids": torch_.from_numpy(ids), "attention_mask": torch_.from_numpy(mask)}
+                logits: Floats = network(**given).logits.float().numpy()
+                return logits
+
+        found[target.name] = scores_of(target, mean_logits(artifact, inputs, run))
+    return found
+
+
+def allowed(manifest: Manifest) -> float:
+    """Return how far a score may be from the model's."""
+    return SAME_AS_INTEGERS if serves_integers(manifest) else max(SAME, manifest.tolerance)
+
+
+def serves_integers(manifest: Manifest) -> bool:
+    """Return whether the model itself computes with 8-bit integers."""
+    return str(manifest.architecture.get("served")).startswith("int8")
+
+
+def places_of(manifest: Manifest, folder: Path) -> dict[str, Path]:
+    """Return each target's folder: one below where there are several targets."""
+    names = names_of_targets(manifest.targets)
+    return {name: folder / plain if len(names) > 1 else folder for name, plain in names.items()}
+
+
+def _loaded(folder: Path) -> Any:  # noqa: ANN401  a third party's object
+    transformers, torch_ = require("transformers", "encoder"), require("torch", "encoder")
+    with _quiet():
+        network = transformers.AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch_.float32
+        )
+    return network.eval()
+
+
+def _last_layer(network: Any) -> Any:  # noqa: ANN401
+    from tamis.ml.encoder.network import last_linear
+
+    return last_linear(network)
+
+
+def _quiet() -> Any:  # noqa: ANN401
+    from tamis.ml.encoder.network import quiet
+
+    return quiet()
+
+
+def _fold(head: Any, weight: torch.Tensor, bias: torch.Tensor | None, target: TargetManifest) -> None:  # noqa: ANN401
+    """Make the layer give the calibrated logits of one target."""
+    torch_: Any = require("torch", "encoder")
+    n_labels = len(target.labels)
+    scale = torch_.tensor(np.broadcast_to(np.array(target.calibration.scale, np.float64), n_labels).copy())
+    shift = torch_.tensor(np.broadcast_to(np.array(target.calibration.bias, np.float64), n_labels).copy())
+    head.out_features = n_labels
+    head.weight = torch_.nn.Parameter((weight.double() * scale[:, None]).float())
+    if bias is not None:
+        head.bias = torch_.nn.Parameter((bias.double() * scale + shift).float())
+    elif bool((shift != (shift[0] if target.kind is Kind.SINGLE_LABEL else 0)).any()):  # a softmax sees no shift of all
+        raise InvalidSetting(
+            f"The classifier of this architecture has no bias, and the calibration of target {target.name!r} needs one "
+            "for each label: as a folder of transformers it would give other scores. Export it with --to onnx.",
+            setting="to",
+            target=target.name,
+        )
+
+
+def _set_labels(network: Any, target: TargetManifest) -> None:  # noqa: ANN401
+    config = network.config
+    config.id2label = dict(enumerate(target.labels))  # num_labels follows from it
+    config.label2id = {label: place for place, label in enumerate(target.labels)}
+    config.problem_type = PROBLEMS[target.kind]
+    config.name_or_path = config._name_or_path = ""  # a folder of the machine that it was made on
+    network.num_labels = len(target.labels)
+
+
+def _write_tokenizer(artifact: Artifact, place: Path) -> None:
+    """Write the tokenizer so that any version of transformers takes its file as it is."""
+    from tokenizers import Tokenizer
+
+    tokenizer, files = Tokenizer.from_buffer(artifact.tokenizer_json), files_of(artifact)
+    special = {
+        name: token
+        for name, token in special_tokens(files.tokenizer_config).items()
+        if tokenizer.token_to_id(token) is not None
+    }
+    pad = tokenizer.id_to_token(number(artifact, "pad_id"))
+    told: dict[str, object] = {
+        **special,
+        **({"pad_token": pad} if pad is not None else {}),
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "attention_mask"],
+        "model_max_length": number(artifact, "max_length"),
+        "clean_up_tokenization_spaces": False,
+        "padding_side": "right",
+        "truncation_side": "right",
+    }
+    (place / TOKENIZER).write_bytes(artifact.tokenizer_json)
+    if files.template.source:
+        (place / TEMPLATE).write_text(files.template.source, encoding="utf-8", newline="\n")
+    rendered = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    (place / TOKENIZER_CONFIG).write_text(rendered, encoding="utf-8", newline="\n")
+    _check_tokenizer(artifact, place)
+
+
+def _check_tokenizer(artifact: Artifact, place: Path) -> None:
+    transformers: Any = require("transformers", "encoder")
+    with _quiet():
+        loaded = transformers.AutoTokenizer.from_pretrained(os.fspath(place), local_files_only=True)
+    golden = [row.input for row in artifact.manifest.golden]
+    check_tokens(artifact, lambda text: list(loaded(text, truncation=True)["input_ids"]), golden)
+
+
+def _off(manifest: Manifest, target: TargetManifest, found: Floats) -> float:
+    """How far the scores of the golden rows are from the model's."""
+    places = {label: place for place, label in enumerate(target.labels)}
+    most = 0.0
+    for row, now in zip(manifest.golden, found, strict=True):
+        stored = row.scores[target.name]
+        pairs = stored.items() if isinstance(stored, dict) else zip(target.labels, stored, strict=True)
+        most = max([most, *(abs(float(now[places[label]]) - score) for label, score in pairs)])
+    return most
