@@ -59,10 +59,10 @@ class TamisError(Exception):
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, message: str | None = None, /, *, for_callers: str | None = None, **context: object) -> None:
-        """Keep `message` (default: the docstring's first line), the one for callers if it is another, and `context`."""
+    def __init__(self, message: str | None = None, /, **context: object) -> None:
+        """Keep `message` (default: the docstring's first line) and `context`, but for `for_callers` in it."""
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
-        self.for_callers = for_callers or self.message
+        self.for_callers = str(context.pop("for_callers", None) or self.message)
         self.context = context
         super().__init__(self.message)
 

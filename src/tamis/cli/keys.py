@@ -25,7 +25,7 @@ Name = Annotated[str, typer.Argument(help="What the key is for, to recognise it 
 Scope = Annotated[
     list[str],
     typer.Option(
-        help="What it may do: infer (classify, moderate, chat, batches), train (files, jobs, models), admin; repeatable."
+        help="What it may do: infer (classify, moderate, chat, batch), train (files, jobs, models), admin; repeatable."
     ),
 ]
 Days = Annotated[int | None, typer.Option(min=1, help="Days after which it no longer works (default: never).")]
