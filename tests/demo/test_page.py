@@ -123,6 +123,20 @@ def test_all_is_reached_with_the_keyboard(browser: Any, texts: str) -> None:
             assert any(text.startswith(name) for text in reached), (name, reached)
 
 
+def test_a_slow_model_is_asked_with_a_button(browser: Any, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(model.predictor), "quick", False)
+    with served(model) as link, opened(browser, link) as page:
+        box, words = page.locator("#tm-text textarea"), page.locator(".tm-target").first.locator(".tm-words b")
+        box.fill(PARCEL)
+        page.wait_for_timeout(300)
+        assert words.count() == 0
+        page.get_by_role("button", name="Classify").click()
+        words.get_by_text("delivery").wait_for()
+        box.fill("the invoice is wrong")
+        box.press("Shift+Enter")
+        words.get_by_text("payment").wait_for()
+
+
 def test_a_chat_message_by_message(browser: Any, chat_model: Model) -> None:
     with served(chat_model) as chats, opened(browser, chats, NARROW) as page:
         box, add = page.locator("#tm-text textarea"), page.get_by_role("button", name="Add", exact=True)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tamis.demo.server import is_loopback, network_address
+from tamis.demo.server import is_loopback, network_address, url_for_others
 from tamis.errors import InvalidSetting
 
 
@@ -42,6 +42,25 @@ def test_a_machine_on_no_network(monkeypatch: pytest.MonkeyPatch, address: str |
     monkeypatch.setattr(socket, "socket", Probe)
     with pytest.raises(InvalidSetting, match="--host ADDRESS"):
         network_address()
+
+
+@pytest.mark.parametrize(
+    ("bound", "found", "shown"),
+    [
+        ("127.0.0.1", "192.168.7.4", "http://127.0.0.1:5"),
+        ("0.0.0.0", "192.168.7.4", "http://192.168.7.4:5"),
+        ("::", "192.168.7.4", "http://192.168.7.4:5"),
+        ("0.0.0.0", None, "http://127.0.0.1:5"),
+    ],
+)
+def test_how_others_reach_it(monkeypatch: pytest.MonkeyPatch, bound: str, found: str | None, shown: str) -> None:
+    class Listening:
+        def getsockname(self) -> tuple[str, int]:
+            return bound, 5
+
+    monkeypatch.setattr(Probe, "address", found)
+    monkeypatch.setattr(socket, "socket", Probe)
+    assert url_for_others(Listening()) == shown  # type: ignore[arg-type]
 
 
 def test_which_addresses_others_reach() -> None:

@@ -54,7 +54,7 @@ def demo(
     from tamis.demo.page import Demo
     from tamis.demo.quiet import quiet_gradio
     from tamis.errors import InvalidSetting
-    from tamis.listening import bound_socket, url_of
+    from tamis.listening import bound_socket
 
     quiet_gradio()  # before the model: what is not installed is said at once
     shown = Demo(load_model(model), read_examples(examples) if examples else (), max_characters)
@@ -64,7 +64,7 @@ def demo(
             raise InvalidSetting(f"{address} can be reached by others: leave out --no-link.", setting="no_link")
         token = None if no_link else new_token()
         page = server.application(shown, token, listening.getsockname()[1])
-        _greet(shown.model, listening, link(url_of(listening), token), hours)
+        _greet(shown.model, listening, link(server.url_for_others(listening), token), hours)
         server.serve(listening, page, None if hours is None else 3600 * hours)
 
 

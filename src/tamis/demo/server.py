@@ -14,6 +14,7 @@ from tamis.demo.gate import Gate
 from tamis.demo.page import Demo, build, look
 from tamis.demo.quiet import quiet_gradio
 from tamis.errors import InvalidSetting
+from tamis.listening import url_of
 
 if TYPE_CHECKING:
     import uvicorn
@@ -87,6 +88,17 @@ def network_address() -> str:
             setting="network",
         )
     return address
+
+
+def url_for_others(listening: socket.socket) -> str:
+    """Return how others reach the demo; where it listens on every address, by that of the network."""
+    host, port = listening.getsockname()[:2]
+    if not ipaddress.ip_address(host).is_unspecified:
+        return url_of(listening)
+    try:
+        return f"http://{network_address()}:{port}"
+    except InvalidSetting:
+        return url_of(listening)
 
 
 def is_loopback(address: str) -> bool:
