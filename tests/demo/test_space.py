@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from demo.browser import CHROMIUM, NARROW, chromium, opened
-from tamis.demo.space import NEEDED, card, write_space
+from tamis.demo.space import NEEDED, card, requirements, write_space
 from tamis.errors import OutputExists
 from tamis.listening import bound_socket
 from tamis.ml.model import Model, load
@@ -67,6 +67,17 @@ class TestFolder:
         assert len(found["title"]) == 100
         assert len(found["short_description"]) == 60
         assert "\n# a \\-\\-\\-" not in text
+
+    def test_an_encoder_needs_torch_only_without_its_graph(
+        self, model: Model, space: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tamis.demo.space.version", lambda name: "1.2+cpu")
+        manifest = load(space / "model").manifest.model_copy(update={"tier": "encoder"})
+        lines = requirements(manifest).split()
+        assert "onnxruntime==1.2" in lines
+        assert lines[-2:] == ["torch==1.2", "transformers==1.2"]
+        files = {**manifest.files, "model.onnx": next(iter(manifest.files.values()))}
+        assert "torch==1.2" not in requirements(manifest.model_copy(update={"files": files}))
 
 
 class TestNothingIsLost:

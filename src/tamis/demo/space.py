@@ -34,6 +34,9 @@ NEEDED = {
 
 _OWN = re.compile(r"app\.py|README\.md|requirements\.txt|examples\.jsonl|model|tamis-[\w.+]+-py3-none-any\.whl")
 
+GRAPH = "model.onnx"
+"""The file of an encoder that runs without torch."""
+
 LONGEST_TITLE, LONGEST_REMARK = 100, 60
 """Characters that the hub takes of a Space's title and of its short description."""
 
@@ -101,8 +104,8 @@ def write_space(model: Model, folder: str | Path, *, examples: tuple[Input, ...]
     partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.mkdir(parents=True)
-        model.save(partial / MODEL)
-        _write_files(partial, model.manifest, examples)
+        stored = model.save(partial / MODEL)
+        _write_files(partial, stored.manifest, examples)
         sync(partial)
         put_in_place(partial, place)
     except OSError as error:
@@ -156,7 +159,8 @@ def _write_files(folder: Path, manifest: Manifest, examples: tuple[Input, ...]) 
 
 def requirements(manifest: Manifest) -> str:
     """Return what is to be installed for the model's demo: the versions that are installed here."""
-    names = ("gradio", *NEEDED[manifest.tier])
+    torch = manifest.tier == "encoder" and GRAPH not in manifest.files  # few architectures cannot be written as ONNX
+    names = ("gradio", *NEEDED[manifest.tier], *(("torch", "transformers") if torch else ()))
     return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in names)
 
 
