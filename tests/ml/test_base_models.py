@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from tamis.errors import DamagedArtifact, MissingExtra, UnknownBaseModel, UnsupportedArtifact
 from tamis.ml.base_models import load_base
 from tamis.ml.cards import CARDS, BaseModelCard
-from tamis.ml.static import base as static
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static import base_model as static
+from tamis.ml.static.base_model import StaticBase
 
 WORDS = ["[UNK]", "where", "is", "my", "parcel", "refund", "please", "!", "the", "card"]
 TEXTS = ["Where is my parcel", "refund please!", "the unheard of card", "is is is", "nothing known"]

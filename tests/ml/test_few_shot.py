@@ -7,7 +7,7 @@ import pytest
 
 from tamis.ml.base_models import load_base
 from tamis.ml.few_shot import Embedder, fit
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static.base_model import StaticBase
 from tamis.testing import tiny_base
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from tamis.errors import UnknownBaseModel
 from tamis.ml.cards import CARDS, Tier
 from tamis.ml.hub import REPOSITORY, Place, fetched, local_place
-from tamis.ml.static import base as static
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static import base_model as static
+from tamis.ml.static.base_model import StaticBase
 from tamis.ml.untrusted import map_file, parse_object
 
 if TYPE_CHECKING:
-    from tamis.ml.encoder.base import EncoderBase
+    from tamis.ml.encoder.base_model import EncoderBase
 
 Base: TypeAlias = "StaticBase | EncoderBase"
 
@@ -41,7 +41,7 @@ def load_base(name: str) -> Base:
     if card := CARDS.get(name):
         if card.tier == "static":
             return static.load_packaged(card)
-        from tamis.ml.encoder import base as encoder
+        from tamis.ml.encoder import base_model as encoder
 
         return encoder.load_known(card)
     if place := local_place(name):
@@ -60,7 +60,7 @@ def _of_hub(repository: str, revision: str | None) -> Base:
     place = fetched(repository, revision, CONFIGS, _has_config)
     if tier_of(place.folder) == "static":
         return _loaded(fetched(repository, revision, (*CONFIGS, *static.PATTERNS), static.is_whole))
-    from tamis.ml.encoder import base as encoder
+    from tamis.ml.encoder import base_model as encoder
 
     return _loaded(fetched(repository, revision, (*CONFIGS, *encoder.PATTERNS), encoder.is_whole))
 
@@ -68,7 +68,7 @@ def _of_hub(repository: str, revision: str | None) -> Base:
 def _loaded(place: Place) -> Base:
     if tier_of(place.folder) == "static":
         return static.load_place(place)
-    from tamis.ml.encoder import base as encoder
+    from tamis.ml.encoder import base_model as encoder
 
     return encoder.load_place(place)
 

@@ -18,7 +18,7 @@ from tamis.data.truth import SingleTruth, Truth
 from tamis.ml.decisions import calibrated, fit_decisions, plain_decisions
 from tamis.ml.progress import Progress
 from tamis.ml.schedule import Hyperparameters
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static.base_model import StaticBase
 from tamis.ml.tiers import tier
 from tamis.ml.trained import Attended, Task
 

@@ -104,16 +104,19 @@ class TargetManifest(_Part):
 
 
 class DataFile(_Part):
-    """A file that the model was made from: its name without folders, what it was for, how much its rows counted."""
+    """A file that the model was made from: its name without folders, what it was for, how much its rows counted.
+
+    `version` says what it was made from, where that is known (`tamis fix` writes it down).
+    """
 
     name: str
     split: str
     rows: Count
     weight: Annotated[float, Field(gt=0, le=1e9)] = 1.0
+    version: Version | None = None
 
 
 class DataManifest(_Part):
-    version: Version | None = None
     """What the model was trained on; `sha256` is the dataset's content hash."""
 
     sha256: Sha256

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset
 from tamis.data.truth import SingleTruth, Truth
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static.base_model import StaticBase
 from tamis.ml.static.encoded import Encoded
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT

@@ -24,7 +24,7 @@ from tamis.evaluation.calibration import fit_multi, fit_single, probabilities_mu
 from tamis.ml.progress import Listener, Progress
 from tamis.ml.schedule import Hyperparameters
 from tamis.ml.scorer import Floats, Scorer
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static.base_model import StaticBase
 from tamis.ml.tiers import tier
 from tamis.ml.trained import Attended, Task
 

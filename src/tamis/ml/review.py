@@ -23,7 +23,7 @@ from tamis.ml.learning_curve import learning_curve
 from tamis.ml.neighbours import Neighbours
 from tamis.ml.out_of_fold import OutOfFold, out_of_fold
 from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothing
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static.base_model import StaticBase
 from tamis.ml.trained import Attended
 
 DEFAULT_BASE = "static-en"

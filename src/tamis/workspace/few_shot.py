@@ -15,7 +15,7 @@ from tamis.errors import InvalidRequest, UnknownBaseModel
 from tamis.ml.base_models import load_base
 from tamis.ml.cards import CARDS
 from tamis.ml.few_shot import Embedder, FewShotModel, fit
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static.base_model import StaticBase
 from tamis.schema import Kind, Target
 from tamis.settings import Settings
 from tamis.workspace.verdicts import Verdicts, verdicts_of

@@ -9,7 +9,7 @@ import math
 import os
 from math import ceil
 
-from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import Method, method_of, plan_of, reading_of
 from tamis.ml.encoder.rows_held import FEW_ROWS, folds_of, held_share

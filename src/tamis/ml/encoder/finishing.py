@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset
-from tamis.ml.encoder.base import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
+from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
 from tamis.ml.encoder.network import quiet
 from tamis.ml.encoder.onnx_file import NotExportable, export
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader

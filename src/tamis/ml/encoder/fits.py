@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tamis.data.dataset import Dataset
-from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.frozen import FrozenLayers
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.loop import Material, Trainee, Updates, all_logits, set_weights, weights_in

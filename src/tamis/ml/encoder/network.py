@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,14 +66,15 @@ def load_network(
             auto = transformers.AutoModelForSequenceClassification
             if type(config) not in auto._model_mapping:
                 raise UnknownBaseModel(_no_classifier(name, config), name=name)
-            model = auto.from_pretrained(
+            model, found = auto.from_pretrained(
                 folder,
                 config=config,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=dtype,
-                ignore_mismatched_sizes=True,
+                ignore_mismatched_sizes=True,  # of a head with other labels; what else does not fit is refused below
+                output_loading_info=True,
             )
     except UnknownBaseModel:
         raise
@@ -81,7 +82,23 @@ def load_network(
         if "trust_remote_code" in str(error) or "does not recognize this architecture" in str(error):
             raise UnknownBaseModel(_needs_code(name), name=name) from error
         raise _unreadable(folder, error) from error
+    _refuse_gaps(folder, cast("nn.Module", model), found)
     return cast("nn.Module", model)
+
+
+def _refuse_gaps(folder: Path, model: nn.Module, found: Mapping[str, Iterable[Any]]) -> None:
+    """Refuse a file without weights of the layers, or with others than the configuration says: a new head is new."""
+    unlike = [each[0] if isinstance(each, tuple | list) else each for each in found.get("mismatched_keys", ())]
+    backbone = f"{getattr(model, 'base_model_prefix', '')}."
+    absent = [
+        str(name)
+        for name in (*unlike, *found.get("missing_keys", ()))
+        if str(name).startswith(backbone) and not set(str(name).split(".")) & set(HEAD_NAMES)
+    ]
+    if absent:
+        raise damaged(
+            folder, f"its weights do not fit its configuration ({len(absent):,} of them, {min(absent)} first)"
+        )
 
 
 def _set_labels(config: Any, n_labels: int, pad_id: int) -> None:  # noqa: ANN401  a third party's object

@@ -11,7 +11,7 @@ from math import log2
 
 import numpy as np
 
-from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.inputs import MOST_WINDOWS, Encoding
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.templates import ChatTemplate

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tamis.ml.artifact import Artifact
-from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.inputs import encoding_of
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
 from tamis.ml.encoder.placement import MODEL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tamis.extras import require
 from tamis.ml.artifact import Artifact
-from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.estimates import estimate_run
 from tamis.ml.encoder.restoring import restore as restore_scorer
 from tamis.ml.estimates import Estimate

@@ -17,7 +17,7 @@ from torch import nn
 from tamis.data.dataset import Dataset
 from tamis.data.splits import different_texts, folds, split_rows
 from tamis.data.truth import SingleTruth
-from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.fits import Fits, Part, Place
 from tamis.ml.encoder.inputs import Encoded, Encoding
 from tamis.ml.encoder.losses import columns_of

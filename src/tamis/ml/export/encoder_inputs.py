@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tamis.errors import GoldenRowsDrift
 from tamis.ml.artifact import Artifact
 from tamis.ml.decisions import calibrated
-from tamis.ml.encoder.base import EncoderBase
+from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.inputs import Encoded, encoding_of
 from tamis.ml.manifest import Calibration, TargetManifest
 from tamis.ml.scorer import Floats

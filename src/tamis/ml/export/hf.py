@@ -17,7 +17,7 @@ import numpy as np
 from tamis.errors import InvalidSetting
 from tamis.extras import require
 from tamis.ml.artifact import CARD, TOKENIZER, Artifact
-from tamis.ml.encoder.base import TEMPLATE, TOKENIZER_CONFIG
+from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG
 from tamis.ml.encoder.templates import special_tokens
 from tamis.ml.export.encoder_inputs import Ints, check_tokens, files_of, mean_logits, number, scores_of
 from tamis.ml.export.hf_card import card_of_all, card_of_one

@@ -15,7 +15,7 @@ from tamis.data.dataset import Dataset
 from tamis.ml.estimates import Estimate
 from tamis.ml.progress import Check, nothing
 from tamis.ml.schedule import STEP_TOKENS, Hyperparameters, Plan, epochs_of_steps, plan, steps_of_epochs
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static.base_model import StaticBase
 from tamis.ml.static.cutting import cut_inputs
 from tamis.ml.static.encoded import MOST_WHOLE
 from tamis.ml.static.fitting import LEAST_TERMS, MOST_PACKED_AT_ONCE, MOST_PACKED_TERM_WEIGHTS, MOST_TERMS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tamis.ml.artifact import Artifact
 from tamis.ml.estimates import Estimate
 from tamis.ml.progress import Check
-from tamis.ml.static.base import StaticBase
+from tamis.ml.static.base_model import StaticBase
 from tamis.ml.static.estimates import estimate_run
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.scorer import StaticScorer
