@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
+from shutil import copyfile, rmtree
+from tempfile import mkdtemp
 from typing import Any, cast
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,8 @@ def finish(finished: Finished, base: EncoderBase, task: Task, attended: Attended
     """
     attended.check()
     attended.listener(Progress("writing the model", 0.95))
-    keep = TemporaryDirectory(prefix="tamis-encoder-")
-    folder = Path(keep.name)
+    keep = _Kept()
+    folder = keep.folder
     _write_files(finished, base, folder)
     targets = tuple(task.train.targets)
     reader = Reader(finished.reading.encoding(base.tokenizer_json), finished.reading.pad_id, targets)
@@ -62,6 +63,14 @@ def finish(finished: Finished, base: EncoderBase, task: Task, attended: Attended
     )
 
 
+class _Kept:
+    """A folder that is there for as long as this is."""
+
+    def __init__(self) -> None:
+        self.folder = Path(mkdtemp(prefix="tamis-encoder-"))
+        finalize(self, rmtree, self.folder, ignore_errors=True)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Served:
     """A network on its way to being served."""
@@ -69,7 +78,7 @@ class _Served:
     finished: Finished
     reader: Reader
     folder: Path
-    keep: TemporaryDirectory[str]
+    keep: _Kept
 
     def by_onnx(self, train: Dataset, attended: Attended) -> tuple[Scorer, str, str, HeldOut | None]:
         """Return the scorer, the form it is in, what is to be said of that, and the held-out logits."""

@@ -28,7 +28,7 @@ AT_ONCE = 2_048
 """Inputs that are turned into tokens at a time."""
 
 TOLERANCE, TOLERANCES = 1e-4, {"int8": 5e-3}
-"""How far scores may be off on another machine, which sums in another order; by form, where one is rounded more often."""
+"""How far scores may be off on another machine, which sums in another order; by form, where it rounds more often."""
 
 Compute = Callable[[Ints, Ints], Floats]
 """(sequences, tokens) ids and mask to (sequences, all labels) logits."""

@@ -1,0 +1,285 @@
+"""The same fine-tuned encoder served by Tamis, by infinity, and by FastAPI with a pipeline of transformers.
+
+    python -m venv ~/.cache/tamis-bench/venvs/infinity
+    ~/.cache/tamis-bench/venvs/infinity/bin/pip install 'infinity-emb[torch,server]==0.0.78' torch==2.13.0
+    python benchmarks/encoder_serving.py --data ../shared/data
+
+Each is a server of one process on the loopback. They take turns: texts in calls of 64, one text after the other, and 16
+clients with a text each; medians of the rounds count, and each process's peak memory. The answers of all three are
+compared. infinity runs its torch engine; without its virtual environment it is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import record
+
+HERE = Path(__file__).parent
+INFINITY = Path("~/.cache/tamis-bench/venvs/infinity").expanduser()
+MODEL, CALL, CLIENTS = "bench", 64, 16
+
+PIPELINE = """
+import sys, torch, uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+from transformers import pipeline
+classify = pipeline("text-classification", model=sys.argv[1], device="cpu", top_k=None)
+app = FastAPI()
+class Question(BaseModel):
+    input: list[str]
+@app.get("/health")
+def health(): return {}
+@app.post("/classify")
+def answer(question: Question): return {"data": classify(question.input, batch_size=64)}
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
+"""
+"""What a user writes in an afternoon."""
+
+
+@dataclass
+class Server:
+    """A server that runs, and how it is asked."""
+
+    name: str
+    port: int
+    path: str
+    pid: int
+
+    def ask(self, connection: http.client.HTTPConnection, texts: list[str]) -> Any:
+        body = json.dumps({"model": MODEL, "input": texts, **({"raw_scores": True} if self.name == "infinity" else {})})
+        connection.request("POST", self.path, body, {"content-type": "application/json", "authorization": "Bearer any"})
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"{self.name}: {answer.status} {content[:300]!r}")
+        return json.loads(content)
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+
+    def labels(self, texts: list[str]) -> list[str]:
+        """Return the label of each text, as Tamis calls it."""
+        answer = self.ask(self.connect(), texts)
+        if self.name == "tamis":
+            each = [next(iter(row.values()))["scores"] for row in answer["results"]]
+            return [max(scores, key=scores.get) for scores in each]
+        return [max(row, key=lambda entry: entry["score"])["label"] for row in answer["data"]]
+
+
+def calls_of_64(server: Server, texts: list[str]) -> float:
+    """Texts a second."""
+    connection, begin = server.connect(), time.perf_counter()
+    for start in range(0, len(texts), CALL):
+        server.ask(connection, texts[start : start + CALL])
+    return len(texts) / (time.perf_counter() - begin)
+
+
+def one_by_one(server: Server, texts: list[str]) -> float:
+    """Median milliseconds of a text."""
+    connection, taken = server.connect(), []
+    for text in texts:
+        begin = time.perf_counter()
+        server.ask(connection, [text])
+        taken.append((time.perf_counter() - begin) * 1e3)
+    return statistics.median(taken)
+
+
+def sixteen_clients(server: Server, texts: list[str]) -> float:
+    """Requests a second."""
+
+    def client(mine: list[str]) -> None:
+        connection = server.connect()
+        for text in mine:
+            server.ask(connection, [text])
+
+    threads = [threading.Thread(target=client, args=(texts[number::CLIENTS],)) for number in range(CLIENTS)]
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(texts) / (time.perf_counter() - begin)
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory that a process and those it started have held, in MB."""
+    import psutil
+
+    of = psutil.Process(pid)
+    total = 0.0
+    for process in [of, *of.children(recursive=True)]:
+        with suppress(OSError):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            total += int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return total
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(name: str, command: list[str], port: int, path: str, log: Path) -> Iterator[Server]:
+    with log.open("wb") as told:
+        process = subprocess.Popen(command, stdout=told, stderr=told, env={**os.environ, "DO_NOT_TRACK": "1"})
+    try:
+        for _ in range(1200):
+            if process.poll() is not None:
+                raise SystemExit(f"{name} ended: {log.read_text()[-2000:]}")
+            with suppress(OSError):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+                connection.request("GET", "/healthz" if name == "tamis" else "/health")
+                if connection.getresponse().status == 200:
+                    break
+            time.sleep(0.25)
+        yield Server(name, port, path, process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def prepare(given: argparse.Namespace, work: Path) -> tuple[Path, Path, list[str], list[str]]:
+    """Fine-tune; return Tamis's home, the folder that transformers reads, texts to ask about and label names."""
+    import tamis
+
+    rows = [json.loads(line) for line in (given.data / given.set / "train.jsonl").read_text("utf-8").splitlines()]
+    random.Random(0).shuffle(rows)
+    home = work / "home"
+    model = given.model or work / "model"
+    if not given.model:
+        tamis.train(rows[: given.rows], base="minilm-l6", epochs=given.epochs, out=model, name=MODEL)
+    subprocess.run([sys.executable, "-c", REGISTER, str(home), str(model), MODEL], check=True)
+    names = [label for target in tamis.load(model).targets for label in target.labels]
+    plain = work / "plain"
+    plain.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(model / name, plain / name)
+    config = json.loads((plain / "config.json").read_text())
+    config |= {"id2label": dict(enumerate(names)), "label2id": {name: place for place, name in enumerate(names)}}
+    (plain / "config.json").write_text(json.dumps(config))
+    texts = [row["text"] for row in rows[given.rows : given.rows + given.texts]]
+    return home, plain, texts, names
+
+
+REGISTER = "import sys; from pathlib import Path; from tamis.ml.registry import register; "
+REGISTER += "register(Path(sys.argv[1]), sys.argv[3], Path(sys.argv[2]))"
+
+
+@contextmanager
+def servers(home: Path, plain: Path, work: Path) -> Iterator[list[Server]]:
+    from contextlib import ExitStack
+
+    (work / "pipeline.py").write_text(PIPELINE)
+    ports = [free_port() for _ in range(3)]
+    tamis = [
+        sys.executable,
+        "-m",
+        "tamis",
+        "serve",
+        "--home",
+        str(home),
+        "--port",
+        str(ports[0]),
+        "--train-workers",
+        "0",
+    ]
+    pipeline = [sys.executable, str(work / "pipeline.py"), str(plain), str(ports[1])]
+    infinity = [
+        *(str(INFINITY / "bin/infinity_emb"), "v2", "--model-id", str(plain), "--served-model-name", MODEL),
+        *("--engine", "torch", "--device", "cpu", "--host", "127.0.0.1", "--port", str(ports[2])),
+        *("--no-bettertransformer", "--no-model-warmup"),
+    ]
+    with ExitStack() as stack:
+        found = [
+            stack.enter_context(running("tamis", tamis, ports[0], "/v1/classifications", work / "tamis.log")),
+            stack.enter_context(running("pipeline", pipeline, ports[1], "/classify", work / "pipeline.log")),
+        ]
+        if (INFINITY / "bin/infinity_emb").exists():
+            found.append(
+                stack.enter_context(running("infinity", infinity, ports[2], "/classify", work / "infinity.log"))
+            )
+        yield found
+
+
+def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    home, plain, texts, _ = prepare(given, work)
+    kinds = {"texts_per_second": calls_of_64, "p50_ms": one_by_one, "requests_per_second": sixteen_clients}
+    sizes = {"texts_per_second": len(texts), "p50_ms": given.texts // 8, "requests_per_second": given.texts // 2}
+    with servers(home, plain, work) as asked:
+        answers = {server.name: server.labels(texts[:CALL]) for server in asked}
+        rounds: dict[str, dict[str, list[float]]] = {server.name: {kind: [] for kind in kinds} for server in asked}
+        for _ in range(given.rounds):
+            for kind, ask in kinds.items():
+                for server in asked:
+                    rounds[server.name][kind].append(ask(server, texts[: sizes[kind]]))
+        found = {name: {kind: statistics.median(each) for kind, each in of.items()} for name, of in rounds.items()}
+        for server in asked:
+            found[server.name]["peak_mb"] = peak_mb(server.pid)
+            same = sum(map(str.__eq__, answers[server.name], answers["tamis"]))
+            found[server.name]["same_answers"] = same / CALL
+    return found
+
+
+def markdown(about: dict[str, Any], found: dict[str, Any]) -> str:
+    titles = {"tamis": "Tamis", "pipeline": "FastAPI + pipeline", "infinity": "infinity 0.0.78, torch engine"}
+    mine = found["tamis"]
+    rows = [
+        [
+            titles[name],
+            f"{each['texts_per_second']:,.0f}",
+            f"{each['p50_ms']:.1f}",
+            f"{each['requests_per_second']:,.0f}",
+            f"{each['peak_mb']:,.0f}",
+            f"{each['same_answers']:.0%}",
+            f"{mine['texts_per_second'] / each['texts_per_second']:.1f}",
+        ]
+        for name, each in found.items()
+    ]
+    head = [
+        *("served by", "texts/s, calls of 64", "p50 ms, one text", "requests/s, 16 clients", "peak MB"),
+        *("answers as Tamis", "Tamis's texts/s by its own"),
+    ]
+    return "\n".join(["# Serving an encoder\n", record.preamble(about), record.table(head, rows, left=1)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of labelled sets")
+    parser.add_argument("--set", default="banking77")
+    parser.add_argument("--model", type=Path, help="a model of the encoder tier; without it one is trained")
+    parser.add_argument("--rows", type=int, default=2000, help="to train on")
+    parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--texts", type=int, default=640, help="to ask about")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(given, Path(folder))
+    about = record.surroundings()
+    page = markdown(about, found)
+    print(page)
+    record.write(given.out, "encoder_serving", page, {"about": about, "found": found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Graphs of strangers: only plain programs over one file of weights are opened."""
+
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from tamis.errors import DamagedArtifact
+from tamis.ml.encoder import onnx_check
+from tamis.ml.encoder.onnx_check import refuse_hostile
+from tamis.ml.encoder.placement import DATA, MODEL
+from tamis.ml.encoder.session import Session
+
+
+def model(nodes=None, tensors=(), **opsets):
+    node = helper.make_node("Identity", ["x"], ["y"])
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([node] if nodes is None else nodes, "g", [value], [out], list(tensors))
+    imports = [helper.make_opsetid(domain, version) for domain, version in ({"": 20} | opsets).items()]
+    return helper.make_model(graph, opset_imports=imports, ir_version=10)
+
+
+def external(shape=(2, 3), kind=TensorProto.FLOAT, **entries):
+    tensor = TensorProto(name="w", data_type=kind, dims=shape, data_location=TensorProto.EXTERNAL)
+    for key, value in ({"location": DATA, "offset": "0", "length": "24"} | entries).items():
+        if value is not None:
+            tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def test_plain_graphs_pass():
+    refuse_hostile(model().SerializeToString(), 0)
+    refuse_hostile(model(tensors=[external()]).SerializeToString(), 24)
+    refuse_hostile(model(tensors=[external(offset="64")]).SerializeToString(), 88)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        external(location="../../../etc/passwd"),
+        external(location="/etc/passwd"),
+        external(location="model.safetensors"),
+        external(location=None),
+        external(length="25"),
+        external(length=None),
+        external(offset="1"),
+        external(offset="-1"),
+        external(offset="9" * 40),
+        external(offset="١"),
+        external(shape=(1 << 62, 1 << 62)),
+        external(kind=TensorProto.STRING),
+        external(checksum="0"),
+    ],
+    ids=lambda tensor: str([entry.value[:30] for entry in tensor.external_data]),
+)
+def test_weights_from_elsewhere_are_refused(tensor):
+    with pytest.raises(ValueError, match=r"wants weights|whose place|no machine"):
+        refuse_hostile(model(tensors=[tensor]).SerializeToString(), 24)
+    inside = helper.make_node("Constant", [], ["y"])
+    inside.attribute.append(helper.make_attribute("value", tensor))
+    with pytest.raises(ValueError, match=r"wants weights|whose place|no machine"):
+        refuse_hostile(model([inside]).SerializeToString(), 24)
+
+
+def test_what_does_not_end_or_is_not_known_is_refused():
+    inner = helper.make_graph([], "inner", [], [])
+    looped = helper.make_node("Anything", ["x"], ["y"])
+    looped.attribute.append(helper.make_attribute("body", inner))
+    listed = helper.make_node("Anything", ["x"], ["y"])
+    listed.attribute.append(helper.make_attribute("bodies", [inner]))
+    for nodes, told in (
+        ([looped], "graph within"),
+        ([listed], "graph within"),
+        ([helper.make_node("Loop", ["x"], ["y"])], "Loop"),
+        ([helper.make_node("RandomNormalLike", ["x"], ["y"])], "otherwise each time"),
+        ([helper.make_node("Run", ["x"], ["y"], domain="evil.example")], "evil.example"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            refuse_hostile(model(nodes).SerializeToString(), 0)
+    with pytest.raises(ValueError, match=r"com\.evil"):
+        refuse_hostile(model(**{"com.evil": 1}).SerializeToString(), 0)
+    functions = model()
+    functions.functions.add(name="f")
+    trained = model()
+    trained.training_info.add()
+    for made in (functions, trained):
+        with pytest.raises(ValueError, match="functions of its own"):
+            refuse_hostile(made.SerializeToString(), 0)
+    sparse = model()
+    sparse.graph.sparse_initializer.add()
+    with pytest.raises(ValueError, match="sparse"):
+        refuse_hostile(sparse.SerializeToString(), 0)
+    with pytest.raises(ValueError, match="2 graphs"):
+        refuse_hostile(model().SerializeToString() * 2, 0)
+    with pytest.raises(ValueError, match="0 graphs"):
+        refuse_hostile(b"", 0)
+
+
+def test_graphs_that_are_too_large_are_refused(monkeypatch):
+    monkeypatch.setattr(onnx_check, "MOST_NODES", 2)
+    with pytest.raises(ValueError, match="3 operators"):
+        refuse_hostile(model([helper.make_node("Abs", ["x"], ["y"])] * 3).SerializeToString(), 0)
+    monkeypatch.setattr(onnx_check, "MAX_GRAPH", 10)
+    with pytest.raises(ValueError, match="10 are allowed"):
+        refuse_hostile(model().SerializeToString(), 0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=60), st.integers(0, 200), st.integers(0, 200))
+def test_damaged_bytes_are_refused_or_harmless(noise, begin, cut):
+    whole = model(tensors=[external()]).SerializeToString()
+    for raw in (noise, whole[:begin] + noise + whole[begin + cut :]):
+        try:
+            refuse_hostile(raw, 24)
+        except ValueError:
+            continue
+
+
+def test_a_damaged_graph_and_one_with_other_inputs_are_told_as_damaged(tmp_path):
+    (tmp_path / DATA).write_bytes(b"")
+    for raw, told in (
+        (b"not a graph", "protocol buffer|cut off|graphs"),
+        (model([helper.make_node("NoSuchOperator", ["x"], ["y"])]).SerializeToString(), "ONNX Runtime"),
+        (model().SerializeToString(), "inputs and outputs"),
+    ):
+        (tmp_path / MODEL).write_bytes(raw)
+        with pytest.raises(DamagedArtifact, match=told):
+            Session(tmp_path).run(*(onnx.numpy_helper.to_array(helper.make_tensor("a", 7, [1, 1], [1])),) * 2)

@@ -1,0 +1,82 @@
+"""An encoder from training to a folder and back: the same scores, nothing of this machine, nothing hostile."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import tamis
+from tamis.errors import DamagedArtifact, GoldenRowsDrift
+from tamis.ml.artifact import MANIFEST, open_artifact, write_artifact
+from tamis.ml.encoder import restoring
+from tamis.ml.encoder.placement import DATA, MODEL
+from tamis.ml.scorer import Contents
+
+
+@pytest.fixture
+def copied(stored, tmp_path):
+    """A function: a copy of the folder in which files or facts are others, sealed again."""
+
+    def copy(files=(), **facts):
+        artifact = open_artifact(stored)
+        contents = {name: (stored / name) for name in artifact.files} | dict(files)
+        manifest = artifact.manifest.model_copy(
+            update={"architecture": {**artifact.manifest.architecture, **facts}, "files": {}}
+        )
+        folder = tmp_path / "copy"
+        shutil.rmtree(folder, ignore_errors=True)
+        write_artifact(folder, manifest, Contents({}, None, contents))
+        return folder
+
+    return copy
+
+
+def test_a_model_comes_back_as_it_was(stored, tmp_path):
+    model = tamis.load(stored)
+    assert not model.predictor.quick
+    assert model.manifest.tier == "encoder"
+    assert model.manifest.architecture["served"] in ("int8", "int8-tables", "float32")
+    assert "Served by ONNX Runtime" in (stored / "README.md").read_text("utf-8")
+    again = model.save(tmp_path / "again")
+    texts = ["baba", "dada dede", "x" * 500]
+    for name, scores in model.scores(texts).items():
+        np.testing.assert_array_equal(again.scores(texts)[name], scores)
+    names = {path.name for path in stored.iterdir()}
+    assert names == {
+        *(MANIFEST, "README.md", MODEL, DATA, "model.safetensors", "config.json"),
+        *("tokenizer.json", "tokenizer_config.json"),
+    }
+
+
+def test_no_file_tells_where_it_was_made(stored, base_folder):
+    for path in stored.iterdir():
+        if path.name not in (MANIFEST, "README.md"):  # these name the base model's place, as it was given
+            assert str(base_folder("bert", template=True)).encode() not in path.read_bytes()
+    assert "_name_or_path" not in json.loads((stored / "config.json").read_text("utf-8"))
+
+
+def test_a_graph_that_is_damaged_or_of_strangers_is_refused(stored, copied):
+    for content in (b"", b"noise", (stored / MODEL).read_bytes()[:-9], b"\x3a\x00" * 2):
+        with pytest.raises(DamagedArtifact, match=r"model\.onnx"):
+            tamis.load(copied({MODEL: content}))
+    with pytest.raises(DamagedArtifact, match="whose place"):
+        tamis.load(copied({DATA: b"short"}))
+
+
+def test_other_weights_are_noticed(stored, copied):
+    raw = bytearray((stored / DATA).read_bytes())
+    raw[len(raw) // 3 : len(raw) // 2] = bytes(len(raw) // 2 - len(raw) // 3)
+    with pytest.raises(GoldenRowsDrift):
+        tamis.load(copied({DATA: bytes(raw)}))
+
+
+@pytest.mark.parametrize("fact", [{"max_length": 0}, {"windows": True}, {"pad_id": "0"}, {"empty_id": 1 << 40}])
+def test_facts_that_make_no_sense_are_refused(copied, fact):
+    with pytest.raises(DamagedArtifact, match=f"architecture.{next(iter(fact))}"):
+        tamis.load(copied(**fact))
+
+
+def test_a_gpu_is_only_looked_for_where_there_is_a_driver(monkeypatch):
+    monkeypatch.setattr(restoring, "DRIVERS", ("/nowhere/at/all",))
+    assert restoring._gpu() is None
