@@ -96,3 +96,15 @@ def test_long_lists_in_the_metrics_are_left_to_the_manifest():
     assert "curve" not in text
     assert "| note | fine |" in text
     assert "None were measured" in card(metrics={})
+
+
+def test_an_encoder_says_what_it_takes_and_what_it_computes_in():
+    facts = {"served": "int8", "max_length": 128}
+    served = "Served by ONNX Runtime in 8-bit integers."
+    changes = {"tier": "encoder", "architecture": facts, "training": {"served": served}}
+    text = card(**changes)
+    assert "pip install 'tamis[onnx]'" in text
+    assert served in text
+    assert "n-grams" not in text
+    pushed = model_card(MANIFEST.model_copy(update=changes | {"architecture": {"served": "torch"}}), "me/shop")
+    assert "pip install 'tamis[encoder,hub]'" in pushed

@@ -26,7 +26,7 @@ def model_card(manifest: Manifest, repository: str = "", licence: str | None = N
         card_header(manifest, licence),
         f"# {inline(manifest.name)}",
         _summary(manifest),
-        _usage(repository),
+        _usage(manifest, repository),
         *(_target(target) for target in manifest.targets),
         _metrics(manifest),
         _data(manifest),
@@ -45,12 +45,22 @@ def _summary(manifest: Manifest) -> str:
     return (
         f"A text classifier made with Tamis on {manifest.created:%Y-%m-%d}. "
         f"For a text or a chat it answers: {questions}. "
-        "Scores are calibrated probabilities. It runs on a CPU, without a network."
+        f"Scores are calibrated probabilities. It runs on a CPU, without a network.{_served(manifest)}"
     )
 
 
-def _usage(repository: str) -> str:
-    place, install = repository or "PATH/TO/THIS/FOLDER", "'tamis[hub]'" if repository else "tamis"
+def _served(manifest: Manifest) -> str:
+    """In which numbers an encoder computes, and what that costs, as training measured it."""
+    told = manifest.training.get("served")
+    return f" {inline(told)}" if isinstance(told, str) else ""
+
+
+def _usage(manifest: Manifest, repository: str) -> str:
+    by_torch = manifest.architecture.get("served") == "torch"
+    extras = [] if manifest.tier == "static" else ["encoder" if by_torch else "onnx"]
+    extras += ["hub"] if repository else []
+    place = repository or "PATH/TO/THIS/FOLDER"
+    install = f"'tamis[{','.join(extras)}]'" if extras else "tamis"
     return f"""## How to use it
 
 ```bash
@@ -118,13 +128,26 @@ def _base_model(manifest: Manifest) -> str:
     ).rstrip()
 
 
+_TRACES = {
+    "static": (
+        "Words are weighed without regard to most of their order.\n\n"
+        "No text of the data is in this folder. What is there of it: the names of labels and files, which of the base "
+        "model's tokens occurred, and hashes of n-grams, with which a word that somebody guesses can be tested."
+    ),
+    "encoder": (
+        "Texts that are longer than it reads at once are cut, unless it was trained to read them in windows.\n\n"
+        "No text of the data is in this folder, but the names of labels and files are, and weights of this number can "
+        "keep traces of texts that they were trained on often."
+    ),
+}
+"""What each tier does not see, and what its artifact holds of the data."""
+
+
 def _limits(manifest: Manifest) -> str:
     return (
         "## Limits\n\nIt knows the labels above and nothing else: a text that fits none of them still gets scores, so "
         "use the abstain rule or look at the scores. It is as good, and as biased, as its data; the metrics hold for "
-        "texts like those. Words are weighed without regard to most of their order.\n\n"
-        "No text of the data is in this folder. What is there of it: the names of labels and files, which of the base "
-        "model's tokens occurred, and hashes of n-grams, with which a word that somebody guesses can be tested. "
+        f"texts like those. {_TRACES[manifest.tier]} "
         f"The {len(manifest.golden)} inputs in `manifest.json`, which check that the model still computes as it did, "
         "are made up."
     )

@@ -55,7 +55,8 @@ def write(artifact: Artifact, folder: Path) -> None:
         _set_labels(network, target)
         place = places[target.name]
         place.mkdir(parents=True, exist_ok=True)
-        network.save_pretrained(place)
+        with _quiet():
+            network.save_pretrained(place)
         _write_tokenizer(artifact, place)
     found = scores(artifact, folder, [row.input for row in manifest.golden])
     for target in manifest.targets:
