@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from time import time
+from time import monotonic, time
 from typing import Any, cast
 from uuid import uuid4
 
@@ -41,6 +41,9 @@ LONGEST_S = 3600.0
 
 MOST_LIVE = 50
 """Reviews that are not finished; more are refused."""
+
+LOOK_S = 1.0
+"""Seconds between looks whether a review was deleted."""
 
 MOST_FILES = 16
 MOST_DECISIONS = 10_000
@@ -273,7 +276,7 @@ class Reviews:
         try:
             bounds = Bounds(LONGEST_S, choices.memory_mb, TOO_MUCH)
             told = {"act": "review", "id": review_id}
-            done = run_aside("review", told, self._settings.home, bounds, lambda: self._must_go_on(review_id))
+            done = run_aside("review", told, self._settings.home, bounds, self._going_on(review_id))
             ended = self._store.reviews.change(
                 review_id,
                 when=RUNNING,
@@ -298,9 +301,21 @@ class Reviews:
                 review_id, when=RUNNING, status=status, error_code=code, error=message, finished_at=int(time())
             )
 
-    def _must_go_on(self, review_id: str) -> None:
-        if self._over.is_set() or self._store.reviews.find(review_id) is None:
+    def _going_on(self, review_id: str) -> Check:
+        """Return what raises once the server ends, or the review was deleted, which is looked at once a second."""
+        next_look = 0.0
+
+        def check() -> None:
+            nonlocal next_look
+            if monotonic() >= next_look and not self._over.is_set():
+                next_look = monotonic() + LOOK_S
+                if self._store.reviews.find(review_id) is not None:
+                    return
+            elif not self._over.is_set():
+                return
             raise Cancelled("The review was ended.")
+
+        return check
 
     def _lost(self, record: ReviewRecord) -> ReviewRecord:
         """Return the review as it is; one whose process is gone has failed."""
