@@ -115,7 +115,7 @@ class TestQuota:
 def test_a_row_that_cannot_be_written_leaves_no_object(
     workspace: Workspace, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> bool:
+    def full(*_: object, **__: object) -> None:
         raise StorageFull
 
     monkeypatch.setattr(workspace.store.files, "add", full)
