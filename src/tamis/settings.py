@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     moderation_model: str = Field(default="", description="model of moderation requests that name none")
     default_model: str = Field(default="", description="model of /classify and /predict requests that name none")
     model_memory_mb: int = Field(default=2048, ge=16, description="memory for models that are kept loaded")
+    inference_threads: int = Field(
+        default=0, ge=0, le=1024, description="threads that score for an encoder; 0: the cores, shared by the processes"
+    )
     llm_base_url: str = Field(default="", description="OpenAI-compatible endpoint behind /v1/chat/completions")
     llm_api_key: SecretStr = Field(default=SecretStr(""), description="key for it")
     llm_models: dict[str, str] = Field(default={}, description="names of its models by the names that callers use")

@@ -59,6 +59,8 @@ def serve(listening: socket.socket, settings: Settings, workers: int) -> None:
     if workers == 1:
         serve_here(listening, create_app(open_workspace(settings), settings))
     else:
+        if not settings.inference_threads:  # the cores, shared; the processes read their settings themselves
+            os.environ["TAMIS_INFERENCE_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
         Multiprocess(_config(f"{__name__}:application", workers), sockets=[listening]).run()
 
 

@@ -16,6 +16,7 @@ import orjson
 
 from tamis.endpoints import Answering, Floats
 from tamis.errors import TamisError, UnknownModel
+from tamis.ml.encoder.session import use_threads
 from tamis.ml.model import load
 from tamis.ml.predictor import Predictor
 from tamis.schema import Input
@@ -58,6 +59,7 @@ class Classifier:
 
     def __init__(self, models: Models, settings: Settings) -> None:
         """Take the models, and how much memory those that are loaded may take."""
+        use_threads(settings.inference_threads)
         self._models = models
         self._pool: Pool[Served] = Pool(self._load, settings.model_memory_mb * 1_000_000)
         self._ids: dict[str, str] = {}

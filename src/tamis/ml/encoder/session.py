@@ -30,7 +30,7 @@ class Session:
     """A graph and its weights. It may be run by several threads at the same time."""
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
-        """Look at the files; `threads` compute one batch, 0: as many as there are cores.
+        """Look at the files; `threads` compute one batch, 0: as many as `use_threads` says.
 
         Raises:
             DamagedArtifact: the graph is not one that may be run.
@@ -69,7 +69,7 @@ class Session:
     def _new(self) -> Any:  # noqa: ANN401
         onnxruntime = require("onnxruntime", "onnx")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads or cores()
+        options.intra_op_num_threads = self._threads or _chosen.threads or cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.enable_mem_pattern = False  # remembered for each shape there ever was: it would grow without end
@@ -89,6 +89,18 @@ class Session:
     def _refused(self, error: Exception) -> DamagedArtifact:
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
         return damaged(self._path, f"ONNX Runtime cannot run it ({told[:300]})")
+
+
+class _Chosen:
+    threads = 0
+
+
+_chosen = _Chosen()
+
+
+def use_threads(count: int) -> None:
+    """Let so many threads of this process compute one batch from now on; 0: as many as there are cores."""
+    _chosen.threads = count
 
 
 def cores() -> int:
