@@ -1,0 +1,230 @@
+"""Accuracy and time of a fine-tuned encoder, beside the static tier and transformers' Trainer with the same model.
+
+    python benchmarks/encoder.py --data DATA                      # atis_subset, five seeds
+    python benchmarks/encoder.py --data DATA --folds 5            # cross-validation of all its rows
+    python benchmarks/encoder.py --data DATA --sets hwu64,banking77 --seeds 1
+    python benchmarks/encoder.py --data DATA --quick              # one seed, 200 rows to learn from
+
+All methods run one after the other in one process, after libraries are loaded. Seconds are those of training: for Tamis
+all that `tamis.train` does (folds, calibration, export, golden rows), for Trainer `trainer.train()` alone. Test rows
+are read to report; in one further run Tamis sees them, of which only the moment counts when it was as good as Trainer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+
+from record import preamble, surroundings, table
+
+BASE = "minilm-l6"
+METHODS = ("encoder", "static", "trainer")
+RATE, EPOCHS, BATCH = 5e-5, 3, 16
+"""What transformers' Trainer is usually given."""
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class Result:
+    """One training: percent of test rows that are right, seconds of the clock, seconds of all cores."""
+
+    set: str
+    method: str
+    seed: int
+    target: str
+    accuracy: float
+    seconds: float
+    cpu: float
+    reached_seconds: float | None = None
+    reached_cpu: float | None = None
+
+
+def main() -> None:
+    chosen = arguments()
+    for library in ("torch", "transformers", "accelerate", "peft", "onnxscript"):  # loading them is nobody's training
+        import_module(library)
+
+    results: list[Result] = []
+    for name in chosen.sets.split(","):
+        for seed, train, test in parts(Path(chosen.data) / name, chosen):
+            for method in chosen.methods.split(","):
+                for result in METHOD[method](name, seed, train, test):
+                    results.append(result)
+                    print(json.dumps(asdict(result)), flush=True)
+            if {"encoder", "trainer"} <= set(chosen.methods.split(",")):
+                add_moment(results, name, seed, train, test)
+    report(results, Path(chosen.out))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", required=True, help="folder with a folder for each set")
+    parser.add_argument("--sets", default="atis_subset", help="names, with commas")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--folds", type=int, default=0, help="cross-validate all rows in so many parts")
+    parser.add_argument("--rows", type=int, default=0, help="learn from so many rows at most")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", default=str(Path(__file__).parent / "results"))
+    given = parser.parse_args()
+    if given.quick:
+        given.seeds, given.rows = 1, 200
+    return given
+
+
+def parts(folder: Path, chosen: argparse.Namespace) -> Iterator[tuple[int, Rows, Rows]]:
+    """Seeds, each with the rows to learn from and those to measure on."""
+    train = rows_in(folder / "train.jsonl")
+    held = next(folder / f"{name}.jsonl" for name in ("test", "validation") if (folder / f"{name}.jsonl").is_file())
+    test = rows_in(held)
+    if not chosen.folds:
+        for seed in range(chosen.seeds):
+            yield seed, train[: chosen.rows or None], test
+        return
+    every = train + test
+    part = np.random.default_rng(0).permutation(len(every)) % chosen.folds
+    for number in range(chosen.folds):
+        inside = [row for row, place in zip(every, part, strict=True) if place != number]
+        yield number, inside[: chosen.rows or None], [row for row, at in zip(every, part, strict=True) if at == number]
+
+
+def rows_in(path: Path) -> Rows:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def by_tamis(base: str) -> Callable[[str, int, Rows, Rows], list[Result]]:
+    def run(name: str, seed: int, train: Rows, test: Rows) -> list[Result]:
+        import tamis
+
+        with tempfile.TemporaryDirectory() as folder:
+            wall, cpu = perf_counter(), process_time()
+            model = tamis.train(train, base=base, out=Path(folder, "model"), seed=seed)
+            took = perf_counter() - wall, process_time() - cpu
+            found = model.evaluate(test).targets
+        method = "static" if base == "static-en" else "encoder"
+        measures = {target: figures.accuracy or figures.micro_f1 for target, figures in found.items()}
+        return [Result(name, method, seed, target, 100 * float(value), *took) for target, value in measures.items()]
+
+    return run
+
+
+def by_trainer(name: str, seed: int, train: Rows, test: Rows) -> list[Result]:
+    """Fine-tune for the first single-label target, as the tutorials do."""
+    import torch
+    import transformers
+
+    from tamis.ml.base_models import load_base
+
+    target = next(key for key, value in train[0]["labels"].items() if isinstance(value, str))
+    labels = sorted({row["labels"][target] for row in train})
+    base: Any = load_base(BASE)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base.folder)
+    transformers.set_seed(seed)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(base.folder, num_labels=len(labels))
+
+    def made(rows: Rows) -> list[dict[str, Any]]:
+        texts = tokenizer([row["text"] for row in rows], truncation=True)
+        codes = [labels.index(row["labels"][target]) if row["labels"][target] in labels else -100 for row in rows]
+        return [{"input_ids": ids, "label": code} for ids, code in zip(texts["input_ids"], codes, strict=True)]
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = transformers.TrainingArguments(
+            folder,
+            learning_rate=RATE,
+            num_train_epochs=EPOCHS,
+            per_device_train_batch_size=BATCH,
+            per_device_eval_batch_size=64,
+            save_strategy="no",
+            report_to=[],
+            seed=seed,
+            disable_tqdm=True,
+            use_cpu=not torch.cuda.is_available(),
+        )
+        trainer = transformers.Trainer(model, settings, train_dataset=made(train), processing_class=tokenizer)
+        wall, cpu = perf_counter(), process_time()
+        trainer.train()
+        took = perf_counter() - wall, process_time() - cpu
+        found = trainer.predict(made(test))
+    right = found.predictions.argmax(1) == found.label_ids
+    return [Result(name, "trainer", seed, target, 100 * float(right.mean()), *took)]
+
+
+METHOD = {"encoder": by_tamis(BASE), "static": by_tamis("static-en"), "trainer": by_trainer}
+
+
+def add_moment(results: list[Result], name: str, seed: int, train: Rows, test: Rows) -> None:
+    """Note when a run of Tamis first is as good on the test rows as Trainer was at its end: all before counts."""
+    import tamis
+
+    goal = next(each for each in reversed(results) if each.method == "trainer")
+    mine = next(each for each in reversed(results) if each.method == "encoder" and each.target == goal.target)
+    wall, cpu = perf_counter(), process_time()
+
+    class Reached(Exception):
+        pass
+
+    def told(progress: Any) -> None:
+        if 100 * progress.checkpoint.get(f"{goal.target}.accuracy", 0.0) >= goal.accuracy:
+            mine.reached_seconds, mine.reached_cpu = perf_counter() - wall, process_time() - cpu
+            raise Reached
+
+    try:
+        tamis.train(train, test, base=BASE, seed=seed, listener=told)
+    except Reached:
+        print(f"as good as Trainer after {mine.reached_seconds:.1f} s ({goal.seconds:.1f} s)", flush=True)
+
+
+def report(results: list[Result], folder: Path) -> None:
+    about = surroundings()
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {"about": about, "results": [asdict(result) for result in results]}
+    (folder / "encoder.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    head = [
+        "set",
+        "target",
+        "method",
+        "runs",
+        "accuracy",
+        "lowest",
+        "seconds",
+        "CPU seconds",
+        "as good as Trainer after",
+    ]
+    lines = [line(results, *key) for key in dict.fromkeys((each.set, each.target, each.method) for each in results)]
+    page = f"# A fine-tuned encoder ({BASE})\n\n{preamble(about)}\n{NOTE}\n\n{table(head, lines)}\n"
+    (folder / "encoder.md").write_text(page, encoding="utf-8")
+    print(page)
+
+
+NOTE = (
+    "Percent of test rows that are right (micro-F1 for several labels), means over seeds or folds; medians of seconds. "
+    "See [README](../README.md)."
+)
+
+
+def line(results: list[Result], name: str, target: str, method: str) -> list[str]:
+    some = [each for each in results if (each.set, each.target, each.method) == (name, target, method)]
+    reached = [each.reached_cpu for each in some if each.reached_cpu is not None]
+    return [
+        *(name, target, method, str(len(some))),
+        f"{statistics.mean(each.accuracy for each in some):.2f}",
+        f"{min(each.accuracy for each in some):.2f}",
+        f"{statistics.median(each.seconds for each in some):.1f}",
+        f"{statistics.median(each.cpu for each in some):.1f}",
+        f"{statistics.median(reached):.1f} CPU seconds" if reached else "",
+    ]
+
+
+if __name__ == "__main__":
+    main()

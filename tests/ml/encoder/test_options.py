@@ -1,0 +1,31 @@
+import pytest
+
+from tamis.errors import InvalidSetting
+from tamis.ml.encoder.options import EncoderOptions, encoder_options, parsed_options
+
+
+def test_pairs_become_options():
+    made = parsed_options(["freeze_layers=2", "long_texts = windows", "lora=true", "precision=bf16"])
+    assert made == EncoderOptions(freeze_layers=2, long_texts="windows", lora=True, precision="bf16")
+    assert parsed_options([]) is None
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["freeze"], "not of the form NAME=VALUE"),
+        (["lora=1", "lora=0"], "given twice"),
+        (["frozen=2"], "There is no encoder option 'frozen': there are freeze_layers"),
+        (["freeze_layers=-1"], "freeze_layers = '-1'"),
+        (["long_texts=both"], "long_texts = 'both'"),
+    ],
+)
+def test_what_is_wrong_is_told(pairs, message):
+    with pytest.raises(InvalidSetting, match=message):
+        parsed_options(pairs)
+
+
+def test_options_may_be_made_already():
+    made = EncoderOptions(lora=True)
+    assert encoder_options(made) is made
+    assert encoder_options(None) == EncoderOptions()
