@@ -8,7 +8,7 @@ FEW_ROWS = 10
 MANY_ROWS = 1_000
 """From here on a share is held out once: cross-validation would take too long."""
 
-FOLDS = ((300, 5), (MANY_ROWS, 3))
+FOLDS = ((300, 5), (600, 3), (MANY_ROWS, 2))
 """Rows below which cross-validation has so many parts."""
 
 HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 1_000, 5_000
