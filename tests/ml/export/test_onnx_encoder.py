@@ -13,6 +13,9 @@ from tamis.ml.artifact import open_artifact
 from tamis.ml.export import onnx_encoder
 from tamis.ml.export.exporting import export
 from tamis.ml.export.onnx_card import encoder_card
+from tamis.ml.model import load
+from tamis.ml.publishing import publish
+from writable_hub import WritableHub, use
 
 pytest.importorskip("onnxscript")
 
@@ -66,6 +69,20 @@ def test_windows_are_for_tamis_alone_and_the_readme_says_so(model):
     readme = encoder_card(manifest.model_copy(update={"architecture": facts}))
     assert "Tamis itself reads such a text in up to 4 windows" in readme
     assert "It computes in 8-bit integers" in readme
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # of the client's own upload
+def test_an_encoder_goes_to_the_hub_and_back(model, tmp_path, monkeypatch):
+    hub = WritableHub()
+    use(hub, tmp_path, monkeypatch)
+    try:
+        publish(model, "me/tiny")
+        there = hub.repositories["me/tiny"].files
+        assert "pip install 'tamis[onnx,hub]'" in there["README.md"].decode()
+        found = load("me/tiny")  # its files are links in the cache, those of the graph and its weights too
+        assert found.classify("where is it")["intent"].label == load(model).classify("where is it")["intent"].label
+    finally:
+        hub.close()
 
 
 def test_a_model_without_a_graph(encoder_artifact, tmp_path):
