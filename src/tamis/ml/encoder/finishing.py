@@ -132,6 +132,7 @@ class _Asked:
 def _write_files(finished: Finished, base: EncoderBase, folder: Path) -> None:
     """Write what transformers loads: weights, configuration, tokenizer."""
     network = cast("Any", finished.network)
+    network.should_save_on_this_rank = lambda _: True  # of several processes each has a folder of its own here
     with quiet():
         network.save_pretrained(folder, max_shard_size="1TB")
     path = folder / CONFIG
