@@ -291,66 +291,57 @@ def prepare(given: argparse.Namespace, work: Path) -> tuple[Path, list[str]]:
     return home, texts
 
 
-def markdown(found: dict[str, Any]) -> str:
-    head = [
-        "clients",
-        "what",
-        "requests/s",
-        "p50 ms",
-        "p99 ms",
-        "of (a)'s requests/s",
-        "p50 of (a)'s",
-        "of (a+)'s requests/s",
-        "p50 of (a+)'s",
-        "of (b)'s requests/s",
+HEAD = [
+    *("clients", "what", "requests/s", "p50 ms", "p99 ms", "of (a)'s requests/s", "p50 of (a)'s"),
+    *("of (a+)'s requests/s", "p50 of (a+)'s", "of (b)'s requests/s"),
+]
+TITLES = {
+    "constant": "(a) constant answer, FastAPI route, same middleware",
+    "constant_hot": "(a+) constant answer on the hot path",
+    "tamis": "Tamis",
+    "unseen": "Tamis, words never seen",
+    "usual": "(b) FastAPI + scikit-learn",
+}
+
+
+def one_text_row(concurrency: str, title: str, mine: dict[str, Any], each: dict[str, Any]) -> list[str]:
+    a, hot, b = each["constant"], each["constant_hot"], each["usual"]
+    return [
+        concurrency,
+        title,
+        f"{mine['per_second']:,.0f}",
+        f"{mine['p50_ms']:.2f}",
+        f"{mine['p99_ms']:.2f}",
+        f"{mine['per_second'] / a['per_second']:.0%}",
+        f"{mine['p50_ms'] / a['p50_ms']:.2f}",
+        f"{mine['per_second'] / hot['per_second']:.0%}",
+        f"{mine['p50_ms'] / hot['p50_ms']:.2f}",
+        f"{mine['per_second'] / b['per_second']:.1f}",
     ]
-    names = {
-        "constant": "(a) constant answer, FastAPI route, same middleware",
-        "constant_hot": "(a+) constant answer on the hot path",
-        "tamis": "Tamis",
-        "unseen": "Tamis, words never seen",
-        "usual": "(b) FastAPI + scikit-learn",
-    }
-    rows = []
-    for concurrency in map(str, CONCURRENCIES):
-        each = found["one_text"][concurrency]
-        for name, title in names.items():
-            mine, a, hot, b = each[name], each["constant"], each["constant_hot"], each["usual"]
-            rows.append(
-                [
-                    concurrency,
-                    title,
-                    f"{mine['per_second']:,.0f}",
-                    f"{mine['p50_ms']:.2f}",
-                    f"{mine['p99_ms']:.2f}",
-                    f"{mine['per_second'] / a['per_second']:.0%}",
-                    f"{mine['p50_ms'] / a['p50_ms']:.2f}",
-                    f"{mine['per_second'] / hot['per_second']:.0%}",
-                    f"{mine['p50_ms'] / hot['p50_ms']:.2f}",
-                    f"{mine['per_second'] / b['per_second']:.1f}",
-                ]
-            )
-    batch = found["one_text"]["batch"]
+
+
+def job_row(job: dict[str, Any]) -> list[str]:
+    return [str(job["training_steps"] or "none given"), f"{job['start_to_success_s']:.1f}", str(job["checkpoints"])]
+
+
+def markdown(found: dict[str, Any]) -> str:
+    one_text = found["one_text"]
+    rows = [
+        one_text_row(concurrency, title, one_text[concurrency][name], one_text[concurrency])
+        for concurrency in map(str, CONCURRENCIES)
+        for name, title in TITLES.items()
+    ]
+    batch = one_text["batch"]
     lines = [
         "# Serving\n",
         record.preamble(found["about"]),
-        record.table(head, rows, left=2),
+        record.table(HEAD, rows, left=2),
         f"Calls of 1,000 texts, texts a second (medians): {batch['as_they_come']:,.0f} of texts as they come, "
         f"{batch['again']:,.0f} of the same again, {batch['unseen']:,.0f} where every word is new.\n",
-        f"First request to a new server: {found['one_text']['cold_first_request_ms']:.0f} ms (median).\n",
+        f"First request to a new server: {one_text['cold_first_request_ms']:.0f} ms (median).\n",
         "Fine-tuning jobs on 5,000 rows of banking77, from `start` to SUCCESS (training alone, by `tamis train`: "
         f"{found['train_alone_s']:.1f} s):\n",
-        record.table(
-            ["training_steps", "seconds", "checkpoints"],
-            [
-                [
-                    str(job["training_steps"] or "none given"),
-                    f"{job['start_to_success_s']:.1f}",
-                    str(job["checkpoints"]),
-                ]
-                for job in found["jobs"]
-            ],
-        ),
+        record.table(["training_steps", "seconds", "checkpoints"], [job_row(job) for job in found["jobs"]]),
     ]
     return "\n".join(lines)
 

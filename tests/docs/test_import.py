@@ -43,7 +43,18 @@ NEVER_AT_WORK = {
 }
 """What neither training nor loading nor classifying needs: each takes longer to import than the work itself."""
 
-LAZY_IN_CLI = {"torch", "transformers", "sqlalchemy", "fastapi", "sklearn", "pandas", "pyarrow", "datasets", "plotly", "gradio"}
+LAZY_IN_CLI = {
+    "torch",
+    "transformers",
+    "sqlalchemy",
+    "fastapi",
+    "sklearn",
+    "pandas",
+    "pyarrow",
+    "datasets",
+    "plotly",
+    "gradio",
+}
 
 
 def loaded_by(statement: str) -> set[str]:
