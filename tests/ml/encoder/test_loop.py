@@ -61,26 +61,26 @@ def test_a_process_that_is_killed_goes_on_and_ends_with_the_same_bytes(run, base
     assert again["digest"] == whole["digest"]
 
 
-@pytest.mark.parametrize("after", [9, 40, 66])
-def test_a_run_by_lora_goes_on_wherever_it_was_killed(run, base_folder, tmp_path, after):
-    chosen = {**CHOSEN, "encoder": {"lora": True}}
-    whole = run(str(base_folder("distilbert")), "-", nobody, chosen)
-    with pytest.raises(Killed):
-        run(str(base_folder("distilbert")), str(tmp_path), killed_after(after), chosen)
-    again = run(str(base_folder("distilbert")), str(tmp_path), nobody, chosen)
-    assert again["resumed"]
-    assert again["digest"] == whole["digest"]
+def goes_on(run, base, folder, chosen, shares):
+    """Kill the run after shares of all that it tells; each time it goes on and ends with the same bytes."""
+    told = []
+    whole = run(str(base), "-", told.append, chosen)
+    for share in shares:
+        points = folder / str(share)
+        with pytest.raises(Killed):
+            run(str(base), str(points), killed_after(round(share * len(told))), chosen)
+        again = run(str(base), str(points), nobody, chosen)
+        assert again["resumed"]
+        assert again["digest"] == whole["digest"]
 
 
-@pytest.mark.parametrize("after", [8, 20])
-def test_a_run_that_holds_out_once_goes_on(run, base_folder, tmp_path, after):
+def test_a_run_by_lora_goes_on_wherever_it_was_killed(run, base_folder, tmp_path):
+    goes_on(run, base_folder("distilbert"), tmp_path, {**CHOSEN, "encoder": {"lora": True}}, (0.2, 0.6, 0.95))
+
+
+def test_a_run_that_holds_out_once_goes_on(run, base_folder, tmp_path):
     chosen = {"rows": 1000, "epochs": 1, "encoder": {"batch_rows": 64}}
-    whole = run(str(base_folder("bert")), "-", nobody, chosen)
-    with pytest.raises(Killed):
-        run(str(base_folder("bert")), str(tmp_path), killed_after(after), chosen)
-    again = run(str(base_folder("bert")), str(tmp_path), nobody, chosen)
-    assert again["resumed"]
-    assert again["digest"] == whole["digest"]
+    goes_on(run, base_folder("bert"), tmp_path, chosen, (0.4, 0.9))
 
 
 def test_two_processes_are_one_run(run, base_folder):
