@@ -1,5 +1,6 @@
 """A handful of examples is enough to tell texts apart, and scores can be trusted about as far as the examples allow."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,19 @@ def test_embeddings_have_length_one_and_do_not_depend_on_company(embed: Embedder
     found = embed(["where is my parcel", "", "the invoice is wrong"])
     assert np.linalg.norm(found, axis=1) == pytest.approx([1, 0, 1], abs=1e-6)
     assert np.array_equal(embed(["the invoice is wrong"])[0], found[2])
+
+
+def test_a_book_takes_no_memory_for_each_of_its_tokens(embed: Embedder) -> None:
+    """A token's embedding has a kilobyte: a gathered row each would be 200 MB here, and gigabytes for a request."""
+    text = "where is my parcel, please " * 40_000
+    tracemalloc.start()
+    try:
+        found = embed([text])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 60_000_000
+    assert found[0] @ embed(["where is my parcel, please where is my parcel, please"])[0] > 0.999
 
 
 def test_an_unknown_word_is_left_out(tmp_path: Path) -> None:

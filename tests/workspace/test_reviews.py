@@ -173,6 +173,19 @@ def test_files_and_reviews_that_are_not_there(workspace):
         workspace.reviews.delete("gone")
 
 
+def test_files_of_any_name_that_are_deleted_meanwhile(workspace, upload):
+    """Whoever asks to apply a review of a file that is gone takes nobody's place."""
+    source = upload(jsonl([*rows(), *rows()]), "\u6f22" * 240 + ".jsonl")
+    reviewed = wait(workspace, workspace.reviews.create(NewReview(training_file=source.id, suspects=False)).id)
+    assert reviewed.status == SUCCESS, reviewed.error
+    done = workspace.reviews.apply(reviewed.id, "dedupe")
+    assert done.file.name.endswith(".v2.jsonl")
+    workspace.files.delete(source.id)
+    for _ in range(workspace.settings.max_dry_runs + 1):
+        with pytest.raises(UnknownFile):
+            workspace.reviews.apply(reviewed.id, "dedupe")
+
+
 def test_a_file_that_cannot_be_read_fails_with_the_reason(workspace, upload):
     record = wait(workspace, workspace.reviews.create(NewReview(training_file=upload(b"\x00\x01\x02" * 9).id)).id)
     assert record.status == FAILED

@@ -17,6 +17,9 @@ from tamis.endpoints import InputLimits
 from tamis.errors import UnknownFile
 from tamis.store.opening import Store
 
+LONGEST_NAME = 200
+"""Bytes of a file's name: file systems take 255, and a log beside it has a longer one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choices:
@@ -71,7 +74,7 @@ def files_here(store: Store, file_ids: Sequence[str], work: Path) -> Iterator[di
             record = store.files.find(file_id)
             if record is None:
                 raise UnknownFile(f"The file {file_id} is gone: upload it again, and make the job again.")
-            place = folder / str(number) / _plain(record.name)
+            place = folder / str(number) / name_on_disk(record.name)
             place.parent.mkdir(parents=True)
             local = store.objects.local_path(record.key)
             if local is not None:
@@ -87,6 +90,7 @@ def files_here(store: Store, file_ids: Sequence[str], work: Path) -> Iterator[di
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _plain(name: str) -> str:
-    """A name that file systems take, and that is no hidden file."""
-    return re.sub(r"[^\w.+@ -]", "_", name).lstrip(". ")[-200:] or "file"
+def name_on_disk(name: str) -> str:
+    """Return a file's name as file systems take it: not too long, and no hidden file's."""
+    plain = re.sub(r"[^\w.+@ -]", "_", name).lstrip(". ")
+    return plain.encode()[-LONGEST_NAME:].decode("utf-8", "ignore").lstrip(". ") or "file"

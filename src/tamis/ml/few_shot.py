@@ -50,7 +50,8 @@ class Embedder:
         for row in range(len(texts)):
             ids = tokens.ids[tokens.offsets[row] : tokens.offsets[row + 1]]
             if len(ids):
-                found[row] = np.asarray(self._base.matrix[ids], dtype=np.float32).mean(axis=0)
+                each, counts = np.unique(ids, return_counts=True)  # of a book, too, there are not many
+                found[row] = counts.astype(np.float32) @ np.asarray(self._base.matrix[each], dtype=np.float32)
         found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), TINY)
         return found
 

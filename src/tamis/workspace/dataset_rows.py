@@ -33,6 +33,8 @@ PIECE = 2**18
 """Bytes that are gathered before they are written."""
 
 SHOWN_ROWS, SHOWN_WARNINGS, SAMPLES = 3, 20, 3
+LONGEST_SAMPLE, MOST_SAMPLE_LABELS = 1_000, 20
+"""Characters and labels of a row that stands for a file: lists of datasets hold them all."""
 
 _CURES = {
     "no_text": 'Give the row "text": "..."',
@@ -143,7 +145,8 @@ def _refusal(row: Example | Rejected, name: str, several: bool) -> str:
 def _count(counted: Counted, text: str, labels: Sequence[str], max_labels: int) -> None:
     counted.rows += 1
     if len(counted.samples) < SAMPLES:
-        counted.samples.append(json.dumps({"text": text, TARGET: labels}, ensure_ascii=False))
+        shown = {"text": text[:LONGEST_SAMPLE], TARGET: labels[:MOST_SAMPLE_LABELS]}
+        counted.samples.append(json.dumps(shown, ensure_ascii=False))
     for label in labels:
         count = counted.labels.setdefault(label, LabelCount())
         count.rows += 1

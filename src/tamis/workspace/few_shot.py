@@ -74,6 +74,9 @@ class FewShot:
                 if value is None or not value.strip():
                     raise _invalid(f"the example at index {place} has no {name}", place, name)
             pairs.append((str(text), str(label)))
+        longest = self._settings.max_input_chars
+        if (far := next((place for place, (text, _) in enumerate(pairs) if len(text) > longest), None)) is not None:
+            raise _invalid(f"the example at index {far} has more than {longest:,} characters (max_input_chars)", far)
         if (size := sum(len(text) for text, _ in pairs)) > self._settings.max_request_chars:
             raise _invalid(
                 f"{size:,} characters, and {self._settings.max_request_chars:,} are allowed (max_request_chars)"

@@ -25,6 +25,7 @@ from tamis.jobs.aside import Bounds, Check, run_aside
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.reviewing import ACCEPTED, ALL, REJECTED
 from tamis.jobs.sentences import sentence_of
+from tamis.jobs.tools import name_on_disk
 from tamis.jobs.worker import is_dead, owner_name
 from tamis.settings import Settings
 from tamis.store.opening import Store
@@ -233,6 +234,7 @@ class Reviews:
 
         Raises:
             UnknownReview: there is no such review.
+            UnknownFile: the training file is gone.
             Conflict: it is not finished, or failed, or nothing was accepted and no fix is asked for.
             InvalidRequest: the fixes cannot be read.
             DataError: nothing would be left to learn from.
@@ -242,13 +244,13 @@ class Reviews:
         record = self._finished(review_id)
         self._check_fixes(record, fixes)
         self._files.room.require()
+        source, choices = self._files.get(record.training_file), choices_of(self._settings)
         if not self._applying.acquire(blocking=False):
             raise Overloaded("Another review is being applied (max_dry_runs): try again in a moment.", retry_after=5)
-        source, choices = self._files.get(record.training_file), choices_of(self._settings)
         folder = choices.work / f"review-{record.id}-{uuid4().hex[:8]}"
         try:
             folder.mkdir(parents=True)
-            output = folder / Path(source.name).name
+            output = folder / name_on_disk(source.name)
             told = {"act": "apply", "id": record.id, "fixes": fixes, "output": str(output)}
             bounds = Bounds(max(self._settings.request_timeout_s, 60.0), choices.memory_mb, TOO_MUCH)
             done = run_aside("review", told, self._settings.home, bounds, check)

@@ -83,6 +83,8 @@ class TestWithAModel:
             ({"inputs": "a"}, "body.inputs"),
             ({}, "body.inputs"),
             ({"inputs": [1]}, "body.inputs.0"),
+            ({"inputs": ["a", "b" * 200_001]}, "max_input_chars"),
+            ({"inputs": ["b" * 100_000] * 41}, "max_request_chars"),
             ({"inputs": ["a"], "truncate": "MIDDLE"}, "body.truncate"),
             ({"inputs": ["a"], "preset": "p"}, "presets"),
             ({"inputs": ["a"], "model": None}, "name a model"),
@@ -154,6 +156,7 @@ class TestAfterExamples:
             ([*EXAMPLES, {"text": "x"}], "index 4 has no label"),
             ([{"text": " ", "label": "a"}, *EXAMPLES], "index 0 has no text"),
             (EXAMPLES * 700, "2,500"),
+            ([*EXAMPLES, {"text": "x" * 200_001, "label": "delivery"}], "index 4 has more than 200,000 characters"),
             ([1], "body.examples.0"),
         ],
     )

@@ -130,6 +130,23 @@ class TestAfterwards:
         assert (ids("before=2020-01-01T00:00:00Z"), len(ids("after=2020-01-01T00:00:00Z"))) == ([], 2)
         assert client.get("/v1/datasets/usage").json()["organization_usage"] > 0
 
+    def test_a_file_that_was_deleted_by_itself_has_no_link(self, client: TestClient) -> None:
+        dataset_id = made(client, rows(), keep_original_file=True)["id"]
+        for file in client.get("/v1/files").json()["data"]:
+            assert client.delete(f"/v1/files/{file['id']}").status_code == 200
+        (listed,) = client.get("/v1/datasets").json()["datasets"]
+        assert [(part["url"], part["original_url"]) for part in listed["dataset_parts"]] == [(None, None)]
+        assert client.delete(f"/v1/datasets/{dataset_id}").status_code == 200
+
+    def test_a_long_row_is_no_long_sample(self, client: TestClient) -> None:
+        long = json.dumps({"text": "long " * 100_000, "label": "a"}).encode() + b"\n"
+        (part,) = made(client, long + rows())["dataset_parts"]
+        assert part["num_rows"] == 41
+        assert len(part["samples"][0]) < 2_000
+
+    def test_a_name_of_any_letters(self, client: TestClient) -> None:
+        assert made(client, rows(), filename="\u6f22" * 200 + ".jsonl")["validation_status"] == "validated"
+
     def test_a_delete_answers_an_object_and_leaves_nothing(self, client: TestClient) -> None:
         found = made(client, rows(), keep_original_file=True)
         answer = client.delete(f"/v1/datasets/{found['id']}")

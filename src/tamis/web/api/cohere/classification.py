@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from tamis.endpoints import InputLimits, refuse_beyond
 from tamis.errors import InvalidRequest, UnknownModel
 from tamis.schema import Input
 from tamis.web.routing import PlainRoute, answer_json, workspace_of
@@ -82,7 +83,7 @@ async def classify(request: Request, given: ClassifyIn) -> Response:
 
     A single-label model always names its best label, whatever its score.
     """
-    _check(given)
+    _check(given, request.app.state.input_limits)
     workspace = workspace_of(request)
     inputs: list[Input] = [*given.inputs]
     if given.examples and workspace.few_shot.is_for(given.model):
@@ -98,7 +99,7 @@ async def classify(request: Request, given: ClassifyIn) -> Response:
     return answer_json(_classified(given.inputs, found))
 
 
-def _check(given: ClassifyIn) -> None:
+def _check(given: ClassifyIn, limits: InputLimits) -> None:
     if not given.inputs:
         raise InvalidRequest("body.inputs: the list is empty: give at least one text.", loc=["body", "inputs"])
     if len(given.inputs) > MOST_INPUTS:
@@ -111,6 +112,7 @@ def _check(given: ClassifyIn) -> None:
             raise InvalidRequest(
                 f"body.inputs.{place}: the text at index {place} is empty: leave it out.", loc=["body", "inputs", place]
             )
+    refuse_beyond([*given.inputs], limits, "inputs")
     if given.preset is not None:
         raise InvalidRequest("body.preset: there are no presets here: name a model.", loc=["body", "preset"])
 

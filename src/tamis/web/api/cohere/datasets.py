@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from tamis.errors import UnknownFile
 from tamis.web.api.cohere.wire import Deleted, iso
 from tamis.web.routing import (
     PlainRoute,
@@ -44,7 +46,7 @@ class DatasetPart(BaseModel):
 
     id: str
     name: str
-    url: str
+    url: str | None = Field(description="null where somebody deleted the file by itself")
     index: int
     size_bytes: int
     num_rows: int
@@ -227,17 +229,22 @@ def _answer(content: BaseModel) -> Response:
 
 def _part(request: Request, record: DatasetRecord, index: int) -> DatasetPart:
     part = record.parts[index]
-    original = part["original"]
     return DatasetPart(
         id=f"{record.id}-{index}",
         name=part["file"],
-        url=link_to_file(request, part["avro_file"], LINK_HOURS),
+        url=_link(request, part["avro_file"]),
         index=index,
         size_bytes=part["avro_bytes"],
         num_rows=part["rows"],
         samples=part["samples"],
-        original_url=link_to_file(request, original, LINK_HOURS) if original else None,
+        original_url=_link(request, part["original"]),
     )
+
+
+def _link(request: Request, file_id: str | None) -> str | None:
+    with suppress(UnknownFile):
+        return link_to_file(request, file_id, LINK_HOURS) if file_id else None
+    return None
 
 
 def _metrics(found: dict[str, Any]) -> DatasetMetrics:
