@@ -7,6 +7,7 @@ Hot ones are coroutines on `RawRoute`, which spends nothing between the socket a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -139,6 +140,13 @@ def unless_left(request: Request) -> Callable[[], None]:
             raise ClientDisconnect
 
     return check
+
+
+def seconds_of(moment: datetime | None) -> int | None:
+    """Return a moment of a query in seconds since 1970; one without a time zone is in UTC, wherever the server is."""
+    if moment is None:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def answer(content: BaseModel) -> Response:

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from time import time
 from typing import Any
 from uuid import uuid4
 
 from tamis.endpoints import ENDPOINTS
 from tamis.errors import InvalidRequest, LimitExceeded, Overloaded, UnknownBatch
-from tamis.jobs.batch import lines_of
 from tamis.jobs.ending import ask_to_cancel
 from tamis.jobs.states import Status
 from tamis.settings import Settings
@@ -106,11 +106,14 @@ class Batches:
             raise UnknownBatch(f"There is no batch job {batch_id}.", batch=batch_id)
         return found
 
-    def outputs(self, batch: BatchRecord) -> Iterator[dict[str, Any]]:
-        """Yield the answers of a finished batch job: those that succeeded, then those that failed."""
-        for file_id in (batch.output_file, batch.error_file):
-            if file_id is not None:
-                yield from (json.loads(line) for line in lines_of(self._files.read(file_id)))
+    def outputs(self, batch: BatchRecord) -> Iterator[bytes]:
+        """Return the answers of a finished batch job in pieces, a line each: those that succeeded, then the others.
+
+        Raises:
+            UnknownFile: its files were deleted.
+        """
+        file_ids = [file_id for file_id in (batch.output_file, batch.error_file) if file_id is not None]
+        return chain.from_iterable([self._files.read(file_id) for file_id in file_ids])
 
     def list(self, page: int, page_size: int, filters: BatchFilters) -> tuple[list[BatchRecord], int]:
         """Return one page of the batch jobs, and how many there are in all."""

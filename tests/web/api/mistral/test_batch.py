@@ -1,8 +1,10 @@
 """Batch jobs as the SDKs send and read them; their answers are tested with the jobs."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from starlette.testclient import TestClient
 
@@ -95,6 +97,7 @@ def test_list_and_filters(create: Any, client: TestClient) -> None:
     assert ids("agent_id=ag-1") == []
     assert sorted(ids("order_by=created")) == sorted(ids("order_by=-created"))
     assert ids("created_after=2100-01-01T00:00:00Z") == []
+    assert set(ids("created_after=0001-01-01T00:00:00")) == {one, two}
     assert client.get(f"{PATH}?order_by=size").status_code == 422
 
 
@@ -116,9 +119,13 @@ def test_results_inline(create: Any, client: TestClient, workspace: Workspace) -
 
     batch = create().json()["id"]
     outputs = []
-    for name in ("output", "error"):
+    lines = {
+        "output": [{"custom_id": str(n), "said": "\n, é" * 100} for n in range(5000)],
+        "error": [{"custom_id": "e"}],
+    }
+    for name, rows in lines.items():
         upload = workspace.files.begin(NewFile(name=f"{name}.jsonl", source="mistral", sample_type=f"batch_{name}"))
-        upload.write(b'{"custom_id": "%s"}\n' % name.encode())
+        upload.write(b"".join(orjson.dumps(row) + b"\n" for row in rows))
         outputs.append(upload.commit().id)
     batches = workspace.store.batches
     batches.change(batch, when={"QUEUED"}, to="RUNNING")
@@ -126,6 +133,14 @@ def test_results_inline(create: Any, client: TestClient, workspace: Workspace) -
         batch, when={"RUNNING"}, to="SUCCESS", output_file=outputs[0], error_file=outputs[1], completed_at=9
     )
     assert done is not None
-    body = client.get(f"{PATH}/{batch}?inline=true").json()
-    assert body["outputs"] == [{"custom_id": "output"}, {"custom_id": "error"}]
-    assert client.get(f"{PATH}/{batch}").json()["outputs"] is None
+    with client.stream("GET", f"{PATH}/{batch}?inline=true") as answer:
+        pieces = list(answer.iter_raw())
+    assert answer.headers["content-type"] == "application/json"
+    assert len(pieces) > 2  # it is read while it is sent
+    body = json.loads(b"".join(pieces))
+    plain = client.get(f"{PATH}/{batch}").json()
+    assert body == plain | {"outputs": lines["output"] + lines["error"]}
+    assert plain["outputs"] is None
+    client.delete(f"/v1/files/{outputs[1]}")
+    gone = client.get(f"{PATH}/{batch}?inline=true")
+    assert (gone.status_code, gone.json()["code"]) == (404, "unknown_file")

@@ -179,6 +179,7 @@ class TestList:
         assert ids("status=CANCELLED") == [two["id"]]
         assert ids("created_after=2100-01-01T00:00:00Z") == []
         assert len(ids("created_after=2020-01-01T00:00:00Z&created_before=2100-01-01T00:00:00Z")) == 2
+        assert len(ids("created_after=0001-01-01T00:00:00&created_before=9999-12-31T23:59:59")) == 2
         assert len(ids("created_by_me=false")) == 2
 
     @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tamis.web.routing import (
     body_docs,
     caller_of,
     link_to_file,
+    seconds_of,
     workspace_of,
 )
 from tamis.web.uploads import receive_files
@@ -196,8 +197,8 @@ def list_datasets(  # noqa: PLR0913  the query's parameters
         {
             "type": dataset_type,
             "status": validation_status,
-            "before": None if before is None else int(before.timestamp()),
-            "after": None if after is None else int(after.timestamp()),
+            "before": seconds_of(before),
+            "after": seconds_of(after),
         },
     )
     return _answer(DatasetList(datasets=[Dataset.of(request, record) for record in found]))

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from starlette.responses import StreamingResponse
 
 from tamis.errors import InvalidRequest
 from tamis.settings import MOST_INLINE
-from tamis.web.routing import JsonRoute, answer, caller_of, may_train, require_purpose, workspace_of
+from tamis.web.routing import (
+    JSON,
+    JsonRoute,
+    answer,
+    caller_of,
+    may_train,
+    require_purpose,
+    seconds_of,
+    workspace_of,
+)
 from tamis.workspace.batches import MOST_PAIRS, NewBatch
 
 if TYPE_CHECKING:
@@ -87,7 +98,7 @@ class Batch(BaseModel):
     failed_requests: int
 
     @classmethod
-    def of(cls, record: BatchRecord, outputs: list[dict[str, Any]] | None = None) -> Batch:
+    def of(cls, record: BatchRecord) -> Batch:
         """Return a record as the wire has it."""
         return cls(
             id=record.id,
@@ -99,7 +110,6 @@ class Batch(BaseModel):
             errors=[BatchError(message=str(error["message"]), count=error.get("count", 1)) for error in record.errors],
             output_file=record.output_file,
             error_file=record.error_file,
-            outputs=outputs,
             created_at=record.created_at,
             started_at=record.started_at,
             completed_at=record.completed_at,
@@ -166,7 +176,7 @@ def list_batches(  # noqa: PLR0913  the query's parameters
         page_size,
         {
             "model": model,
-            "created_after": None if created_after is None else int(created_after.timestamp()),
+            "created_after": seconds_of(created_after),
             "created_by": caller_of(request) if created_by_me else None,
             "status": status,
             "metadata": {key: value for key, value in request.query_params.items() if key not in _KNOWN_QUERY} or None,
@@ -181,7 +191,9 @@ def get(request: Request, batch_id: str, inline: bool = False) -> Response:
     """Return a batch job; `inline` adds its results, once it has ended."""
     batches = workspace_of(request).batches
     batch = batches.get(batch_id)
-    return answer(Batch.of(batch, list(batches.outputs(batch)) if inline and batch.completed_at else None))
+    if not (inline and batch.completed_at):
+        return answer(Batch.of(batch))
+    return StreamingResponse(_with_outputs(Batch.of(batch), batches.outputs(batch)), media_type=JSON)
 
 
 @router.post("/{batch_id}/cancel", summary="Cancel a batch job", response_model=Batch)
@@ -195,3 +207,13 @@ def delete(request: Request, batch_id: str) -> Response:
     """Delete a batch job that has ended."""
     workspace_of(request).batches.delete(batch_id)
     return answer(DeletedBatch(id=batch_id))
+
+
+def _with_outputs(batch: Batch, lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a batch job as JSON with its results, which come as lines in pieces: all at once may not fit in memory."""
+    yield batch.model_dump_json(exclude={"outputs"}).removesuffix("}").encode() + b',"outputs":['
+    ended = False
+    for piece in filter(None, lines):
+        yield b"," * ended + piece.removesuffix(b"\n").replace(b"\n", b",")
+        ended = piece.endswith(b"\n")
+    yield b"]}"

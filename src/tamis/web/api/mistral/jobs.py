@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
-from tamis.web.routing import JsonRoute, answer, caller_of, unless_left, workspace_of
+from tamis.web.routing import JsonRoute, answer, caller_of, seconds_of, unless_left, workspace_of
 from tamis.workspace.jobs import Integration as NewIntegration
 from tamis.workspace.jobs import JobDetail, Measured, NewJob
 
@@ -251,8 +251,8 @@ def list_jobs(  # noqa: PLR0913  the query's parameters
         page_size,
         {
             "model": model,
-            "created_after": None if created_after is None else int(created_after.timestamp()),
-            "created_before": None if created_before is None else int(created_before.timestamp()),
+            "created_after": seconds_of(created_after),
+            "created_before": seconds_of(created_before),
             "created_by": caller_of(request) if created_by_me else None,
             "status": status,
             "wandb_project": wandb_project,
