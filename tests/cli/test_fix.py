@@ -1,4 +1,5 @@
 import json
+import shlex
 
 import pytest
 from typer.testing import CliRunner
@@ -87,6 +88,22 @@ def test_check_reviews_and_proposes_the_command(file, base):
     assert "delivery → payment" in result.stdout
     assert "tamis fix" in result.stdout
     assert "dedupe" in result.stdout
+
+
+def test_the_proposed_command_is_whole(file, base, tmp_path):
+    test = tmp_path / "test data.jsonl"
+    test.write_text(file.read_text().splitlines()[5] + "\n")
+    with file.open("a") as stream:
+        stream.write("not json\n")
+    options = ["--text-column", "text", "--no-header", "--base", base, "--test", test, "--review"]
+    shown = CliRunner().invoke(app, ["check", *map(str, [file, *options])]).stdout
+    line = next(line for line in shown.splitlines() if line.startswith("  tamis fix "))
+    words = shlex.split(line)[1:]
+    options = dict(zip(words[2:10:2], words[3:10:2], strict=True))
+    assert options == {"--max-bad-share": "0.02", "--base": base, "--test": str(test), "--text-column": "text"}
+    assert "--no-header" in words
+    told = json.loads(run(*words, "--json").stdout)
+    assert told["changes"]["leaks"] == 1
 
 
 def test_check_review_as_json_and_page(file, base, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from tamis.cli.app import app
 from tamis.cli.console import err, out, print_json
 from tamis.cli.reading import (
+    READING,
     BinaryColumns,
     DatasetConfig,
     DatasetSplit,
@@ -24,6 +26,7 @@ from tamis.cli.reading import (
     MaxBadShare,
     TextColumn,
     read_options,
+    typed_again,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ Curve = Annotated[bool, typer.Option("--learning-curve", help="With --review: wo
 
 @app.command()
 def check(
+    context: typer.Context,
     files: Files,
     validation: Validation = None,
     test: Test = None,
@@ -103,7 +107,7 @@ def check(
         print_json(found.model_dump(mode="json") | ({"review": reviewed.model_dump(mode="json")} if reviewed else {}))
     else:
         show(found, out)
-        _show_review(reviewed, files)
+        _show_review(reviewed, files, context, found)
         _say_where(rejects, report)
     if not found.ready:
         raise typer.Exit(1)
@@ -147,11 +151,25 @@ def _reviewed(
         return review(loaded, options, listener=listener)
 
 
-def _show_review(reviewed: Review | None, files: list[str]) -> None:
+def _show_review(reviewed: Review | None, files: list[str], context: typer.Context, found: CheckReport) -> None:
     if reviewed is not None:
-        from tamis.cli.review_view import show_review
+        from tamis.cli.review_view import show_review, to_apply
 
-        show_review(reviewed, files, out)
+        fixes = to_apply(reviewed)
+        measured = ("validation", "test") if "leaks" in fixes else ()
+        judge = ("base",) if any(fix.startswith("suspects") for fix in fixes) else ()
+        again = typed_again(context, *READING, *measured, *judge)
+        show_review(reviewed, files, out, [*_leaving_out(found, context.params["max_bad_share"]), *again])
+
+
+def _leaving_out(found: CheckReport, allowed: float) -> list[str]:
+    """The option without which a command would refuse these files for their bad rows."""
+    bad, good = dict.fromkeys(found.splits, 0), dict.fromkeys(found.splits, 0)
+    for file in found.files:
+        bad[file.split] += file.rejected
+        good[file.split] += file.rows
+    share = max((bad[split] / (bad[split] + good[split]) for split in bad if bad[split]), default=0.0)
+    return ["--max-bad-share", f"{max(allowed, math.ceil(share * 100) / 100):g}"] if share else []
 
 
 def base_facts(name: str) -> BaseFacts:

@@ -75,6 +75,29 @@ MaxBadShare = Annotated[
 ]
 
 
+READING = (
+    *("text_column", "label_column", "label_separator", "binary_columns", "delimiter", "encoding", "header"),
+    *("empty_means_none", "split", "config"),
+)
+"""The options above by the names of their parameters, but for the share of bad rows."""
+
+
+def typed_again(context: typer.Context, *names: str) -> list[str]:
+    """Return those of these options that this command was given, word by word, for a command that is proposed."""
+    words: list[str] = []
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name not in names or source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[option.name]
+        if isinstance(value, bool):
+            words.append((option.opts if value else option.secondary_opts)[0])
+        else:
+            each = value if isinstance(value, list | tuple) else [value]
+            words += [word for one in each for word in (option.opts[0], str(one))]
+    return words
+
+
 def _separators(given: list[str]) -> str | dict[str, str] | None:
     """One for all columns, or those of some columns: `COLUMN=TEXT`, where nothing before or after the = is empty."""
     from tamis.errors import InvalidSetting

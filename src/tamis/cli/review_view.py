@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,8 +22,8 @@ _CAREFUL = ("suspects", "conflicts", "dedupe", "labels", "none-labels", "leaks",
 """Fixes that hardly anybody would not want: those of the command that is proposed."""
 
 
-def show_review(review: Review, files: Sequence[str], console: Console) -> None:
-    """Print the review: the findings, what to apply, the learning curve, the verdict."""
+def show_review(review: Review, files: Sequence[str], console: Console, options: Sequence[str] = ()) -> None:
+    """Print the review: findings, learning curve, the command that applies what is suggested, with these options."""
     parts: list[RenderableType] = [title("Review", _how(review))]
     if not review.findings:
         parts.append(Text("Nothing deserves a second look.", "green"))
@@ -36,8 +37,8 @@ def show_review(review: Review, files: Sequence[str], console: Console) -> None:
     if fixes and len(files) == 1 and Path(files[0]).is_file():
         new = Path(files[0]).with_suffix(f".fixed{Path(files[0]).suffix}")
         console.print(title("To apply what is suggested, to a new file"))
-        typed = {f"tamis fix {_quoted(files[0])} --apply {','.join(fixes)} --output {_quoted(str(new))}": ""}
-        console.print(commands(typed), soft_wrap=True)
+        words = ["tamis", "fix", files[0], *options, "--apply", ",".join(fixes), "--output", str(new)]
+        console.print(commands({shlex.join(words): ""}), soft_wrap=True)
     console.print()
 
 
@@ -45,10 +46,6 @@ def to_apply(review: Review) -> list[str]:
     """Return the fixes that are worth proposing, as `tamis fix --apply` takes them, each once."""
     found = [finding.fix for finding in review.findings if finding.fix]
     return list(dict.fromkeys(fix for fix in found if fix.partition(":")[0].partition("=")[0] in _CAREFUL))
-
-
-def _quoted(path: str) -> str:
-    return path if all(each.isalnum() or each in "._-/~" for each in path) else repr(path)
 
 
 def _how(review: Review) -> str:

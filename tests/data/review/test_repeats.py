@@ -34,7 +34,8 @@ def test_repeats_with_the_same_label_keep_the_first():
 def test_a_conflict_leaves_the_majority_or_nobody():
     found = findings(corpus([("a", "x"), ("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"), ("c", "x")]))
     conflicts = found["conflicts"]
-    assert conflicts.count == 5
+    assert conflicts.count == len(conflicts.items) == 2
+    assert "(5 rows)" in conflicts.message
     assert [tuple(edit.row for edit in item.edits) for item in conflicts.items] == [(2,), (3, 4)]
     assert "most rows" in conflicts.items[0].told
 
@@ -56,6 +57,16 @@ def test_near_duplicates_that_disagree_have_to_be_looked_at():
     found = findings(corpus([(long, "x"), (long + " now", "y"), (long + " today", "x")]))
     assert found["near_conflicts"].fix is None
     assert not found["near_conflicts"].items[0].edits
+
+
+def test_rows_to_measure_on_that_are_nearly_training_rows():
+    long = "please tell me when the parcel that i ordered last week will finally arrive at my house"
+    found = findings(corpus([("a", "y"), (long, "x")], test=[(long + " now", "x"), ("b", "x"), (long + " then", "x")]))
+    leaks = found["near_leaks"]
+    assert (leaks.count, leaks.severity, leaks.items[0].edits) == (1, "warning", (RemoveRow(row=1),))
+    assert [(place.split, place.line) for place in leaks.items[0].rows] == [("train", 2), ("test", 1)]
+    assert leaks.message.startswith("2 rows of the test data nearly repeat 1 row")
+    assert "near_leaks" not in findings(corpus([(long, "x"), (long + " now", "x")]))
 
 
 def test_all_rows_the_same():

@@ -47,6 +47,7 @@ def repeat_findings(corpus: Corpus, repeats: Repeats) -> Iterator[Finding]:
     yield from _leaks(corpus, repeats)
     yield from _duplicates(corpus, repeats)
     yield from _near(corpus, repeats)
+    yield from _near_leaks(corpus, repeats)
 
 
 def duplicate_rows(repeats: Repeats, corpus: Corpus) -> tuple[Rows, Rows]:
@@ -109,7 +110,7 @@ def _conflicts(corpus: Corpus, repeats: Repeats) -> Iterator[Finding]:
             why="The same text cannot teach two things: the model learns to be unsure.",
             suggestion="Keep what most rows of the text say; where none has the majority, leave all of them out.",
             fix="conflicts",
-            count=rows,
+            count=texts,
             items=tuple(items),
         )
 
@@ -208,3 +209,30 @@ def _near(corpus: Corpus, repeats: Repeats) -> Iterator[Finding]:
                 count=len(rows),
                 items=items,
             )
+
+
+def _near_leaks(corpus: Corpus, repeats: Repeats) -> Iterator[Finding]:
+    """Rows to measure on that are nearly rows of the training data: an item for each of these."""
+    n_train = len(corpus.train)
+    across = (repeats.near.later >= n_train) & (repeats.near.earlier < n_train)
+    rows, where = np.unique(repeats.near.earlier[across], return_index=True)
+    elsewhere = repeats.near.later[across][where]
+    if len(rows):
+        count = int(across.sum())
+        splits = sorted({corpus.locate(int(row))[0] for row in elsewhere})
+        measured = sum(len(corpus.splits[split]) for split in splits)
+        items = tuple(
+            Item(rows=(place_of(corpus, row), place_of(corpus, int(other))), edits=(RemoveRow(row=row),))
+            for row, other in zip(shown(rows), elsewhere.tolist(), strict=False)
+        )
+        yield Finding(
+            id="near_leaks",
+            code="near_leaks",
+            severity="warning" if count > MANY * measured else "info",
+            message=f"{counted(count)} of the {' and '.join(splits)} data nearly "
+            f"{'repeats' if count == 1 else 'repeat'} {counted(len(rows))} of the training data (an estimate).",
+            why="Where they are copies, what is measured there flatters.",
+            suggestion="Leave the training rows out that are copies.",
+            count=len(rows),
+            items=items,
+        )

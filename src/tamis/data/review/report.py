@@ -61,7 +61,7 @@ class Finding(_Part):
         suggestion: what accepting it does, in a sentence.
         fix: the name under which `tamis fix --apply` does that to all rows of the data; None where nothing can be done
             without looking.
-        count: rows (or labels) concerned.
+        count: rows (texts that contradict themselves, labels) concerned: how many items there are, kept or not.
         items: the first of them, the most doubtful or most frequent first.
     """
 
