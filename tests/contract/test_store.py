@@ -590,11 +590,15 @@ class TestBatches:
         with pytest.raises(InUse):
             store.batches.delete(batch.id)
         clock.now += 9
-        assert store.batches.finish(batch.id, 1, "SUCCESS", output_file="f")
+        results = a_file(name="Results.jsonl")
+        assert not store.batches.finish(batch.id, 2, "SUCCESS", [results], output_file=results.id)
+        assert store.files.find(results.id) is None
+        assert store.batches.finish(batch.id, 1, "SUCCESS", [results], output_file=results.id)
+        assert store.files.list(search="results")[0] == [results]
         assert not store.batches.progress(batch.id, 1, completed=9)
         done = store.batches.find(batch.id)
         assert done is not None
-        assert (done.status, done.completed, done.completed_at, done.output_file) == ("SUCCESS", 2, NOW + 9, "f")
+        assert (done.status, done.completed, done.completed_at, done.output_file) == ("SUCCESS", 2, NOW + 9, results.id)
         assert [event.data["status"] for event in store.batches.events(batch.id)] == ["QUEUED", "RUNNING", "SUCCESS"]
         assert store.batches.delete(batch.id)
         assert not store.batches.delete(batch.id)

@@ -138,6 +138,25 @@ def test_a_cancelled_batch_leaves_no_files(tools: Tools, add_batch, add_file, fi
     assert tools.store.files.list()[1] == 1
 
 
+def test_an_attempt_that_is_overtaken_at_its_very_end_leaves_no_files(
+    tools: Tools, add_batch, add_file, find, monkeypatch: pytest.MonkeyPatch
+):
+    batch = add_batch(input_files=(add_file("requests.jsonl", requests("a", 7)),), model="shop")
+    finish = tools.store.batches.finish
+
+    def overtaken(batch_id: str, *given: object, **columns: object) -> bool:
+        assert tools.store.files.list()[1] == 1  # killed here, it would leave none for good
+        tools.store.batches.change(batch_id, when={"RUNNING"}, lease_until=1.0, quiet=True)
+        assert tools.store.batches.claim("other", time.time(), 60).attempt == 2
+        return finish(batch_id, *given, **columns)
+
+    monkeypatch.setattr(tools.store.batches, "finish", overtaken)
+    run(tools, find)
+    assert tools.store.batches.find(batch.id).status == "RUNNING"
+    assert tools.store.files.list()[1] == 1
+    assert len(list(tools.store.objects.list("files"))) == 1
+
+
 def test_inline_requests_are_read_where_they_were_put(tools: Tools, add_batch, find):
     with tools.store.objects.writer("batches/b/requests.jsonl") as writer:
         writer.write(requests("my parcel"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,9 @@ from tamis.jobs import tasks, training, validation
 from tamis.jobs.executors import Task
 from tamis.jobs.tasks import run_task
 from tamis.jobs.tools import Tools
-from tamis.ml.model import load
+from tamis.ml.model import Model, load
+from tamis.ml.progress import Progress
+from tamis.ml.restart import RestartPoints
 from tamis.store.records import JobRecord
 
 
@@ -178,6 +182,48 @@ def test_an_attempt_that_is_overtaken_while_it_trains_keeps_no_model(
     assert tools.store.jobs.find(job.id).status == "RUNNING"
     assert tools.store.models.list()[1] == 0
     assert list(tools.store.objects.list("models")) == []
+
+
+def test_a_job_whose_process_was_killed_goes_on_from_its_restart_point(
+    tools: Tools, add_job, add_file, rows, monkeypatch: pytest.MonkeyPatch
+):
+    file_id = add_file("rows.jsonl", rows(60))
+    job = add_job(training_files=((file_id, 1.0),), phase="train", hyperparameters={"epochs": 4.0})
+    made: list[RestartPoints] = []
+
+    def points(folder: Path) -> RestartPoints:
+        made.append(RestartPoints(folder, every=0))
+        return made[-1]
+
+    monkeypatch.setattr(training, "RestartPoints", points)
+    monkeypatch.setattr("tamis.ml.restart.sync", lambda _: None)
+    train = training.train
+
+    class Killed(BaseException):
+        """Nothing is put in order after it."""
+
+    def killed(*given: Any, listener: Callable[[Progress], None], **chosen: Any) -> Model:
+        def listen(progress: Progress) -> None:
+            listener(progress)
+            if progress.checkpoint and progress.checkpoint["step"] > 3:
+                raise Killed
+
+        return train(*given, listener=listen, **chosen)
+
+    monkeypatch.setattr(training, "train", killed)
+    with pytest.raises(Killed):
+        run_task(tools, claim(tools), nothing)
+    monkeypatch.setattr(training, "train", train)
+    assert tools.store.jobs.find(job.id).status == "RUNNING"
+    tools.store.jobs.change(job.id, when={"RUNNING"}, lease_until=1.0, quiet=True)
+    run_task(tools, claim(tools), nothing)
+    done = tools.store.jobs.find(job.id)
+    assert (done.status, done.attempt, done.deaths) == ("SUCCESS", 2, 1)
+    assert [each.resumed for each in made] == [False, True]
+    assert tools.store.models.list()[1] == 1
+    steps = [row.step for row in tools.store.jobs.checkpoints(job.id)]
+    assert steps == sorted(set(steps), reverse=True)
+    assert not (tools.choices.work / job.id).exists()
 
 
 def test_a_cancelled_job_ends_as_cancelled(tools: Tools, add_job, add_file, rows, monkeypatch: pytest.MonkeyPatch):

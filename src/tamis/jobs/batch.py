@@ -108,19 +108,20 @@ class _Run:
                 self._answer(group, out, bad)
             written = self._commit(out, out_id, "batch_result") if self._counts.succeeded else None
             failed = self._commit(bad, bad_id, "batch_error") if self._counts.failed else None
+        files = [record for record in (written, failed) if record is not None]
         kept = store.batches.finish(
             self._batch.id,
             self._batch.attempt,
             Status.SUCCESS.value,
+            files,
             when=before(Move.SUCCEED),
-            output_file=written,
-            error_file=failed,
+            output_file=written.id if written else None,
+            error_file=failed.id if failed else None,
             **self._counts.columns(),
         )
         if not kept:
-            for file_id in filter(None, (written, failed)):
-                if store.files.delete(file_id):
-                    store.objects.delete(f"files/{file_id}")
+            for record in files:
+                store.objects.delete(record.key)
 
     def _look(self) -> None:
         """Stop where it is time to, and tell how far it is."""
@@ -230,25 +231,23 @@ class _Run:
     def _said(self, error: TamisError) -> str:
         return sentence_of(error, self._tools.choices.home)[1]
 
-    def _commit(self, writer: Writer, file_id: str, sample_type: str) -> str:
+    def _commit(self, writer: Writer, file_id: str, sample_type: str) -> FileRecord:
+        """Store the file's bytes; it is there once the batch has ended with it."""
         done = writer.commit()
-        self._tools.store.files.add(
-            FileRecord(
-                id=file_id,
-                name=f"{self._batch.id}_{'results' if sample_type == 'batch_result' else 'errors'}.jsonl",
-                purpose="batch",
-                source="mistral",
-                sample_type=sample_type,
-                bytes=done.bytes,
-                sha256=done.sha256,
-                key=f"files/{file_id}",
-                created_at=int(time()),
-                num_lines=self._counts.succeeded if sample_type == "batch_result" else self._counts.failed,
-                mimetype="application/jsonl",
-                created_by=self._batch.created_by,
-            )
+        return FileRecord(
+            id=file_id,
+            name=f"{self._batch.id}_{'results' if sample_type == 'batch_result' else 'errors'}.jsonl",
+            purpose="batch",
+            source="mistral",
+            sample_type=sample_type,
+            bytes=done.bytes,
+            sha256=done.sha256,
+            key=f"files/{file_id}",
+            created_at=int(time()),
+            num_lines=self._counts.succeeded if sample_type == "batch_result" else self._counts.failed,
+            mimetype="application/jsonl",
+            created_by=self._batch.created_by,
         )
-        return file_id
 
 
 def _groups(requests: Iterator[_Request]) -> Iterator[list[_Request]]:

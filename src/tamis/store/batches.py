@@ -9,8 +9,18 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, t
 
 from tamis.errors import InUse
 from tamis.store.database import Database
+from tamis.store.files import add_file
 from tamis.store.leases import Beat, Lease, Leased, Swap
-from tamis.store.records import FINISHED, RUNNING, BatchColumns, BatchFilters, BatchRecord, EventRecord, Json
+from tamis.store.records import (
+    FINISHED,
+    RUNNING,
+    BatchColumns,
+    BatchFilters,
+    BatchRecord,
+    EventRecord,
+    FileRecord,
+    Json,
+)
 from tamis.store.rows import count, newest_first, one_of, page_of, record_of, row_of
 from tamis.store.tables import batch_events, batch_metadata, batches
 
@@ -81,11 +91,24 @@ class Batches(Leased[BatchRecord]):
             return self._swap(connection, Swap(id, None, attempt, None, columns)) is not None
 
     def finish(
-        self, id: str, attempt: int, to: str, *, when: Collection[str] | None = None, **columns: Unpack[BatchColumns]
+        self,
+        id: str,
+        attempt: int,
+        to: str,
+        files: Sequence[FileRecord] = (),
+        *,
+        when: Collection[str] | None = None,
+        **columns: Unpack[BatchColumns],
     ) -> bool:
-        """End a batch of this attempt that is in one of the states `when` (default: that is not finished)."""
+        """End a batch of this attempt that is in one of the states `when` (default: that is not finished).
+
+        The batch, the event and the files of its results are written together or not at all; return whether they were.
+        """
         with self._database.writing() as connection:
-            return self._swap(connection, Swap(id, when, attempt, to, columns)) is not None
+            done = self._swap(connection, Swap(id, when, attempt, to, columns))
+            for record in files if done is not None else ():
+                add_file(connection, record)
+            return done is not None
 
     def delete(self, id: str) -> bool:
         """Delete a finished batch's row; return whether there was one. Its objects are the caller's to delete.

@@ -41,7 +41,7 @@ class Files:
                 return same
             if most_bytes is not None and _stored(connection) + record.bytes > most_bytes:
                 return None
-            connection.execute(insert(files).values({**row_of(record), "folded_name": record.name.casefold()}))
+            add_file(connection, record)
             return record
 
     def stored_bytes(self) -> int:
@@ -99,6 +99,11 @@ class Files:
                 return
             last = found[-1].seq
             yield from (row.key for row in found)
+
+
+def add_file(connection: Connection, record: FileRecord) -> None:
+    """Add a file, in the caller's transaction."""
+    connection.execute(insert(files).values({**row_of(record), "folded_name": record.name.casefold()}))
 
 
 def _same(record: FileRecord) -> Select[Any]:
