@@ -13,7 +13,7 @@ import pytest
 
 from wire.client_process import CallFailed, Client
 from wire.raw_http import RawServer
-from wire.sdk_environments import MISTRAL, Sdk
+from wire.sdk_environments import COHERE, MISTRAL, OPENAI, Sdk
 from wire.server_process import Server
 
 TEXT = '{"text": "where is my parcel", "labels": {"topic": "delivery"}}\n'
@@ -68,6 +68,30 @@ def test_a_wrong_key_is_refused(keyed: tuple[Server, dict[str, str]], sdk: Sdk) 
                 client.call(call, **arguments)
             assert (caught.value.type, caught.value.status) == ("SDKError", 401)
             assert "API key" in caught.value.message
+
+
+@pytest.mark.parametrize("sdk", COHERE, ids=str)
+def test_a_wrong_key_is_the_exception_that_cohere_s_users_know(keyed: tuple[Server, dict[str, str]], sdk: Sdk) -> None:
+    server, keys = keyed
+    for key, kind, status, says in (
+        (keys["all"][:-1] + "x", "UnauthorizedError", 401, "API key"),
+        (keys["infer"], "ForbiddenError", 403, "train"),
+    ):
+        with Client(sdk, server.url, key) as client:
+            for call in ("datasets.list", "finetuning.list_finetuned_models"):
+                with pytest.raises(CallFailed) as caught:
+                    client.call(call)
+                assert (caught.value.type, caught.value.status) == (kind, status)
+                assert says in caught.value.body["message"]  # type: ignore[index]
+
+
+def test_a_wrong_key_is_the_exception_that_openai_s_users_know(keyed: tuple[Server, dict[str, str]]) -> None:
+    server, keys = keyed
+    with Client(OPENAI, server.url, keys["all"][:-1] + "x") as client:
+        with pytest.raises(CallFailed) as caught:
+            client.call("moderations.create", input="x")
+        assert (caught.value.type, caught.value.status) == ("AuthenticationError", 401)
+        assert "API key" in caught.value.message
 
 
 def test_a_key_is_only_for_what_it_is_for(keyed: tuple[Server, dict[str, str]]) -> None:

@@ -119,7 +119,7 @@ def read_rows(path: Path, name: str, how: Reading, counted: Counted) -> Iterator
                 counted.first_bad.append(refused)
             continue
         labels = list(next(iter(row.labels.values())))
-        _count(counted, row.input, labels, how.max_labels)
+        _count(counted, row.input, labels, how)
         yield row.input, labels
 
 
@@ -142,19 +142,20 @@ def _refusal(row: Example | Rejected, name: str, several: bool) -> str:
     return ""
 
 
-def _count(counted: Counted, text: str, labels: Sequence[str], max_labels: int) -> None:
+def _count(counted: Counted, text: str, labels: Sequence[str], how: Reading) -> None:
     counted.rows += 1
     if len(counted.samples) < SAMPLES:
-        shown = {"text": text[:LONGEST_SAMPLE], TARGET: labels[:MOST_SAMPLE_LABELS]}
+        value = labels[:MOST_SAMPLE_LABELS] if how.several else labels[0]
+        shown = {"text": text[:LONGEST_SAMPLE], TARGET: value}
         counted.samples.append(json.dumps(shown, ensure_ascii=False))
     for label in labels:
         count = counted.labels.setdefault(label, LabelCount())
         count.rows += 1
         if len(count.texts) < LEAST_A_LABEL:
             count.texts.add(text[:200])
-    if len(counted.labels) > max_labels:
+    if len(counted.labels) > how.max_labels:
         raise LimitExceeded(
-            f"{counted.file} has more than {max_labels:,} labels (max_labels): are the columns swapped?",
+            f"{counted.file} has more than {how.max_labels:,} labels (max_labels): are the columns swapped?",
             setting="max_labels",
         )
 

@@ -48,7 +48,7 @@ class TestCreate:
         train, held = found["dataset_parts"]
         assert (train["name"], train["num_rows"], train["index"]) == ("train.jsonl", 40, 0)
         assert (held["name"], held["num_rows"], held["original_url"]) == ("eval.jsonl", 24, None)
-        assert json.loads(train["samples"][0]) == {"text": "text 0", "label": ["a"]}
+        assert json.loads(train["samples"][0]) == {"text": "text 0", "label": "a"}
 
     def test_csv(self, client: TestClient) -> None:
         data = b"text,label\n" + b"".join(b'"a, b %d",%s\n' % (n, b"xy"[n % 2 : n % 2 + 1]) for n in range(40))
@@ -66,6 +66,7 @@ class TestCreate:
         assert found["validation_status"] == "validated"
         again = list(fastavro.reader(io.BytesIO(client.get(found["dataset_parts"][0]["url"]).content)))
         assert again == said
+        assert [json.loads(sample) for sample in found["dataset_parts"][0]["samples"]] == said[:3]
 
     @pytest.mark.parametrize(
         ("query", "says"),

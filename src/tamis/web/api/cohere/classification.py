@@ -46,7 +46,7 @@ class ClassifyIn(BaseModel):
     examples: Annotated[list[LabelledText], Field(fail_fast=True)] | None = None
     preset: str | None = Field(default=None, description="not possible here")
     truncate: Literal["NONE", "START", "END"] | None = Field(
-        default="END", description="without effect where the model reads a whole text, as all static ones do"
+        default="END", description="of no effect: static models read whole texts, encoders the beginning of long ones"
     )
 
 
