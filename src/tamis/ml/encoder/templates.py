@@ -1,18 +1,18 @@
 """Chats as one string: by the base model's own chat template where it has one, else as lines that name the role.
 
-A template is a program in a sandbox: it is given the messages and the special tokens, and nothing else. It does not
-know tokens.
+A template is a program in a sandbox: it is given the messages and the special tokens, and nothing else; what it may do
+is in `template_bounds`. It does not know tokens.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 from tamis.extras import require
+from tamis.ml.encoder.template_bounds import MOST_STEPS, Meter, bounded_environment
 from tamis.schema import Message, plain_text
 
 LONGEST_TEMPLATE = 1 << 18
@@ -48,6 +48,7 @@ class ChatTemplate:
     def _render(self, messages: list[dict[str, str]]) -> str:
         made, size = list[str](), 0
         compiled: Any = self._compiled
+        self._meter.left = MOST_STEPS
         for part in compiled.generate(messages=messages, add_generation_prompt=False, **self.special):
             made.append(part)
             size += len(part)
@@ -56,17 +57,15 @@ class ChatTemplate:
         return "".join(made)
 
     @cached_property
+    def _meter(self) -> Meter:
+        return Meter()
+
+    @cached_property
     def _compiled(self) -> Any:  # noqa: ANN401  a third party's object
         if not self.source or len(self.source) > LONGEST_TEMPLATE:
             return None
-        sandbox = require("jinja2.sandbox", "onnx")
-        environment = sandbox.ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _generation_tag()]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _refuse
         try:
-            return environment.from_string(self.source)
+            return bounded_environment(self._meter, extensions=[_generation_tag()]).from_string(self.source)
         except Exception:  # noqa: BLE001  the same: what cannot be compiled is not used
             return None
 
@@ -92,14 +91,6 @@ def special_tokens(config: Mapping[str, object]) -> dict[str, str]:
         if isinstance(content, str):
             made[name] = content
     return made
-
-
-def _to_json(value: object, indent: int | None = None, **_: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ValueError(message)
 
 
 def _generation_tag() -> type[Any]:
