@@ -57,7 +57,7 @@ def test_malformed_rows_fail_it_or_are_skipped(cohere: Client, tmp_path: Path) -
         cohere.call("wait_for", dataset_id=failed["id"])
     good = created(cohere, path, name="good", type=MULTI, skip_malformed_input=True)
     assert good["validation_status"] == "validated"
-    assert "1 malformed rows" in good["validation_warnings"][0]
+    assert "1 malformed row of" in good["validation_warnings"][0]
 
 
 def test_what_cannot_be_is_a_bad_request(cohere: Client, tmp_path: Path) -> None:

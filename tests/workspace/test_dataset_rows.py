@@ -58,7 +58,7 @@ def test_a_bad_row_is_told_with_place_and_cure(tmp_path: Path, row: Any, says: s
     assert "skip_malformed_input=True" in error
     error, warnings = judge(counted, None, reading(skip=True))
     assert error is None
-    assert warnings == ["1 malformed rows of train.jsonl were left out.", counted.first_bad[0]]
+    assert warnings == ["1 malformed row of train.jsonl was left out.", counted.first_bad[0]]
 
 
 def test_a_list_is_wanted_where_rows_have_several(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_rare_labels_stay_and_are_named(tmp_path: Path) -> None:
     assert counted.labels.keys() == {"a", "b", "copied", "rare"}
     assert len(warnings) == 1
     assert warnings[0].startswith(
-        "2 labels have fewer than 5 different examples: 'copied' (9), 'rare' (1). They are kept"
+        "2 labels have fewer than 5 different examples: 'copied' (1 in 9 rows), 'rare' (1 in 1 row). They are kept"
     )
 
 
@@ -84,7 +84,7 @@ def test_rare_labels_stay_and_are_named(tmp_path: Path) -> None:
     ("rows", "several", "says"),
     [
         (good(39), False, "train.jsonl has 39 valid examples: at least 40 are needed."),
-        (good(40, "a"), False, "train.jsonl has 1 labels ('a'): at least 2 are needed."),
+        (good(40, "a"), False, "train.jsonl has 1 label ('a'): at least 2 are needed."),
         (
             [{"text": str(n), "label": ["all", "ab"[n % 2]]} for n in range(40)],
             True,

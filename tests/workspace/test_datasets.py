@@ -54,7 +54,7 @@ def test_rows_that_were_skipped_are_told(workspace: Workspace) -> None:
     made = workspace.datasets.create(new, {"data": upload(workspace, new, [*rows(), {"text": "x"}])})
     assert made.status == "validated"
     assert made.parts[0]["rows"] == 45
-    assert "1 malformed rows" in made.warnings[0]
+    assert "1 malformed row of" in made.warnings[0]
     assert "keep_fields" in made.warnings[-1]
 
 

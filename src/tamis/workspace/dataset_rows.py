@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from tamis.data.formats import ReadOptions
 from tamis.data.formats.files import open_file
+from tamis.data.review.places import counted as number_of
 from tamis.data.rows import Rejected, printable
 from tamis.errors import DataError, InvalidSetting, LimitExceeded, MissingColumn
 from tamis.schema import Example
@@ -166,12 +167,17 @@ def judge(train: Counted, evaluation: Counted | None, how: Reading) -> tuple[str
     faults = [fault for part in parts if (fault := _too_bad(part, how))]
     faults += _too_little(train, how)
     warnings = [warning for part in parts for warning in _left_out(part, how)]
-    rare = [f"{label!r} ({count.rows})" for label, count in train.labels.items() if len(count.texts) < LEAST_A_LABEL]
+    rare = [
+        f"{label!r} ({len(count.texts)} in {number_of(count.rows)})"
+        for label, count in train.labels.items()
+        if len(count.texts) < LEAST_A_LABEL
+    ]
     if rare:
         more = f" and {len(rare) - SHOWN_WARNINGS} more" if len(rare) > SHOWN_WARNINGS else ""
         warnings.append(
-            f"{len(rare)} labels have fewer than {LEAST_A_LABEL} different examples: {', '.join(rare[:SHOWN_WARNINGS])}"
-            f"{more}. They are kept and learnt; add examples, since what they score cannot be trusted."
+            f"{number_of(len(rare), 'label')} {'has' if len(rare) == 1 else 'have'} fewer than {LEAST_A_LABEL} "
+            f"different examples: {', '.join(rare[:SHOWN_WARNINGS])}{more}. They are kept and learnt; add "
+            "examples, since what they score cannot be trusted."
         )
     if evaluation is not None and evaluation.rows < LEAST_EVAL_ROWS:
         warnings.append(
@@ -203,7 +209,7 @@ def _left_out(part: Counted, how: Reading) -> list[str]:
         return []
     more = part.bad - len(part.first_bad)
     return [
-        f"{part.bad:,} malformed rows of {part.file} were left out.",
+        f"{number_of(part.bad, 'malformed row')} of {part.file} {'was' if part.bad == 1 else 'were'} left out.",
         *part.first_bad,
         *([f"... and {more:,} more."] if more else []),
     ]
@@ -215,7 +221,9 @@ def _too_little(train: Counted, how: Reading) -> list[str]:
     found = []
     if len(train.labels) < LEAST_LABELS:
         there = ", ".join(map(repr, train.labels)) or "none"
-        found.append(f"{train.file} has {len(train.labels)} labels ({there}): at least {LEAST_LABELS} are needed.")
+        found.append(
+            f"{train.file} has {number_of(len(train.labels), 'label')} ({there}): at least {LEAST_LABELS} are needed."
+        )
     everywhere = [label for label, count in train.labels.items() if count.rows == train.rows]
     if how.several and everywhere:
         found.append(

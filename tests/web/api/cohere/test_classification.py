@@ -90,6 +90,7 @@ class TestWithAModel:
             ({"inputs": ["a"], "model": None}, "name a model"),
             ({"inputs": ["a"], "examples": EXAMPLES}, "leave out either"),
             ({"inputs": ["a"], "model": "abc-ft"}, "UUID followed by -ft"),
+            ({"inputs": ["a"], "model": "embed-english-v3.0"}, "is a base model: give examples"),
         ],
     )
     def test_what_is_wrong_is_told(

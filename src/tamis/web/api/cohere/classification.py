@@ -137,9 +137,14 @@ def _explain(workspace: Workspace, model: str, error: UnknownModel) -> None:
     """Raise what says more than that the model is not there, if there is more to say.
 
     Raises:
-        InvalidRequest: it is being trained, or the name cannot be that of a tuned model.
+        InvalidRequest: it is being trained, is a base model, or the name cannot be that of a tuned model.
         UnknownModel: it is archived.
     """
+    if workspace.few_shot.is_for(model):
+        raise InvalidRequest(
+            f"body.examples: {model[:200]} is a base model: give examples, or name a tuned model.",
+            loc=["body", "examples"],
+        ) from None
     plain = model.removesuffix(TUNED)
     if plain == model:
         return
