@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from tamis.data.declared import DeclaredTarget
-from tamis.data.loading import MOST_BAD_SHARE
+from tamis.data.loading import MOST_BAD_SHARE, MOST_WEIGHT
 from tamis.errors import (
     IllegalTransition,
     InvalidRequest,
@@ -283,8 +283,8 @@ def _check_files(training_files: Sequence[tuple[str, float]]) -> None:
     if not training_files:
         raise _invalid("training_files", "give at least one file's id")
     for _, weight in training_files:
-        if not 0 < weight < float("inf"):
-            raise _invalid("training_files", f"the weight {weight} is not a number above 0")
+        if not 0 < weight <= MOST_WEIGHT:
+            raise _invalid("training_files", f"the weight {weight} is not above 0 and up to {MOST_WEIGHT:,.0f}")
 
 
 def _check_integration(integration: Integration) -> None:

@@ -69,6 +69,7 @@ class TestCreate:
         [
             ({"training_files": []}, ["body", "training_files"]),
             ({"training_files": [{"file_id": "x", "weight": 0}]}, ["body", "training_files"]),
+            ({"training_files": [{"file_id": "x", "weight": 1e308}]}, ["body", "training_files"]),
             ({"repositories": [{"type": "github", "name": "a", "owner": "b", "token": "c"}]}, ["body", "repositories"]),
             ({"job_type": "completion"}, ["body", "job_type"]),
             ({"suffix": "x" * 19}, ["body", "suffix"]),

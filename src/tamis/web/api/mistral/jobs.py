@@ -32,7 +32,7 @@ class TrainingFile(BaseModel):
     """A file to learn from, and how much its rows count."""
 
     file_id: str
-    weight: float = Field(default=1.0, description="above 0")
+    weight: float = Field(default=1.0, description="above 0, up to 1,000,000; only proportions matter")
 
 
 class HyperparametersIn(BaseModel):
