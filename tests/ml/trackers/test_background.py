@@ -113,6 +113,32 @@ def test_where_the_server_misbehaves_the_run_is_kept_to_be_sent_later(run: Track
     assert all(KEY.encode() not in path.read_bytes() for path in Path(run.folder).rglob("*") if path.is_file())
 
 
+def test_on_a_server_without_the_library_the_extra_is_named(
+    run: TrackedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "wandb.py").write_text("raise ModuleNotFoundError(name='wandb')\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told: list[Told] = []
+    tracker = BackgroundTracker(run, told.append)
+    tracker.log(1, {"train_loss": 1.0})
+    tracker.end_soon(Outcome.FINISHED)
+    tracker.wait(30)
+    (said,) = told
+    assert "pip install 'tamis[wandb]'" in said.problem
+
+
+def test_the_librarys_own_variable_keeps_runs_here(run: TrackedRun, stub: WandbStub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    told: list[Told] = []
+    tracker = BackgroundTracker(run, told.append)
+    tracker.log(1, {"train_loss": 1.0})
+    tracker.end_soon(Outcome.FINISHED)
+    tracker.wait(30)
+    (said,) = told
+    assert (Path(said.note.rpartition("wandb sync ")[2]) / "run-job-1.wandb").stat().st_size > 0
+    assert stub.requests == []
+
+
 def test_what_a_slow_tracker_does_not_take_is_dropped(
     run: TrackedRun, stub: WandbStub, monkeypatch: pytest.MonkeyPatch
 ):
