@@ -188,6 +188,16 @@ def test_texts_shown_are_short_and_printable(tmp_path):
     assert first.text.isprintable()
 
 
+def test_personal_data_is_not_shown(tmp_path):
+    text = "write to jane.doe@example.org"
+    broken = '{"text": "or to jane.doe@example.org'
+    path = write(tmp_path, "people.jsonl", row(text, y="a"), row(text, y="b"), broken)
+    report = check({"train": [path]})
+    ((first, _),) = by_code(report)["conflicting_labels"].where
+    assert first.text == "write to [email]"
+    assert "jane" not in report.model_dump_json()
+
+
 def test_the_report_is_plain_json(train):
     plain = check({"train": [train]}, base=WORDS).model_dump(mode="json")
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain

@@ -30,6 +30,7 @@ from tamis.data.checks.report import (
 from tamis.data.duplicates import Fingerprints, loose_form
 from tamis.data.formats import ReadOptions, Source, hub_splits, open_source
 from tamis.data.languages import guess
+from tamis.data.review.personal import masked
 from tamis.data.rows import Rejected, printable
 from tamis.errors import DataError
 from tamis.schema import Example, plain_text
@@ -357,6 +358,6 @@ class _Survey:
 
 
 def _excerpt(text: str) -> str:
-    """The beginning of a text on one line."""
-    line = " ".join(printable(text[: 4 * _EXCERPT]).split())
+    """The beginning of a text on one line, with personal data masked: reports are passed on."""
+    line = " ".join(printable(masked(text[: 4 * _EXCERPT])).split())
     return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
