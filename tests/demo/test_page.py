@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from demo.naming import HOSTILE
 from tamis.demo.gate import link
 from tamis.demo.page import Demo, build, look
 from tamis.demo.server import application, made
+from tamis.errors import InvalidSetting
 from tamis.listening import bound_socket, url_of
 from tamis.ml.model import Model
 
@@ -157,8 +160,29 @@ def test_a_chat_message_by_message(browser: Any, chat_model: Model) -> None:
         page.get_by_text("Scores appear here.").wait_for()
 
 
+def built(demo: Demo) -> Any:
+    """The page, made within an event loop: else Gradio makes one, and does not close it."""
+
+    async def make() -> Any:
+        return build(demo)
+
+    with ThreadPoolExecutor(1) as thread:  # the browser's library has a loop in this one
+        return thread.submit(lambda: asyncio.run(make())).result()
+
+
+def test_a_value_that_names_a_file_fetches_nothing(model: Model, chat_model: Model) -> None:
+    """Gradio would fetch what any value names: from anywhere, to the disk, of any size."""
+    from gradio.processing_utils import async_move_files_to_cache
+
+    sent = [{"path": "http://192.0.2.1/large", "meta": {"_type": "gradio.FileData"}}]
+    for demo in (Demo(model), Demo(chat_model)):
+        for block in built(demo).blocks.values():
+            with pytest.raises(InvalidSetting):
+                async_move_files_to_cache(sent, block, check_in_upload_folder=True).send(None)
+
+
 def test_gradio_is_told_to_report_and_offer_nothing(model: Model) -> None:
-    blocks = build(Demo(model))
+    blocks = built(Demo(model))
     config = blocks.get_config_file()
     assert config["analytics_enabled"] is False
     assert {dependency["api_visibility"] for dependency in config["dependencies"]} == {"private"}

@@ -25,8 +25,12 @@ MOST_BYTES = 4 << 20
 
 LONGEST_QUERY = 4096
 
-NOT_NEEDED = ("upload", "file", "proxy", "stream", "call", "run", "api", "deep_link", "dev", "process_recording")
-"""What Gradio would answer below `/gradio_api/` and the page never asks for: files, other servers' pages."""
+NOT_NEEDED = frozenset({
+    *("upload", "upload_progress", "file", "proxy", "stream", "call", "run", "api", "deep_link", "dev"),
+    *("process_recording", "component_server", "custom_component", "runs", "run-history"),
+    *("vibe-edit", "undo-vibe-edit", "vibe-code", "vibe-starter-queries"),
+})  # fmt: skip
+"""What Gradio would answer below `/gradio_api/` and the page never asks for: files, other servers' pages, its code."""
 
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "

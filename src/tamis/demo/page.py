@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tamis.demo.boxes import QUIET, Box, ChatBox, TextBox
 from tamis.demo.inputs import LONGEST, checked_input, made_examples, takes_chats
 from tamis.demo.panels import Panel, panels_of, verdicts
 from tamis.demo.quiet import quiet_gradio
 from tamis.demo.rendering import about, answer, heading, note, waiting
-from tamis.errors import TamisError
+from tamis.errors import InvalidSetting, TamisError
 from tamis.ml.model import Model
 from tamis.schema import Input
 
@@ -105,8 +105,15 @@ def build(demo: Demo) -> Any:  # noqa: ANN401  gradio.Blocks: Gradio is imported
             _connect(gr, demo, box, [told, *(part.html for part in parts)], parts)
         with gr.Accordion("About this model", open=False):
             _html(gr, about(demo.model.manifest))
+    for block in blocks.blocks.values():
+        block.async_move_resource_to_block_cache = _no_files
     blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
     return blocks
+
+
+async def _no_files(*_: object) -> NoReturn:
+    """In place of what fetches the files, from anywhere and of any size, that a value sent to the page names."""
+    raise InvalidSetting("The page takes texts, and no files.")
 
 
 def look() -> dict[str, Any]:
