@@ -90,6 +90,31 @@ def test_examples_are_what_the_server_takes(document: dict[str, Any], client: Te
     assert seen >= 7
 
 
+def has_example(schema: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Whether an example is shown of a schema, or of a part of it."""
+    if "examples" in schema:
+        return True
+    parts = [*schema.get("properties", {}).values(), *schema.get("anyOf", [])]
+    parts += [schema["items"]] if "items" in schema else []
+    if name := schema.get("$ref", "").rpartition("/")[2]:
+        parts.append(schemas[name])
+    return any(has_example(part, schemas) for part in parts)
+
+
+@pytest.mark.parametrize("tag", ["Files", "Fine-tuning", "Models", "Classification", "Moderation", "Batch", "Chat"])
+def test_what_is_asked_and_answered_has_examples(document: dict[str, Any], tag: str) -> None:
+    schemas, seen = document["components"]["schemas"], 0
+    for path, method, operation in operations(document):
+        if tag not in operation["tags"]:
+            continue
+        asked = operation.get("requestBody", {}).get("content", {})
+        for kind, content in [*asked.items(), *operation["responses"]["200"]["content"].items()]:
+            shown = content.keys() & {"example", "examples"} or has_example(content["schema"], schemas)
+            assert shown or kind == "application/octet-stream", (path, method, kind)
+            seen += 1
+    assert seen >= 2
+
+
 def test_the_page_loads_from_here_only(client: TestClient) -> None:
     page = client.get("/docs")
     assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -110,7 +110,7 @@ class CardList(BaseModel):
 class DeletedModel(BaseModel):
     """What a deletion answers."""
 
-    id: str
+    id: str = Field(examples=["ft:classifier:ministral-3b-latest:8e27a1b3:20250416:db22a1b3"])
     object: Literal["model"] = "model"
     deleted: bool = True
 

@@ -131,7 +131,7 @@ class BatchList(BaseModel):
 class DeletedBatch(BaseModel):
     """What a deletion answers."""
 
-    id: str
+    id: str = Field(examples=["5f0b7a5e-3c1d-4b0e-9a57-2d8f6c1e4b90"])
     object: Literal["batch"] = "batch"
     deleted: bool = True
 

@@ -29,6 +29,15 @@ PATH = "/v1/chat/completions"
 MOST_ERROR_BYTES = 64 * 1024
 CONNECT_S = 10.0
 
+_ANSWER = {
+    "id": "cmpl-5f0b7a5e",
+    "object": "chat.completion",
+    "created": 1744814706,
+    "model": "mistral-small-latest",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello!"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4},
+}
+
 _log = logging.getLogger("tamis.web")
 
 
@@ -48,7 +57,10 @@ class ChatRequest(BaseModel):
     response_class=Response,
     responses={
         200: {
-            "content": {JSON: {"schema": {"type": "object"}}, "text/event-stream": {"schema": {"type": "string"}}},
+            "content": {
+                JSON: {"schema": {"type": "object"}, "example": _ANSWER},
+                "text/event-stream": {"schema": {"type": "string"}, "example": "data: {...}\n\ndata: [DONE]\n\n"},
+            },
             "description": "What the LLM endpoint answers",
         },
         502: described(502),

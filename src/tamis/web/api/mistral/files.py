@@ -70,7 +70,7 @@ class FileList(BaseModel):
 class DeletedFile(BaseModel):
     """What a deletion answers."""
 
-    id: str
+    id: str = Field(examples=["497f6eca-6276-4993-bfeb-53cbbbba6f09"])
     object: Literal["file"] = "file"
     deleted: bool = True
 
@@ -78,7 +78,7 @@ class DeletedFile(BaseModel):
 class FileUrl(BaseModel):
     """Where the file can be fetched without a key, for a while."""
 
-    url: str
+    url: str = Field(examples=["http://127.0.0.1:8000/signed/files/497f6eca...?expires=1893456000&signature=5f0c..."])
 
 
 class UploadForm(BaseModel):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v1/fine_tuning/models", tags=["Models"], route_class=JsonRoute)
 
+_MODEL = "ft:classifier:ministral-3b-latest:8e27a1b3:20250416:db22a1b3"
+
 
 class Capabilities(BaseModel):
     """What the model can do."""
@@ -49,7 +51,7 @@ class Target(BaseModel):
 class TunedModel(BaseModel):
     """A fine-tuned model, as its changes answer."""
 
-    id: str
+    id: str = Field(examples=[_MODEL])
     object: Literal["model"] = "model"
     created: int
     owned_by: str
@@ -90,7 +92,7 @@ class TunedModel(BaseModel):
 class Archived(BaseModel):
     """Whether the model is archived now."""
 
-    id: str
+    id: str = Field(examples=[_MODEL])
     object: Literal["model"] = "model"
     archived: bool
 
