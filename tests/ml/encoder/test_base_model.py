@@ -116,6 +116,14 @@ def test_weights_that_do_not_fit_are_refused(folder, trained):
         trained(folder)
 
 
+@pytest.mark.parametrize("shape", [[2] * 1_000_000, [10**30], [-1], "12", [1.5]])
+def test_a_header_with_shapes_that_no_weights_have_is_refused(folder, shape):
+    header = json.dumps({"w": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(DamagedArtifact, match="has no shape"):
+        load_base(str(folder))
+
+
 def test_a_tokenizer_of_more_tokens_than_the_model_knows_is_refused(folder):
     changed(folder / "config.json", vocab_size=100)
     with pytest.raises(DamagedArtifact, match="token 25"):

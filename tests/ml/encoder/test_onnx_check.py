@@ -50,6 +50,7 @@ def test_plain_graphs_pass():
         external(offset="9" * 40),
         external(offset="١"),
         external(shape=(1 << 62, 1 << 62)),
+        external(shape=(2,) * 1_000_000),  # whose product alone would take minutes
         external(kind=TensorProto.STRING),
         external(checksum="0"),
     ],

