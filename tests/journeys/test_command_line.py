@@ -85,11 +85,22 @@ def test_from_a_file_to_a_name_that_classifies(here: Path, surroundings: dict[st
     assert tamis(here, surroundings, "classify", "shop@2", "x").returncode == 1
 
 
+def heed_interrupts() -> None:
+    """What a shell starts in the background ignores them, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("when", ["reading the data", "fitting meanings"])
 def test_an_interrupted_run_leaves_nothing(here: Path, surroundings: dict[str, str], when: str):
     command = [*TAMIS, "train", str(example_path("support")), "--max-bad-share", "0.01", "--out", "model"]
     running = subprocess.Popen(
-        command, cwd=here, env=surroundings, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=here,
+        env=surroundings,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     assert running.stderr
     while when not in (line := running.stderr.readline()):

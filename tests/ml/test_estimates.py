@@ -59,7 +59,7 @@ class TestSize:
     def test_portions_make_no_difference(self, tokenizer, monkeypatch):
         texts = [f"where is parcel {n % 7}" for n in range(50)]
         whole = size_of(texts, tokenizer)
-        monkeypatch.setattr("tamis.ml.estimates.COUNTED_AT_ONCE", 7)
+        monkeypatch.setattr("tamis.ml.static.estimates.COUNTED_AT_ONCE", 7)
         assert size_of(texts, tokenizer) == whole
         assert size_of([], tokenizer) == Size(0, 0)
 
@@ -94,7 +94,7 @@ class TestTimeAndMemory:
     def test_packed_rows_take_less(self, base, tiny_rows, monkeypatch):
         data = load_splits(*given_splits(tiny_rows * 300)).train
         whole = estimate(data, base, hyperparameters())
-        monkeypatch.setattr("tamis.ml.estimates.MOST_WHOLE", len(data) - 1)
+        monkeypatch.setattr("tamis.ml.static.estimates.MOST_WHOLE", len(data) - 1)
         packed = estimate(data, base, hyperparameters())
         assert packed.peak_memory_mb < whole.peak_memory_mb / 2
         assert packed.expected_duration_seconds == whole.expected_duration_seconds
