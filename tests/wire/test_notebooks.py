@@ -12,7 +12,7 @@ import pytest
 
 from wire import training_rows
 from wire.client_process import Json, run_program
-from wire.sdk_environments import MISTRAL_1_12, MISTRAL_2_5, MISTRAL_WITH_JOBS, Sdk
+from wire.sdk_environments import MISTRAL_WITH_JOBS, Sdk
 from wire.server_process import Server
 from wire.training_rows import Rows, as_list
 
@@ -218,7 +218,7 @@ def best_threshold(scores: list[dict[str, float]], truth: list[list[str]]) -> tu
     return best, quality(best)
 
 
-@pytest.mark.parametrize("sdk", [MISTRAL_1_12, MISTRAL_2_5], ids=str)
+@pytest.mark.parametrize("sdk", MISTRAL_WITH_JOBS, ids=str)
 def test_the_async_example(sdk: Sdk, server: Server, tmp_path: Path) -> None:
     notebook = NOTEBOOKS["intent"]
     rows = notebook.rows().shuffled(f"async {sdk}")
