@@ -1,10 +1,15 @@
 """The shapes of vLLM's /classify and of text-embeddings-inference's /predict."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
+from tamis.web import routing
+from tamis.web.api import gateways
+from tamis.web.api.cohere import classification
 from tamis.workspace.workspace import Workspace
 
 TEXTS = ["where is my parcel", "you charge my card"]
@@ -75,3 +80,28 @@ class TestTei:
         answer = client.post("/models/intents/predict", json=body)
         assert answer.status_code == 422
         assert says in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/classify", "input"), ("/models/intents/predict", "inputs"), ("/v1/classify", "inputs")]
+)
+def test_a_large_answer_is_written_where_it_holds_up_nobody(
+    client: TestClient, models: Workspace, monkeypatch: pytest.MonkeyPatch, path: str, field: str
+) -> None:
+    on_the_loop = []
+
+    def seen(content: object) -> Response:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            on_the_loop.append(False)
+        else:
+            on_the_loop.append(True)
+        return routing.answer_json(content)
+
+    for module in (gateways, classification):
+        monkeypatch.setattr(module, "answer_json", seen)
+    texts: list[Any] = ["where is my parcel " * 10] * 96
+    body = {"model": "intents", field: [[text] for text in texts] if "predict" in path else texts}
+    assert client.post(path, json=body).status_code == 200
+    assert on_the_loop == [False]

@@ -7,6 +7,7 @@ in the body, or with the one that the operator chose.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import uuid4
@@ -125,14 +126,13 @@ def _model(request: Request, named: str | None) -> str:
 
 
 async def _vllm(request: Request, given: VllmIn, model: str) -> Response:
-    found = await _verdicts(request, model, [given.input] if isinstance(given.input, str) else given.input, "input")
-    best = found.scores.argmax(axis=1).tolist()
-    data = [
-        {"index": index, "label": found.names[place], "probs": row, "num_classes": len(row)}
-        for index, (place, row) in enumerate(zip(best, found.rounded(DIGITS), strict=True))
-    ]
-    return answer_json(
-        {
+    def said(found: Verdicts) -> object:
+        best = found.scores.argmax(axis=1).tolist()
+        data = [
+            {"index": index, "label": found.names[place], "probs": row, "num_classes": len(row)}
+            for index, (place, row) in enumerate(zip(best, found.rounded(DIGITS), strict=True))
+        ]
+        return {
             "id": f"classify-{uuid4().hex}",
             "object": "list",
             "created": int(time()),
@@ -140,6 +140,9 @@ async def _vllm(request: Request, given: VllmIn, model: str) -> Response:
             "data": data,
             "usage": VllmUsage().model_dump(),
         }
+
+    return await _answered(
+        request, model, [given.input] if isinstance(given.input, str) else given.input, "input", said
     )
 
 
@@ -149,15 +152,18 @@ async def _tei(request: Request, given: TeiIn, model: str) -> Response:
             "body.raw_scores: there are only calibrated probabilities: leave it out.", loc=["body", "raw_scores"]
         )
     batch = isinstance(given.inputs, list) and bool(given.inputs) and isinstance(given.inputs[0], list)
-    found = await _verdicts(request, model, _texts(given.inputs), "inputs")
-    answers = [
-        [
-            {"label": found.names[place], "score": row[place]}
-            for place in sorted(range(len(row)), key=lambda at: -row[at])
+
+    def said(found: Verdicts) -> object:
+        answers = [
+            [
+                {"label": found.names[place], "score": row[place]}
+                for place in sorted(range(len(row)), key=lambda at: -row[at])
+            ]
+            for row in found.rounded(DIGITS)
         ]
-        for row in found.rounded(DIGITS)
-    ]
-    return answer_json(answers if batch else answers[0])
+        return answers if batch else answers[0]
+
+    return await _answered(request, model, _texts(given.inputs), "inputs", said)
 
 
 def _texts(given: str | list[str] | list[list[str]]) -> list[str]:
@@ -175,8 +181,11 @@ def _texts(given: str | list[str] | list[list[str]]) -> list[str]:
     return [str(one[0]) for one in flat]
 
 
-async def _verdicts(request: Request, model: str, texts: list[str], field: str) -> Verdicts:
+async def _answered(
+    request: Request, model: str, texts: list[str], field: str, said: Callable[[Verdicts], object]
+) -> Response:
+    """Answer with what is said of the verdicts: large answers are written aside, too."""
     inputs: list[Input] = [*texts]
     refuse_beyond(inputs, request.app.state.input_limits, field)
-    found: Verdicts = await workspace_of(request).answerer.ask(model, inputs, lambda served: served.verdicts(inputs))
-    return found
+    asked = workspace_of(request).answerer.ask
+    return await asked(model, inputs, lambda served: answer_json(said(served.verdicts(inputs))))

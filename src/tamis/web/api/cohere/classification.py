@@ -89,14 +89,15 @@ async def classify(request: Request, given: ClassifyIn) -> Response:
     if given.examples and workspace.few_shot.is_for(given.model):
         examples = [(example.text, example.label) for example in given.examples]
         work = partial(workspace.few_shot.verdicts, examples, given.inputs, given.model)
-        return answer_json(_classified(given.inputs, await workspace.answerer.aside(work)))
+        return await workspace.answerer.aside(lambda: answer_json(_classified(given.inputs, work())))
     model = _model(given)
     try:
-        found = await workspace.answerer.ask(model, inputs, lambda served: served.verdicts(inputs))
+        return await workspace.answerer.ask(
+            model, inputs, lambda served: answer_json(_classified(given.inputs, served.verdicts(inputs)))
+        )
     except UnknownModel as error:
         await workspace.answerer.aside(partial(_explain, workspace, model, error))
         raise
-    return answer_json(_classified(given.inputs, found))
 
 
 def _check(given: ClassifyIn, limits: InputLimits) -> None:
