@@ -81,6 +81,22 @@ def test_what_nobody_expected_leaves_nothing(workspace: Workspace, monkeypatch: 
     assert workspace.files.list(0, 10, {})[1] == 0
 
 
+def test_deleted_while_it_is_looked_at_it_leaves_no_files(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(*given: Any) -> Any:
+        (record,) = workspace.datasets.list(0, None, {})
+        workspace.datasets.delete(record.id)
+        return judged(*given)
+
+    judged = datasets.judge
+    monkeypatch.setattr(datasets, "judge", judge)
+    new = NewDataset(name="mine", type=SINGLE, keep_original=True)
+    with pytest.raises(UnknownDataset):
+        workspace.datasets.create(new, {"data": upload(workspace, new, rows())})
+    assert workspace.files.list(0, 10, {})[1] == 0
+
+
 def test_a_process_that_died_while_it_looked(workspace: Workspace) -> None:
     record = DatasetRecord(id="d", name="n", type=SINGLE, status="processing", created_at=1, modified_at=1)
     workspace.store.datasets.add(record)

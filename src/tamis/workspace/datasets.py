@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -137,15 +137,19 @@ class Datasets:
             raise
         if not new.keep_original or found.error:
             self._drop(parts.values())
-        return self._change(
-            record,
-            status=FAILED if found.error else VALIDATED,
-            error=found.error,
-            warnings=tuple(found.warnings),
-            parts=tuple(found.parts),
-            metrics=found.metrics,
-            bytes=found.bytes,
-        )
+        try:
+            return self._change(
+                record,
+                status=FAILED if found.error else VALIDATED,
+                error=found.error,
+                warnings=tuple(found.warnings),
+                parts=tuple(found.parts),
+                metrics=found.metrics,
+                bytes=found.bytes,
+            )
+        except UnknownDataset:  # deleted while its rows were looked at
+            self._drop_parts(found.parts)
+            raise
 
     def get(self, dataset_id: str) -> DatasetRecord:
         """Return a dataset.
@@ -178,16 +182,10 @@ class Datasets:
             InUse: a job that is not finished needs it.
         """
         record = self.get(dataset_id)
-        file_ids = [
-            part[kind] for part in record.parts for kind in ("rows_file", "avro_file", "original") if part[kind]
-        ]
-        for file_id in file_ids:
+        for file_id in _files_of(record.parts):
             if users := self._store.files.uses(file_id):
                 raise InUse(f"The dataset {dataset_id} is needed by {', '.join(users)}, not finished yet.")
-        for file_id in file_ids:
-            found = self._store.files.find(file_id)
-            if found is not None:
-                self._drop([found])
+        self._drop_parts(record.parts)
         self._store.datasets.delete(dataset_id)
 
     def schema(self, record: DatasetRecord) -> str:
@@ -270,6 +268,10 @@ class Datasets:
             raise UnknownDataset(f"The dataset {record.id} was deleted.", dataset=record.id)
         return changed
 
+    def _drop_parts(self, parts: Sequence[Mapping[str, Any]]) -> None:
+        there = (self._store.files.find(file_id) for file_id in _files_of(parts))
+        self._drop([file for file in there if file is not None])
+
     def _drop(self, files: Any) -> None:  # noqa: ANN401  (records of files)
         for file in files:
             if self._store.files.delete(file.id):
@@ -314,6 +316,10 @@ class _Part:
             "rows": self.counted.rows,
             "samples": self.counted.samples,
         }
+
+
+def _files_of(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [part[kind] for part in parts for kind in ("rows_file", "avro_file", "original") if part[kind]]
 
 
 def _id(name: str) -> str:
