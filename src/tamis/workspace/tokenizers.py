@@ -21,7 +21,7 @@ class Tokenizers:
     def __init__(self, models: Models, settings: Settings) -> None:
         """Take the models, and what names of base models stand for."""
         self._models, self._settings = models, settings
-        self._lock = threading.Lock()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
         self._kept: OrderedDict[str, Tokenizing] = OrderedDict()
 
     def tokens(self, model: str, text: str) -> list[tuple[int, str]]:
@@ -37,13 +37,22 @@ class Tokenizers:
         return self._tokenizing(f"model {record.id}", str(self._models.folder(record) / TOKENIZER))(text)
 
     def _tokenizing(self, key: str, place: str) -> Tokenizing:
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                is_base = key.startswith("base ")
-                found = Tokenizing(load_base(place).tokenizer_json) if is_base else Tokenizing.of_file(place)
-                self._kept[key] = found
+        if found := self._there(key):
+            return found
+        with self._loading:  # one at a time, and it may be fetched from afar: those that are there go on
+            if found := self._there(key):
+                return found
+            is_base = key.startswith("base ")
+            made = Tokenizing(load_base(place).tokenizer_json) if is_base else Tokenizing.of_file(place)
+            with self._lock:
+                self._kept[key] = made
                 if len(self._kept) > MOST_KEPT:
                     self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
+            return made
+
+    def _there(self, key: str) -> Tokenizing | None:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
             return found
