@@ -297,3 +297,12 @@ def require_learnable(dataset: Dataset) -> None:
                 "this target out.",
                 target=target.name,
             )
+
+
+def columns_of(data: Dataset) -> dict[str, slice]:
+    """Return where each target's labels stand among all labels."""
+    columns, at = {}, 0
+    for target in data.targets:
+        columns[target.name] = slice(at, at + len(target.labels))
+        at += len(target.labels)
+    return columns

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from tamis.data.dataset import build
+from tamis.data.dataset import build, columns_of
 from tamis.ml.restart import State
 from tamis.ml.schedule import hyperparameters, plan
 from tamis.ml.static.encoded import Encoded
-from tamis.ml.static.fitting import columns_of, start_semantic
+from tamis.ml.static.fitting import start_semantic
 from tamis.ml.static.runs import FIELDS_OF_TEXT
 from tamis.ml.static.training import TUNED
 from tamis.ml.static.updates import Updates, network_arrays, relative

@@ -12,8 +12,9 @@ from math import ceil
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import Method, method_of, plan_of, reading_of
-from tamis.ml.encoder.rows_held import FEW_ROWS, folds_of, held_share
+from tamis.ml.encoder.rows_held import folds_of, held_share
 from tamis.ml.estimates import Estimate
+from tamis.ml.holding_out import FEW_ROWS
 from tamis.ml.progress import Check
 from tamis.ml.schedule import STEP_TOKENS, Plan, epochs_of_steps, steps_of_epochs
 from tamis.ml.trained import Task

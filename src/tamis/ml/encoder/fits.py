@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.frozen import FrozenLayers
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.loop import Material, Trainee, Updates, all_logits, set_weights, weights_in
 from tamis.ml.encoder.lora import merged, with_lora
-from tamis.ml.encoder.losses import Losses, columns_of, prior_log_odds
+from tamis.ml.encoder.losses import Losses, prior_log_odds
 from tamis.ml.encoder.machine import Machine
 from tamis.ml.encoder.network import check_padding, checkpoint_layers, freeze, last_linear, load_network, parts_of
 from tamis.ml.encoder.options import EncoderOptions

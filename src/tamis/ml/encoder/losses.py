@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
 
 Ints = NDArray[np.int64]
@@ -22,15 +22,6 @@ Floats = NDArray[np.float32]
 
 SMOOTHING = 0.05
 """Of a single-label row's probability, this much is shared out among all labels."""
-
-
-def columns_of(data: Dataset) -> dict[str, slice]:
-    """Return each target's place among the columns."""
-    places, at = {}, 0
-    for target in data.targets:
-        places[target.name] = slice(at, at + len(target.labels))
-        at += len(target.labels)
-    return places
 
 
 @dataclass(frozen=True, slots=True, eq=False)

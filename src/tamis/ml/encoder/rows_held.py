@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-FEW_ROWS = 10
-"""Below, nothing can be held out."""
-
 MANY_ROWS = 1_000
 """From here on a share is held out once: cross-validation would take too long."""
 

@@ -14,18 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.data.splits import different_texts, folds, split_rows
-from tamis.data.truth import SingleTruth
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.fits import Fits, Part, Place
 from tamis.ml.encoder.inputs import Encoded, Encoding
-from tamis.ml.encoder.losses import columns_of
 from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import Method, Reading, method_of, reading_of
-from tamis.ml.encoder.rows_held import FEW_ROWS, folds_of, held_share
+from tamis.ml.encoder.rows_held import folds_of, held_share
 from tamis.ml.encoder.watching import judged_rows
+from tamis.ml.holding_out import (
+    ENOUGH_TO_CALIBRATE,
+    FEW_ROWS,
+    NOTHING_TO_VALIDATE,
+    VALIDATION,
+    repeats,
+    small_validation,
+    told_rows,
+)
 from tamis.ml.progress import Progress
 from tamis.ml.restart import State
 from tamis.ml.schedule import Plan
@@ -36,20 +43,11 @@ from tamis.ml.trained import Attended, HeldOut, Task
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-ENOUGH_TO_CALIBRATE = 50
-"""Validation rows of a target below which training rows are held out too."""
-
 WORTH_BEGINNING_AGAIN = 3_000
 """Rows below which all are fitted from the beginning: a fifth that was held out then tells (`docs/log.md`)."""
 
 MORE_EPOCHS, MORE_RATE = 2, 0.5
 """How long, and at which part of the rate, a fit to more rows goes on with those that were held out."""
-
-VALIDATION = "the validation data"
-NOTHING_TO_VALIDATE = (
-    "No row of the validation data carries a label of the training data: it was left aside, and rows of the training "
-    "data were held out instead."
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,12 +94,8 @@ class Held:
 
     def told(self) -> str:
         """Return what rows these are."""
-        others = {other.rows: other for other in self.instead.values()}
-        if not others:
-            return self.rows
-        everything = len(self.instead) == len(self.data.targets)
-        beside = f"; {VALIDATION} is small" if everything else f" for {', '.join(self.instead)}"
-        return ", ".join([*([] if everything else [self.rows]), *(rows + beside for rows in others)])
+        told = {name: other.rows for name, other in self.instead.items()}
+        return told_rows(self.rows, told, len(self.data.targets))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,7 +185,7 @@ class EncoderTrainer:
     def _with_validation(self, given: Part, watched: Part) -> tuple[Held, list[Checkpoint]]:
         few = {name: n for name, n in _judged(watched.data).items() if n < ENOUGH_TO_CALIBRATE}
         outcome, logits = self._fits.watched(given, watched, Place("validation", 0.05, 0.4 if few else 0.95))
-        self._remark_on(outcome)
+        self._remarks += outcome.remarks()
         held = Held(VALIDATION, watched.data, logits)
         if few:
             best = self._fits.weights()
@@ -215,18 +209,14 @@ class EncoderTrainer:
         rows = _judged(more.data)
         instead = {name: more for name, n in few.items() if rows[name] > n}
         if instead:
-            told = ", ".join(f"{name}: {few[name]}" for name in instead)
-            self._remarks.append(
-                f"The validation data has fewer than {ENOUGH_TO_CALIBRATE} rows of a target ({told}): they chose the "
-                f"state that was kept, but scores and thresholds were fitted on training rows ({more.rows})."
-            )
+            self._remarks.append(small_validation({name: few[name] for name in instead}, more.rows))
         return replace(held, instead=instead)
 
     def _hold_out_once(self, given: Part) -> tuple[Held | None, list[Checkpoint]]:
         once = self._once(given, (0.05, 0.75))
         if once is None:  # a text, repeated
             return None, self._fit_blind(given)
-        self._remark_on(once.outcome)
+        self._remarks += once.outcome.remarks()
         self._tell("using all rows", 0.75)
         outcome = once.outcome
         if len(given.data) < WORTH_BEGINNING_AGAIN:
@@ -251,7 +241,7 @@ class EncoderTrainer:
         if folded is None:
             return None, self._fit_blind(given)
         held, outcomes = folded
-        self._remark_on(outcomes[0])
+        self._remarks += outcomes[0].remarks()
         curve = averaged([outcome.checkpoints for outcome in outcomes])
         for row in curve:
             self._attended.listener(Progress("cross-validated", 0.75, row))
@@ -269,7 +259,7 @@ class EncoderTrainer:
         """Hold each row out of one of several fits; None where a row's label is never in two of its parts."""
         data, (begin, end) = given.data, between
         count = min(folds_of(len(data)), different_texts(data))
-        if count < 2 or not _repeats(data):
+        if count < 2 or not repeats(data):
             return None
         fold = folds(data, count, self._task.chosen.seed)
         logits = np.zeros((len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
@@ -299,19 +289,6 @@ class EncoderTrainer:
         """Fit with nobody watching."""
         return self._fits.unwatched(given, self._fits.plan(given), Place("all", 0.05, 0.95), go_on=False)
 
-    def _remark_on(self, outcome: Outcome) -> None:
-        planned = outcome.plan
-        if planned.capped:
-            self._remarks.append(
-                f"{planned.allowed_epochs:,.0f} passes over the data were allowed; "
-                f"{planned.epochs_at(planned.updates):,.0f} were planned, since more only overfit."
-            )
-        if outcome.stopped_at < planned.updates:
-            self._remarks.append(
-                f"Stopped early after {planned.epochs_at(outcome.stopped_at):.1f} passes over the data: the loss on "
-                f"held-out rows was lowest after {planned.epochs_at(outcome.best_update):.1f}."
-            )
-
     def _tell(self, stage: str, share: float) -> None:
         self._attended.check()
         self._attended.listener(Progress(stage, share))
@@ -320,12 +297,6 @@ class EncoderTrainer:
 def _judged(data: Dataset) -> dict[str, int]:
     """Return how many rows of each target can be judged."""
     return {name: int(judged_rows(truth).sum()) for name, truth in data.truth.items()}
-
-
-def _repeats(data: Dataset) -> bool:
-    """Whether a row that is held out can have a label that is learnt from other rows."""
-    truths = data.truth.values()
-    return any(not isinstance(truth, SingleTruth) or truth.counts().max(initial=0) > 1 for truth in truths)
 
 
 def _second(first: Outcome, train: Part, given: Part) -> Plan:

@@ -11,10 +11,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
 from tamis.ml.encoder.loop import Material, Trainee, all_logits, weights_in
-from tamis.ml.encoder.losses import columns_of, relative
+from tamis.ml.encoder.losses import relative
 from tamis.ml.encoder.machine import Machine
 from tamis.ml.progress import Check
 from tamis.ml.restart import State

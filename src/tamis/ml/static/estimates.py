@@ -13,6 +13,7 @@ from math import ceil
 
 from tamis.data.dataset import Dataset
 from tamis.ml.estimates import Estimate
+from tamis.ml.holding_out import FEW_ROWS
 from tamis.ml.progress import Check, nothing
 from tamis.ml.schedule import STEP_TOKENS, Hyperparameters, Plan, epochs_of_steps, plan, steps_of_epochs
 from tamis.ml.static.base_model import StaticBase
@@ -21,7 +22,7 @@ from tamis.ml.static.encoded import MOST_WHOLE
 from tamis.ml.static.fitting import LEAST_TERMS, MOST_PACKED_AT_ONCE, MOST_PACKED_TERM_WEIGHTS, MOST_TERMS
 from tamis.ml.static.runs import split_runs
 from tamis.ml.static.tokens import RunTokenizer
-from tamis.ml.static.training import FEW_ROWS, TUNED, are_many, folds_of
+from tamis.ml.static.training import TUNED, are_many, folds_of
 from tamis.schema import Input
 
 COUNTED_AT_ONCE = 20_000

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.random import Generator
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.data.truth import SingleTruth, Truth
 from tamis.ml.progress import nothing
 from tamis.ml.restart import RestartPoints, Stage, State
@@ -83,15 +83,6 @@ class Semantic:
         tuned = TunedEmbeddings(semantics.matrix, self.scale, self.tokens, self.network)
         pooled = ((pool(some.tokens, tuned), len(some)) for some in rows.portions())
         return np.concatenate([self.network.logits(pools.reshape(n_rows, -1)) for pools, n_rows in pooled])
-
-
-def columns_of(data: Dataset) -> dict[str, slice]:
-    """Return where each target's labels stand among all labels."""
-    columns, at = {}, 0
-    for target in data.targets:
-        columns[target.name] = slice(at, at + len(target.labels))
-        at += len(target.labels)
-    return columns
 
 
 Told = Callable[[float], None]

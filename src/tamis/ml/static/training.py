@@ -13,9 +13,17 @@ from functools import partial
 
 import numpy as np
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.data.splits import different_texts, folds, split_rows
-from tamis.data.truth import SingleTruth
+from tamis.ml.holding_out import (
+    ENOUGH_TO_CALIBRATE,
+    FEW_ROWS,
+    NOTHING_TO_VALIDATE,
+    VALIDATION,
+    repeats,
+    small_validation,
+    told_rows,
+)
 from tamis.ml.progress import Progress
 from tamis.ml.restart import Stage, State
 from tamis.ml.schedule import Hyperparameters, Plan, plan
@@ -25,7 +33,6 @@ from tamis.ml.static.fitting import (
     Lexical,
     Semantic,
     assemble,
-    columns_of,
     fit_lexical,
     start_semantic,
 )
@@ -60,15 +67,7 @@ MOST_HELD_OUT = 20_000
 LEAST_HELD_OUT, MOST_HELD_SCORES = 500, 25_000_000
 """Where a target is wide: held-out rows at least, and held-out rows x labels, which are all in memory."""
 
-FEW_ROWS = 10  # below, nothing can be held out
-ENOUGH_TO_CALIBRATE = 50
-"""Validation rows of a target below which training rows are held out too: fewer calibrate worse (`docs/log.md`)."""
 
-VALIDATION = "the validation data"
-NOTHING_TO_VALIDATE = (
-    "No row of the validation data carries a label of the training data: it was left aside, and rows of the training "
-    "data were held out instead."
-)
 MORE_EPOCHS = 1
 MORE_RATE = 0.5
 
@@ -189,7 +188,7 @@ class StaticTrainer:
         watched = watched.thinned(most_held_out(given.data)) if is_wide(given.data) else watched
         few = {name: n for name, n in _judged(watched.data).items() if n < ENOUGH_TO_CALIBRATE}
         fit = self._watch(given, watched, _Watch("validation", (0.05, 0.4 if few else 0.95)))
-        self._remark_on(fit.outcome)
+        self._remarks += fit.outcome.remarks()
         held = _Held(VALIDATION, watched.data, fit.lexical_logits, fit.semantic_logits)
         if few:
             held = self._with_more(given, held, few)
@@ -203,11 +202,7 @@ class StaticTrainer:
         more_rows = _judged(more.data)
         instead = {name: more for name, n in few.items() if more_rows[name] > n}
         if instead:
-            told = ", ".join(f"{name}: {few[name]}" for name in instead)
-            self._remarks.append(
-                f"The validation data has fewer than {ENOUGH_TO_CALIBRATE} rows of a target ({told}): they chose the "
-                f"state that was kept, but scores and thresholds were fitted on training rows ({more.rows})."
-            )
+            self._remarks.append(small_validation({name: few[name] for name in instead}, more.rows))
         return replace(held, instead=instead)
 
     def _held_beside(self, given: _Part) -> _Held | None:
@@ -226,7 +221,7 @@ class StaticTrainer:
         if once is None:  # a text, repeated
             return self._fit_blind(given)
         fit = once.fit
-        self._remark_on(fit.outcome)
+        self._remarks += fit.outcome.remarks()
         self._tell("using all rows", 0.75)
         stage = self._attended.stage("all")
         told = partial(self._tell_share, "using all rows", (0.75, 0.8))
@@ -254,7 +249,7 @@ class StaticTrainer:
         if folded is None:
             return self._fit_blind(given)
         held, outcomes = folded
-        self._remark_on(outcomes[0])
+        self._remarks += outcomes[0].remarks()
         curve = averaged([outcome.checkpoints for outcome in outcomes])
         for row in curve:
             self._attended.listener(Progress("cross-validated", 0.8, row))
@@ -266,7 +261,7 @@ class StaticTrainer:
         """Hold each row out of one of several fits; None where a row's label is never in two of its parts."""
         data, (begin, end) = given.data, between
         count = min(folds_of(len(data)), different_texts(data))
-        if count < 2 or not _repeats(data):
+        if count < 2 or not repeats(data):
             return None
         fold = folds(data, count, self._chosen.seed)
         logits = np.empty((2, len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
@@ -394,19 +389,6 @@ class StaticTrainer:
             logits[name] = lexical + np.float32(shares[name]) * semantic
         return shares, HeldOut(held.told(), max(map(len, truths.values())), logits, truths, weights)
 
-    def _remark_on(self, outcome: Outcome) -> None:
-        planned = outcome.plan
-        if planned.capped:
-            self._remarks.append(
-                f"{planned.allowed_epochs:,.0f} passes over the data were allowed; "
-                f"{planned.epochs_at(planned.updates):,.0f} were planned, since more only overfit."
-            )
-        if outcome.stopped_at < planned.updates:
-            self._remarks.append(
-                f"Stopped early after {planned.epochs_at(outcome.stopped_at):.1f} passes over the data: the loss on "
-                f"held-out rows was lowest after {planned.epochs_at(outcome.best_update):.1f}."
-            )
-
     def _tell_share(self, stage: str, between: tuple[float, float], share: float) -> None:
         self._tell(stage, between[0] + (between[1] - between[0]) * share)
 
@@ -431,13 +413,8 @@ class _Held:
 
     def told(self) -> str:
         """Return what rows these are."""
-        others = {other.rows: other for other in self.instead.values()}
-        if not others:
-            return self.rows
-        names = ", ".join(self.instead)
-        beside = f"; {VALIDATION} is small" if len(self.instead) == len(self.data.targets) else f" for {names}"
-        first = [] if len(self.instead) == len(self.data.targets) else [self.rows]
-        return ", ".join([*first, *(rows + beside for rows in others)])
+        told = {name: other.rows for name, other in self.instead.items()}
+        return told_rows(self.rows, told, len(self.data.targets))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -452,12 +429,6 @@ class _Once:
 def _judged(data: Dataset) -> dict[str, int]:
     """Return how many rows of each target can be judged."""
     return {name: len(some_rows(truth)) for name, truth in data.truth.items()}
-
-
-def _repeats(data: Dataset) -> bool:
-    """Whether a row that is held out can have a label that is learnt from other rows."""
-    truths = data.truth.values()
-    return any(not isinstance(truth, SingleTruth) or truth.counts().max(initial=0) > 1 for truth in truths)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

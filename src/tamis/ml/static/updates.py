@@ -13,12 +13,12 @@ import numpy as np
 from numpy.random import Generator
 from pydantic import JsonValue
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.progress import Check, nothing
 from tamis.ml.restart import State
 from tamis.ml.schedule import Plan
 from tamis.ml.static.encoded import Rows
-from tamis.ml.static.fitting import BALANCE, Semantic, columns_of, prior_log_odds
+from tamis.ml.static.fitting import BALANCE, Semantic, prior_log_odds
 from tamis.ml.static.losses import Loss, ScaledLoss, loss_of
 from tamis.ml.static.network import Adam, Batch, Losses, Network, backward
 from tamis.ml.static.runs import Ints

@@ -14,11 +14,11 @@ from typing import cast
 import numpy as np
 from pydantic import JsonValue
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.restart import State
 from tamis.ml.schedule import EVALUATIONS, STEP_TOKENS, Plan
 from tamis.ml.static.encoded import Rows
-from tamis.ml.static.fitting import Lexical, Semantic, columns_of
+from tamis.ml.static.fitting import Lexical, Semantic
 from tamis.ml.static.judging import Judge, some_rows
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.runs import Ints
@@ -167,6 +167,21 @@ class Outcome:
             "stopped_at": self.stopped_at,
             "checkpoints": cast("JsonValue", repeatable(self.checkpoints)),
         }
+
+    def remarks(self) -> list[str]:
+        """Return what is to be said of how long the fit went on."""
+        planned, said = self.plan, []
+        if planned.capped:
+            said.append(
+                f"{planned.allowed_epochs:,.0f} passes over the data were allowed; "
+                f"{planned.epochs_at(planned.updates):,.0f} were planned, since more only overfit."
+            )
+        if self.stopped_at < planned.updates:
+            said.append(
+                f"Stopped early after {planned.epochs_at(self.stopped_at):.1f} passes over the data: the loss on "
+                f"held-out rows was lowest after {planned.epochs_at(self.best_update):.1f}."
+            )
+        return said
 
     @classmethod
     def of(cls, plan: Plan, facts: Mapping[str, JsonValue]) -> Outcome:
