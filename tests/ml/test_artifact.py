@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tamis.errors import DamagedArtifact, ModelError, OutputExists, TamisError, UnknownModel, UnsupportedArtifact
-from tamis.ml import artifact, manifest
+from tamis.ml import artifact, folder_swap, manifest
 from tamis.ml.artifact import open_artifact, refuse_output, write_artifact
 from tamis.ml.manifest import FORMAT
 from tamis.ml.scorer import Contents
@@ -151,12 +151,14 @@ def test_a_link_to_a_model_stays_a_link(folder, fixture):
     assert open_artifact(folder).tensors.keys() == {"w"}
 
 
-@pytest.mark.parametrize("step", ["write_tensors", "sync", "put_in_place"])
-def test_a_full_disk_leaves_the_old_model(folder, fixture, monkeypatch, step):
+@pytest.mark.parametrize(
+    ("module", "step"), [(artifact, "write_tensors"), (artifact, "sync"), (folder_swap, "put_in_place")]
+)
+def test_a_full_disk_leaves_the_old_model(folder, fixture, monkeypatch, module, step):
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(artifact, step, fail)
+    monkeypatch.setattr(module, step, fail)
     with pytest.raises(ModelError, match=r"No space left on device.*unchanged"):
         write_artifact(folder, fixture.manifest, Contents({"w": np.zeros(3)}), overwrite=True)
     assert open_artifact(folder).tensors.keys() == fixture.tensors.keys()

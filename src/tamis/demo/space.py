@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
-import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +18,7 @@ from tamis.demo.quiet import quiet_gradio
 from tamis.demo.wheel import write_wheel
 from tamis.errors import ModelError, OutputExists
 from tamis.ml.artifact import refuse_output
-from tamis.ml.folder_swap import put_in_place, sync
+from tamis.ml.folder_swap import sync, written_beside
 from tamis.ml.manifest import Manifest
 from tamis.ml.model import Model
 from tamis.schema import Input
@@ -101,20 +99,16 @@ def write_space(model: Model, folder: str | Path, *, examples: tuple[Input, ...]
     quiet_gradio()
     place = Path(folder).expanduser().resolve()
     refuse_space(place, overwrite=overwrite)
-    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}.partial")
     try:
-        partial.mkdir(parents=True)
-        stored = model.save(partial / MODEL)
-        _write_files(partial, stored.manifest, examples)
-        sync(partial)
-        put_in_place(partial, place)
+        with written_beside(place) as partial:
+            stored = model.save(partial / MODEL)
+            _write_files(partial, stored.manifest, examples)
+            sync(partial)
     except OSError as error:
         raise ModelError(
             f"{place} cannot be written: {error.strerror or error}. Make room, check the permissions, or choose "
             "another place."
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return place
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
 from tamis.errors import DamagedArtifact, ModelError, OutputExists, UnknownModel, UnsupportedArtifact
-from tamis.ml.folder_swap import put_in_place, sync
+from tamis.ml.folder_swap import sync, written_beside
 from tamis.ml.manifest import FORMAT, UPGRADES, FileEntry, Manifest, upgrade
 from tamis.ml.model_card import model_card
 from tamis.ml.scorer import Contents
@@ -90,24 +89,20 @@ def write_artifact(
     """
     folder = Path(folder).resolve()
     refuse_output(folder, overwrite=overwrite)
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
-        partial.mkdir(parents=True)
-        _write_contents(partial, contents)
-        files = {path.name: _entry(path) for path in sorted(partial.iterdir())}
-        manifest = manifest.model_copy(update={"files": files})
-        (partial / MANIFEST).write_bytes(_sealed(manifest))
-        (partial / CARD).write_text(model_card(manifest), encoding="utf-8", newline="\n")
-        sync(partial)
-        put_in_place(partial, folder)
+        with written_beside(folder) as partial:
+            _write_contents(partial, contents)
+            files = {path.name: _entry(path) for path in sorted(partial.iterdir())}
+            manifest = manifest.model_copy(update={"files": files})
+            (partial / MANIFEST).write_bytes(_sealed(manifest))
+            (partial / CARD).write_text(model_card(manifest), encoding="utf-8", newline="\n")
+            sync(partial)
     except OSError as error:
         raise ModelError(
             f"The model could not be written to {folder}: {error.strerror or error}. "
             "Make room, or choose another place; what was there before is unchanged.",
             folder=str(folder),
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return manifest
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _AT_FDCWD = -100
@@ -20,6 +23,22 @@ def sync(folder: Path) -> None:
     for path in folder.iterdir():
         _sync_one(path)
     _sync_one(folder)
+
+
+@contextmanager
+def written_beside(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write to, which takes the place of `folder` at the end; after an error all is as it was.
+
+    Raises:
+        OSError: it could not be made, or put in place.
+    """
+    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        put_in_place(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def put_in_place(new: Path, folder: Path) -> None:

@@ -10,13 +10,17 @@ import base64
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from tamis.ml.untrusted import damaged, map_file
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+MAX_TOKENIZER = 128 << 20
 MOST_STEPS = 256
 MOST_ADDED_TOKENS = 100_000
 MOST_GROWTH = 16
@@ -44,6 +48,23 @@ _REPEATED_GROUP = re.compile(r"\)(?:[*+]|\{|\?[*+{])")
 _WITHOUT_END = re.compile(r"[*+]|\{\d*,\}")
 
 Step = dict[str, Any]
+
+
+def open_tokenizer(path: Path) -> tuple[Tokenizer, bytes]:
+    """Return the tokenizer of a stranger's file, and the file.
+
+    Raises:
+        DamagedArtifact: it is none that can be used.
+    """
+    from tokenizers import Tokenizer
+
+    raw = map_file(path, limit=MAX_TOKENIZER, follow_links=True).tobytes()
+    try:
+        tokenizer = Tokenizer.from_buffer(raw)
+        refuse_hostile(tokenizer)
+    except Exception as error:  # the package raises nothing narrower
+        raise damaged(path, f"it is not a tokenizer that can be used ({error})") from error
+    return tokenizer, raw
 
 
 def refuse_hostile(tokenizer: Tokenizer) -> None:

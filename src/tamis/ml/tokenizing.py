@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tamis.ml.tokenizer_check import refuse_hostile
+from tamis.ml.tokenizer_check import MAX_TOKENIZER, refuse_hostile
 from tamis.ml.untrusted import damaged, map_file
-
-MAX_TOKENIZER = 128 << 20
 
 
 class Tokenizing:

