@@ -21,7 +21,7 @@ import psutil
 
 from tamis.errors import LimitExceeded, TamisError
 from tamis.jobs.relaying import Relay
-from tamis.jobs.sentences import OUT_OF_MEMORY
+from tamis.jobs.sentences import OUT_OF_MEMORY, sentence_of
 
 LOOK_S = 0.05
 
@@ -87,6 +87,17 @@ def _memory_mb(pid: int) -> float:
     with suppress(psutil.Error):
         return float(psutil.Process(pid).memory_info().rss / 1e6)
     return 0.0
+
+
+def answered(work: Callable[[], Mapping[str, Any]], home: Path) -> bytes:
+    """Return what the process says: what its work comes to, or what went wrong with it."""
+    try:
+        done = work()
+    except (TamisError, OSError, MemoryError) as error:
+        code, message = sentence_of(error, home)
+        context = error.context if isinstance(error, TamisError) else {}
+        return json.dumps({"code": code, "message": message, "context": context}, default=str).encode()
+    return json.dumps(done).encode()
 
 
 def understood(answer: bytes, code: int, kind: str = "measure", bounds: Bounds = Bounds(0.0, 0.0)) -> dict[str, Any]:

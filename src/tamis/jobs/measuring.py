@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tamis.errors import TamisError
-from tamis.jobs.aside import Bounds, Check, run_aside
-from tamis.jobs.sentences import sentence_of
+from tamis.jobs.aside import Bounds, Check, answered, run_aside
 from tamis.jobs.tools import Tools
 from tamis.jobs.validation import Measured, measure
 from tamis.store.records import JobRecord
@@ -35,10 +32,8 @@ def measure_aside(job: JobRecord, home: Path, bounds: Bounds, check: Check) -> M
 
 def answer(tools: Tools, told: Mapping[str, Any]) -> bytes:
     """Return what the process says: what the job comes to, or why it cannot be trained."""
-    try:
-        measured = measure(tools.store, tools.choices, record_of(JobRecord, told), lambda: False)
-    except (TamisError, OSError, MemoryError) as error:
-        code, message = sentence_of(error, tools.choices.home)
-        context = error.context if isinstance(error, TamisError) else {}
-        return json.dumps({"code": code, "message": message, "context": context}, default=str).encode()
-    return json.dumps(asdict(measured)).encode()
+
+    def work() -> dict[str, Any]:
+        return asdict(measure(tools.store, tools.choices, record_of(JobRecord, told), lambda: False))
+
+    return answered(work, tools.choices.home)

@@ -5,7 +5,6 @@ It does not know who decides, nor how often; `workspace.reviews` does.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,8 +17,8 @@ from tamis.data.loading import Loaded, load_splits
 from tamis.data.review.edits import Edit
 from tamis.data.review.fixes import Context, Fixed, accepted, fixed, parse
 from tamis.data.review.report import Finding, Review
-from tamis.errors import TamisError, UnknownReview
-from tamis.jobs.sentences import sentence_of
+from tamis.errors import UnknownReview
+from tamis.jobs.aside import answered
 from tamis.jobs.tools import Tools, files_here
 from tamis.ml.progress import Progress
 from tamis.ml.review import ReviewOptions, review
@@ -36,16 +35,14 @@ Decisions = Mapping[str, Mapping[str, str]]
 
 def answer(tools: Tools, told: Mapping[str, Any]) -> bytes:
     """Return what the process says: what it did, or why it could not."""
-    try:
+
+    def work() -> dict[str, Any]:
         record = tools.store.reviews.find(str(told["id"]))
         if record is None:
             raise UnknownReview
-        done = _review(tools, record) if told["act"] == "review" else _apply(tools, record, told)
-    except (TamisError, OSError, MemoryError) as error:
-        code, message = sentence_of(error, tools.choices.home)
-        context = error.context if isinstance(error, TamisError) else {}
-        return json.dumps({"code": code, "message": message, "context": context}, default=str).encode()
-    return json.dumps(done).encode()
+        return _review(tools, record) if told["act"] == "review" else _apply(tools, record, told)
+
+    return answered(work, tools.choices.home)
 
 
 def _review(tools: Tools, record: ReviewRecord) -> dict[str, Any]:
