@@ -7,7 +7,7 @@ are one sparse matrix product. It does not know which figures these are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -39,18 +39,35 @@ def intervals(
         resamples: how many; no more than `DRAWS` rows are drawn in all, but at least `FEWEST` resamples are.
         seed: the same seed gives the same intervals.
     """
-    n_rows, n_columns = columns.shape
+    n_rows = columns.shape[0]
     if not n_rows or resamples <= 0:
         return {}
-    resamples = affordable(resamples, n_rows, DRAWS)
-    by_column = columns.T.tocsr()
-    parts = [
-        statistics((by_column @ weights).T)
-        for weights in row_weights(n_rows, resamples, seed, block=max(1, BLOCK // (n_rows + n_columns)))
-    ]
-    drawn = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    found = {name: _percentiles(values, n_rows) for name, values in drawn.items()}
+    (drawn,) = drawn_figures([(columns, statistics)], resamples=resamples, seed=seed)
+    found = {name: percentiles(values, n_rows) for name, values in drawn.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def drawn_figures(
+    parts: Sequence[tuple[sparse.csr_array, Statistics]], *, resamples: int = 1000, seed: int = 0
+) -> list[dict[str, Doubles]]:
+    """Return the statistics of each part on the same resamples of the rows: by name, each (resamples,).
+
+    Args:
+        parts: what each row adds to each sum, and from sums to figures (as `intervals`); of equally many rows.
+        resamples: how many, at most.
+        seed: the same seed draws the same rows.
+    """
+    if not parts or resamples <= 0:
+        return [{} for _ in parts]
+    n_rows = parts[0][0].shape[0]
+    widest = max(columns.shape[1] for columns, _ in parts)
+    by_column = [columns.T.tocsr() for columns, _ in parts]
+    found: list[list[Mapping[str, Doubles]]] = [[] for _ in parts]
+    resamples = affordable(resamples, n_rows, DRAWS)
+    for weights in row_weights(n_rows, resamples, seed, block=max(1, BLOCK // (n_rows + widest))):
+        for sums, (_, statistics), drawn in zip(by_column, parts, found, strict=True):
+            drawn.append(statistics((sums @ weights).T))
+    return [{name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} for blocks in found]
 
 
 def affordable(resamples: int, cost: int, budget: int) -> int:
@@ -67,7 +84,8 @@ def row_weights(n_rows: int, resamples: int, seed: int, block: int) -> Iterator[
         yield np.bincount(drawn.ravel(), minlength=n_rows * width).reshape(n_rows, width).astype(np.float64)
 
 
-def _percentiles(values: Doubles, n_rows: int) -> Interval | None:
+def percentiles(values: Doubles, n_rows: int) -> Interval | None:
+    """Return the 95 % interval of a figure's resamples (resamples,); None where it is never a number."""
     values = values[np.isfinite(values)]
     if not len(values):
         return None
@@ -110,4 +128,4 @@ def mean_average_precision_interval(
             total += (precision * mine).sum(axis=0) / np.maximum(carried, 1)
             labels += carried > 0
         means.append(total / np.where(labels, labels, np.nan))
-    return _percentiles(np.concatenate(means), n_rows)
+    return percentiles(np.concatenate(means), n_rows)

@@ -49,7 +49,7 @@ from tamis.evaluation.metrics import (
     row_log_losses,
     weighted_f1,
 )
-from tamis.evaluation.sums import TERMS, RowSums, marks, terms
+from tamis.evaluation.sums import TERMS, RowSums, marks, sparse_marks, terms
 from tamis.evaluation.thresholds import CUTS, Curves, decide, threshold_curves
 from tamis.evaluation.verdict import main_figure, percent, span
 from tamis.schema import Target
@@ -320,7 +320,7 @@ class MultiEvaluation:
             row_jaccards(actual, given),
             ~self._progress.abstained[rows],
         )
-        self._parts.append((_sparse(actual & given), _sparse(given), _sparse(actual), row_terms))
+        self._parts.append((sparse_marks(actual & given), sparse_marks(given), sparse_marks(actual), row_terms))
         self._bins += reliability_bins(scores, seen)
         self._curves = Curves(*map(np.add, self._curves, threshold_curves(scores, seen)))
         self._keep_worst(rows, scores, (actual, given), losses)
@@ -393,11 +393,6 @@ def _best(scores: Floats, count: int = 3) -> list[int]:
 
 def _scores(names: Sequence[str], scores: Floats, shown: Sequence[int] | dict[int, None]) -> dict[str, float]:
     return {names[code]: round(float(scores[code]), 6) for code in sorted(shown, key=lambda code: -scores[code])}
-
-
-def _sparse(indicator: Bools) -> sparse.csr_array:
-    rows, codes = np.nonzero(indicator)
-    return marks(rows, codes, indicator.shape)
 
 
 def _any(labels: sparse.csr_array) -> Bools:

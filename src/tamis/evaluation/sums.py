@@ -56,20 +56,29 @@ class RowSums:
             return {}
         counts = self.counts()
         sums = np.concatenate([counts.hits, counts.given, counts.actual, self.terms.sum(axis=0)])
-        return {name: float(values[0]) for name, values in self._figures(sums[None, :]).items()}
+        return {name: float(values[0]) for name, values in self.of_sums(sums[None, :]).items()}
 
     def intervals(self, resamples: int, seed: int) -> dict[str, Interval]:
         """A 95 % bootstrap interval for every figure that has one."""
         if not len(self):
             return {}
-        columns = sparse.csr_array(sparse.hstack([*self._labels(), sparse.csr_array(self.terms)], format="csr"))
-        return intervals(columns, self._figures, resamples=resamples, seed=seed)
+        return intervals(self.columns(), self.of_sums, resamples=resamples, seed=seed)
+
+    def columns(self) -> sparse.csr_array:
+        """(n, 3 * n_labels + len(TERMS)) what each row adds to each sum."""
+        return sparse.csr_array(sparse.hstack([*self._labels(), sparse.csr_array(self.terms)], format="csr"))
+
+    @property
+    def right(self) -> Bools:
+        """(n,) rows that are exactly right."""
+        right: Bools = self.terms[:, TERMS.index("right")] > 0
+        return right
 
     def _labels(self) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
         return self.hits, self.given, self.actual
 
-    def _figures(self, sums: Doubles) -> Mapping[str, Doubles]:
-        """From sums (resamples, 3 * n_labels + len(TERMS)) to figures (resamples,)."""
+    def of_sums(self, sums: Doubles) -> Mapping[str, Doubles]:
+        """Figures of sums of `columns`: from sums (resamples, 3 * n_labels + len(TERMS)) to figures (resamples,)."""
         width = self.hits.shape[1]
         counts = LabelCounts(sums[:, :width], sums[:, width : 2 * width], sums[:, 2 * width : 3 * width])
         term = dict(zip(TERMS, sums[:, 3 * width :].T, strict=True))
@@ -110,3 +119,9 @@ def terms(right: Bools, losses: Doubles, briers: Doubles, jaccards: Doubles, ans
 def marks(rows: Ints, codes: Ints, shape: tuple[int, int]) -> sparse.csr_array:
     """Sparse `shape` with a 1 at each (row, code)."""
     return sparse.csr_array((np.ones(len(codes)), (rows, codes)), shape=shape)
+
+
+def sparse_marks(indicator: Bools) -> sparse.csr_array:
+    """The same as `marks`, of an indicator (n, n_labels)."""
+    rows, codes = np.nonzero(indicator)
+    return marks(rows, codes, indicator.shape)
