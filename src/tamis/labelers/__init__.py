@@ -1,0 +1,1 @@
+"""LLMs behind OpenAI-compatible endpoints as labelers: they answer predictions like any model."""
