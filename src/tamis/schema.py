@@ -58,6 +58,12 @@ Input = str | tuple[Message, ...]
 """A text, or a chat: its messages in order."""
 
 
+class Ending(str):
+    """A text that keeps its end where a model reads only a part of it; any other keeps its beginning."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One input with its labels, as read from `line` (1-based) of a file.

@@ -66,6 +66,10 @@ class Predictor:
         """(inputs, labels) for each target, before calibration; the inputs are known to be right."""
         return self._scorer.logits(inputs)
 
+    def too_long(self, inputs: Sequence[Input]) -> list[int]:
+        """Return the places of inputs, known to be right, of which the model reads only a part."""
+        return self._scorer.too_long(inputs)
+
     def scores_of(self, logits: Mapping[str, Floats]) -> dict[str, Floats]:
         """Return the calibrated scores that logits come to.
 

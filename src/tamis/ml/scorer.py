@@ -47,5 +47,8 @@ class Scorer(Protocol):
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return (inputs, labels) for each target, before calibration; an input's do not depend on the others."""
 
+    def too_long(self, inputs: Sequence[Input]) -> list[int]:
+        """Return the places of inputs of which only a part is read."""
+
     def contents(self) -> Contents:
         """Return what an artifact has to hold, so that its tier's `restore` gives this again."""

@@ -44,6 +44,10 @@ class Served:
         """Return (inputs, labels) scores by target."""
         return self.predictor.checked_scores(inputs) if self.known is None else self.known
 
+    def too_long(self, inputs: Sequence[Input]) -> list[int]:
+        """Return the places of inputs of which the model reads only a part."""
+        return self.predictor.too_long(inputs)
+
     def knowing(self, scores: Mapping[str, Floats]) -> Served:
         """Return the same model with the scores that it will be asked for next."""
         return replace(self, known=scores)

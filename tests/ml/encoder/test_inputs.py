@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tamis.errors import Cancelled
 from tamis.ml.encoder.inputs import CHARACTERS_PER_TOKEN, Encoding
 from tamis.ml.encoder.templates import ChatTemplate
-from tamis.schema import Message
+from tamis.schema import Ending, Message
 
 SOURCE = "{{ bos_token }}{% for m in messages %}{{ m['role'] }}:{{ m['content'] }}{{ eos_token }}{% endfor %}"
 
@@ -43,6 +43,18 @@ def test_windows_cover_a_text_and_overlap(read):
     assert made.first.tolist() == [0, 3, 4]
     assert made.n_cut == 0
     assert read([text], max_length=10, windows=2)[1].n_cut == 1
+
+
+def test_an_ending_keeps_its_end_in_windows_too(read):
+    text = "".join(chr(97 + place % 26) for place in range(40))
+    assert read([Ending("abcdefghij"), Ending("abc")], max_length=6)[0] == ["<s>ghij</s>", "<s>abc</s>"]
+    texts, made = read([Ending(text), "b", Ending("c"), text], max_length=18, windows=2)
+    inner = [each.removeprefix("<s>").removesuffix("</s>") for each in texts]
+    assert inner == [text[10:26], text[24:], "b", "c", text[:16], text[14:30]]
+    assert made.cut == (0, 3)
+    words = " ".join(["lorem"] * 5_000) + " last"
+    assert read([Ending(words)], max_length=50)[0][0].endswith("lorem last</s>")
+    assert read([Ending(words)], max_length=50)[0] == read([Ending(words[-3_000:])], max_length=50)[0]
 
 
 def test_a_long_text_gives_the_tokens_of_its_beginning_however_long_it_is(read):

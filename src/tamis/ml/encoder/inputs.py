@@ -1,6 +1,7 @@
 """Inputs as token ids, the same for training and for serving: what is cut, in windows or not, and how chats are told.
 
-A text keeps its beginning, a chat its end: what was said last matters most. It knows neither torch nor transformers.
+A text keeps its beginning unless it is an `Ending`, a chat its end: what was said last matters most. It knows neither
+torch nor transformers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from tamis.ml.encoder.templates import ChatTemplate
 from tamis.ml.progress import Check, nothing
-from tamis.schema import Input
+from tamis.schema import Ending, Input
 
 if TYPE_CHECKING:
     from tokenizers import Encoding as TokenizersEncoding
@@ -48,19 +49,24 @@ class Encoded:
         ids: (tokens,) all sequences, one after the other.
         offsets: (sequences + 1,) sequence s is `ids[offsets[s]:offsets[s + 1]]`.
         first: (inputs + 1,) the sequences of input i are `first[i]` to `first[i + 1]`.
-        n_cut: inputs of which something was left out.
+        cut: the inputs of which something was left out.
         n_lines: chats that were written as lines because the chat template refused them.
     """
 
     ids: Ids
     offsets: Ints
     first: Ints
-    n_cut: int = 0
+    cut: tuple[int, ...] = ()
     n_lines: int = 0
 
     def __len__(self) -> int:
         """Inputs."""
         return len(self.first) - 1
+
+    @property
+    def n_cut(self) -> int:
+        """Inputs of which something was left out."""
+        return len(self.cut)
 
     @property
     def lengths(self) -> Ints:
@@ -137,34 +143,49 @@ class Encoding:
 
     def encode(self, inputs: Sequence[Input], check: Check = nothing) -> Encoded:
         """Return the ids of all inputs; `check` is called between portions of them."""
-        sequences, counts, n_cut, n_lines = list[Ids](), list[int](), 0, 0
+        sequences, counts, cut, n_lines = list[Ids](), list[int](), list[int](), 0
         for start in range(0, len(inputs), AT_ONCE):
             check()
             some = inputs[start : start + AT_ONCE]
             texts = [self._told(given) for given in some]
             for told, tokens in zip(texts, self._tokens(texts), strict=True):
-                pieces, cut = self._pieces(told, tokens)
+                pieces, is_cut = self._pieces(told, tokens)
+                if is_cut:
+                    cut.append(len(counts))
                 sequences += pieces
                 counts.append(len(pieces))
-                n_cut += cut
                 n_lines += told.refused
         lengths = np.array([len(ids) for ids in sequences], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         flat = np.concatenate(sequences) if sequences else np.zeros(0, dtype=np.int32)
-        return Encoded(flat, offsets, first, n_cut, n_lines)
+        return Encoded(flat, offsets, first, tuple(cut), n_lines)
+
+    def reach(self, text: str) -> int:
+        """Return how many characters of a text are read, from its beginning."""
+        most = self._room + (self.windows - 1) * max(1, self._room - self._room // OVERLAP)
+        told = _Told(text)
+        for some in (told.clipped(CHARACTERS_PER_TOKEN * most + 64), text):
+            whole = some.encode("utf-8", "replace").decode("utf-8")  # no halves of surrogate pairs
+            ends = self._tokenizer.encode(whole, add_special_tokens=False).offsets
+            if len(ends) > most:
+                return ends[most - 1][1]
+            if len(some) == len(text):
+                break
+        return len(text)
 
     def _told(self, given: Input) -> _Told:
         if isinstance(given, str):
-            return _Told(given)
+            return _Told(given, ends=isinstance(given, Ending))
         text, by_template = self._template(given)
         if not by_template:
-            return _Told(text, ends=True, refused=self._template.is_usable and bool(given))
+            refused = self._template.is_usable and bool(given)
+            return _Told(text, ends=True, is_chat=True, refused=refused)
         bos = self._template.special.get("bos_token", "")
         opened = bool(bos) and text.startswith(bos)
         lead = self._tokenizer.token_to_id(bos) if opened else None
-        return _Told(text[len(bos) :] if lead is not None else text, ends=True, lead=() if lead is None else (lead,),
-                     by_template=True)  # fmt: skip
+        return _Told(text[len(bos) :] if lead is not None else text, ends=True, is_chat=True,
+                     lead=() if lead is None else (lead,), by_template=True)  # fmt: skip
 
     def _tokens(self, texts: Sequence[_Told]) -> list[Ids]:
         """The ids of each text without marks; of a very long one at least as many as are kept."""
@@ -185,14 +206,11 @@ class Encoding:
         before, after = (told.lead, ()) if told.by_template else (self._before, self._after)
         room = self.max_length - len(before) - len(after) if told.by_template else self._room
         most = max(1, room)
-        if told.ends or self.windows == 1 or len(tokens) <= most:
-            kept = tokens[-most:] if told.ends else tokens[:most]
-            return [self._marked(before, kept, after)], len(tokens) > most
         step = max(1, most - most // OVERLAP)
-        starts = range(0, max(1, len(tokens) - most + step), step)[: self.windows]
-        return [self._marked(before, tokens[start : start + most], after) for start in starts], (
-            starts[-1] + most < len(tokens)
-        )
+        reach = most + step * (0 if told.is_chat else self.windows - 1)
+        kept = tokens[-reach:] if told.ends else tokens[:reach]
+        starts = range(0, max(1, len(kept) - most + step), step)
+        return [self._marked(before, kept[start : start + most], after) for start in starts], len(tokens) > reach
 
     def _marked(self, before: Sequence[int], tokens: Ids, after: Sequence[int]) -> Ids:
         if not len(before) and not len(after):
@@ -206,6 +224,7 @@ class _Told:
 
     text: str
     ends: bool = False
+    is_chat: bool = False
     refused: bool = False
     lead: tuple[int, ...] = ()
     by_template: bool = False

@@ -61,6 +61,11 @@ class Reader:
             made[start : start + AT_ONCE] = self.of_tokens(encoded, compute, budget)
         return self.by_target(made)
 
+    def too_long(self, inputs: Sequence[Input]) -> list[int]:
+        """Return the places of inputs of which only a part is read."""
+        starts = range(0, len(inputs), AT_ONCE)
+        return [at + place for at in starts for place in self.encoding.encode(inputs[at : at + AT_ONCE]).cut]
+
     def of_tokens(self, encoded: Encoded, compute: Compute, budget: int = BUDGET) -> Floats:
         """Return (inputs, all labels): the mean over an input's windows.
 
@@ -118,6 +123,10 @@ class OnnxScorer:
     def of_tokens(self, encoded: Encoded) -> Floats:
         """Return (inputs, all labels) of inputs that are tokens already."""
         return self.reader.of_tokens(encoded, self._session.run)
+
+    def too_long(self, inputs: Sequence[Input]) -> list[int]:
+        """Return the places of inputs of which only a part is read."""
+        return self.reader.too_long(inputs)
 
     def contents(self) -> Contents:
         """Return all files."""

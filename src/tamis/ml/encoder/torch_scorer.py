@@ -58,6 +58,10 @@ class TorchScorer:
         """Return (inputs, all labels) of inputs that are tokens already."""
         return self.reader.of_tokens(encoded, self._run, self._budget)
 
+    def too_long(self, inputs: Sequence[Input]) -> list[int]:
+        """Return the places of inputs of which only a part is read."""
+        return self.reader.too_long(inputs)
+
     def contents(self) -> Contents:
         """Return all files."""
         return Contents({}, None, files_in(self.folder))

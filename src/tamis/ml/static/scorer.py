@@ -46,6 +46,10 @@ class StaticScorer:
                 logits[name][row] = found[0]
         return logits
 
+    def too_long(self, inputs: Sequence[Input]) -> list[int]:
+        """None: texts of any length are read whole."""
+        return []
+
     def contents(self) -> Contents:
         """The model's arrays and its tokenizer."""
         return Contents(tensors_of(self.model), self.model.semantics.tokenizer.source)

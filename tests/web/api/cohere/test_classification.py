@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tamis.jobs.states import Status
+from tamis.schema import Ending
 from tamis.store.records import JobRecord
 from tamis.workspace.workspace import Workspace
 
@@ -70,6 +71,28 @@ class TestWithAModel:
         assert {name.partition("/")[0] for name in one["labels"]} == {"topic", "a", "b"}
         assert "topic/delivery" in one["predictions"]
         assert one["prediction"] is None
+
+    def test_truncate(self, client: TestClient, models: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+        scorer = models.classifier.served("intents").predictor._scorer
+        asked: list[Any] = []
+        monkeypatch.setattr(
+            scorer, "too_long", lambda inputs: [row for row, text in enumerate(inputs) if len(text) > 9]
+        )
+        computed = scorer.logits
+        monkeypatch.setattr(scorer, "logits", lambda inputs: asked.extend(inputs) or computed(inputs))
+        short, long = "my parcel", "where is my parcel"
+        for truncate, kind in (("START", Ending), ("END", str), (None, str), ("NONE", str)):
+            classify(
+                client, model="intents", inputs=[short, "a"] if truncate == "NONE" else [short, long], truncate=truncate
+            )
+            assert {type(text) for text in asked} == {kind}
+            asked.clear()
+        assert "body.inputs.1: the text at index 1 is longer" in refused(
+            client, model="intents", inputs=[short, long], truncate="NONE"
+        )
+        assert asked == []
+        answer = client.post("/v1/classify", json={"model": "gone", "inputs": [long], "truncate": "NONE"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_model")
 
     def test_96_and_no_more(self, client: TestClient, models: Workspace) -> None:
         assert len(classify(client, model="intents", inputs=["a"] * 96)["classifications"]) == 96

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from tamis.endpoints import InputLimits, refuse_beyond
 from tamis.errors import InvalidRequest, UnknownModel
-from tamis.schema import Input
+from tamis.schema import Ending, Input
 from tamis.web.routing import PlainRoute, answer_json, workspace_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ class ClassifyIn(BaseModel):
     examples: Annotated[list[LabelledText], Field(fail_fast=True)] | None = None
     preset: str | None = Field(default=None, description="not possible here")
     truncate: Literal["NONE", "START", "END"] | None = Field(
-        default="END", description="of no effect: static models read whole texts, encoders the beginning of long ones"
+        default="END",
+        description="what is left out of a text that is longer than the model reads: its start or end; NONE refuses "
+        "such a text. Static models read texts whole",
     )
 
 
@@ -85,13 +87,15 @@ async def classify(request: Request, given: ClassifyIn) -> Response:
     """
     _check(given, request.app.state.input_limits)
     workspace = workspace_of(request)
-    inputs: list[Input] = [*given.inputs]
+    inputs: list[Input] = [*(map(Ending, given.inputs) if given.truncate == "START" else given.inputs)]
     if given.examples and workspace.few_shot.is_for(given.model):
         examples = [(example.text, example.label) for example in given.examples]
         work = partial(workspace.few_shot.verdicts, examples, given.inputs, given.model)
         return await workspace.answerer.aside(lambda: answer_json(_classified(given.inputs, work())))
     model = _model(given)
     try:
+        if given.truncate == "NONE":
+            await workspace.answerer.aside(partial(_refuse_cut, workspace, model, inputs))
         return await workspace.answerer.ask(
             model, inputs, lambda served: answer_json(_classified(given.inputs, served.verdicts(inputs)))
         )
@@ -132,6 +136,20 @@ def _model(given: ClassifyIn) -> str:
             loc=["body", "examples"],
         )
     return given.model
+
+
+def _refuse_cut(workspace: Workspace, model: str, inputs: list[Input]) -> None:
+    """Refuse texts of which the model would read only a part.
+
+    Raises:
+        InvalidRequest: there is one.
+    """
+    if cut := workspace.classifier.served(model).too_long(inputs):
+        raise InvalidRequest(
+            f"body.inputs.{cut[0]}: the text at index {cut[0]} is longer than the model reads, and truncate is NONE: "
+            "shorten it, or send truncate START or END.",
+            loc=["body", "inputs", cut[0]],
+        )
 
 
 def _explain(workspace: Workspace, model: str, error: UnknownModel) -> None:
