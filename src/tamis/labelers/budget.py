@@ -65,7 +65,6 @@ class Budget:
         most_tokens: the limit in tokens, those of requests and of answers together.
         prompt_tokens, completion_tokens: taken so far by answers that came.
         lost_prompt_tokens, lost_completion_tokens: the most that requests may have taken whose answers never came.
-        refused: requests that were not sent.
     """
 
     price: Price | None = None
@@ -75,7 +74,6 @@ class Budget:
     completion_tokens: int = 0
     lost_prompt_tokens: int = 0
     lost_completion_tokens: int = 0
-    refused: int = 0
     _waiting: list[int] = field(default_factory=lambda: [0, 0])
     _answers: int = 0
     _most_a_byte: float = 0.0
@@ -101,13 +99,10 @@ class Budget:
         """Return what was set aside for a request, or None where it could exceed a limit."""
         wanted = Reserved(self.prompt_bound(prompt_bytes), completion_tokens)
         prompt = self.prompt_tokens + self.lost_prompt_tokens + self._waiting[0] + wanted.prompt_tokens
-        completion = (
-            self.completion_tokens + self.lost_completion_tokens + self._waiting[1] + wanted.completion_tokens
-        )
+        completion = self.completion_tokens + self.lost_completion_tokens + self._waiting[1] + wanted.completion_tokens
         over_tokens = self.most_tokens is not None and prompt + completion > self.most_tokens
         over_cost = self.most_cost is not None and self.price and self.price.of(prompt, completion) > self.most_cost
         if over_tokens or over_cost:
-            self.refused += 1
             return None
         self._wait(wanted, 1)
         return wanted
