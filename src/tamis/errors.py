@@ -22,9 +22,11 @@
     │   │   ├── UnknownBatch
     │   │   ├── UnknownReview
     │   │   ├── UnknownDataset
+    │   │   ├── UnknownAlias
     │   │   └── UnknownKey
     │   ├── Conflict              not in the state that it is in now
     │   │   ├── InUse             something that is to be deleted is still needed
+    │   │   ├── AliasMoved        an alias points elsewhere than was thought
     │   │   ├── SimilarJob        a job like it is not finished yet
     │   │   └── IllegalTransition the job or batch cannot go there from its state
     │   ├── TooSlow               its body did not come in time
@@ -239,6 +241,12 @@ class UnknownReview(NotFound):
     code = "unknown_review"
 
 
+class UnknownAlias(NotFound):
+    """There is no alias of this name: list the aliases."""
+
+    code = "unknown_alias"
+
+
 class UnknownKey(NotFound):
     """There is no API key with this id."""
 
@@ -255,6 +263,12 @@ class InUse(Conflict):
     """What is to be deleted is still needed."""
 
     code = "in_use"
+
+
+class AliasMoved(Conflict):
+    """The alias was moved meanwhile: look at it again."""
+
+    code = "alias_moved"
 
 
 class SimilarJob(Conflict):

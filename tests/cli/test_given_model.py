@@ -50,7 +50,7 @@ def test_a_folder_goes_before_a_name(home: Path, model: Path, here: Path, stored
 
 def test_every_name_of_the_server_is_a_name_here(run, workspace: Workspace, home: Path, stored):
     first, second = stored(), stored()
-    workspace.models.set_alias("shop-prod", first.id)
+    workspace.aliases.set("shop-prod", first.id)
     objects = home / "objects" / "models"
     for name in (first.id, f"{first.id}-ft", first.ft, "shop@1", "shop-prod"):
         assert folder_of(name) == objects / first.id

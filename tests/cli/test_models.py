@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tamis.errors import InUse, InvalidSetting, UnknownModel
+from tamis.errors import InUse
 from tamis.ml import artifact
 from tamis.ml.registry import Version, register
 from tamis.settings import load_settings
@@ -111,14 +111,14 @@ def served(home: Path, model: Path) -> Version:
 
 
 def test_with_a_database_the_aliases_and_ids_are_told(run, home: Path, model: Path, served: Version):
-    assert run("models", "alias", "prod", "shop").stdout == "prod is now shop@1.\n"
+    assert run("alias", "set", "prod", "shop").stdout == "prod is now shop@1.\n"
     assert run("models").stdout.startswith("shop@1 = prod  20")
     (found,) = json.loads(run("models", "--json").stdout)["models"]
     assert (found["model"], found["folder"], found["aliases"]) == ("shop@1", str(served.folder), ["prod"])
     assert found["job"] is None
     assert found["targets"]["topic"]["accuracy"] == 1.0
     register(home, "shop", model)
-    told = json.loads(run("models", "alias", "prod", "shop", "--json").stdout)
+    told = json.loads(run("alias", "set", "prod", "shop", "--json").stdout)
     assert (told["alias"], told["model"]) == ("prod", "shop@2")
     assert "archived" not in run("models").stdout
     with open_workspace(load_settings()) as workspace:
@@ -126,25 +126,14 @@ def test_with_a_database_the_aliases_and_ids_are_told(run, home: Path, model: Pa
     assert "archived" in run("models").stdout
 
 
-def test_an_alias_can_be_taken_away(run, served: Version):
-    run("models", "alias", "prod", "shop")
-    assert json.loads(run("models", "unalias", "prod", "--json").stdout) == {"alias": "prod", "model": None}
-    with pytest.raises(UnknownModel, match="no alias prod"):
-        run("models", "unalias", "prod")
-    with pytest.raises(InvalidSetting, match="name of a model"):
-        run("models", "alias", "shop", "shop@1")
-    with pytest.raises(UnknownModel, match="did you mean shop"):
-        run("models", "alias", "prod", "shob")
-
-
 def test_deleting_asks_first_and_spares_what_an_alias_points_at(run, home: Path, served: Version):
     refused = run("models", "delete", "shop", stdin="n\n")
     assert refused.exit_code == 1
     assert served.folder.exists()
-    run("models", "alias", "prod", "shop")
+    run("alias", "set", "prod", "shop")
     with pytest.raises(InUse, match="prod"):
         run("models", "delete", "shop", "--yes")
-    run("models", "unalias", "prod")
+    run("alias", "drop", "prod")
     assert run("models", "delete", "shop", stdin="y\n").stdout.endswith("shop@1 is deleted.\n")
     assert not served.folder.exists()
     assert json.loads(run("models", "--json").stdout)["models"] == []

@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from contract.conftest import Clock
 from contract.records_made import NOW, a_batch, a_dataset, a_file, a_job, a_key, a_model, a_review, new_id
-from tamis.errors import InUse, SimilarJob, UnknownFile, UnknownModel
+from tamis.errors import AliasMoved, InUse, SimilarJob, UnknownFile, UnknownModel
 from tamis.store.opening import Store
-from tamis.store.records import CheckpointRecord, EventRecord
+from tamis.store.records import AliasMove, CheckpointRecord, EventRecord
 
 LEASE = 30.0
 
@@ -502,25 +502,57 @@ class TestModels:
 
     def test_aliases_point_and_move(self, store: Store) -> None:
         one, two = store.models.add(a_model()), store.models.add(a_model())
-        assert store.models.alias("prod") is None
-        store.models.set_alias("prod", one.id)
-        store.models.set_alias("best", one.id)
-        store.models.set_alias("prod", two.id)
-        assert store.models.alias("prod") == two.id
-        assert store.models.aliases() == {"best": one.id, "prod": two.id}
-        assert store.models.aliases(one.id) == {"best": one.id}
-        assert store.models.drop_alias("best")
-        assert not store.models.drop_alias("best")
+        assert store.aliases.find("prod") is None
+        store.aliases.move("prod", one.id, "set")
+        store.aliases.move("best", one.id, "set")
+        store.aliases.move("prod", two.id, "set")
+        assert store.aliases.find("prod") == two.id
+        assert store.aliases.list() == {"best": one.id, "prod": two.id}
+        assert store.aliases.list(one.id) == {"best": one.id}
+        assert store.aliases.drop("best")
+        assert not store.aliases.drop("best")
         with pytest.raises(UnknownModel):
-            store.models.set_alias("prod", new_id())
-        assert store.models.alias("prod") == two.id
+            store.aliases.move("prod", new_id(), "set")
+        assert store.aliases.find("prod") == two.id
+
+    def test_moves_of_aliases_are_kept(self, store: Store, clock: Clock) -> None:
+        one, two = (store.models.add(a_model(name="mine")) for _ in range(2))
+        first = store.aliases.move("prod", one.id, "set", by="key-1")
+        assert first == AliasMove(
+            alias="prod", number=1, why="set", moved_at=NOW, to_id=one.id, to_name="mine@1", moved_by="key-1"
+        )
+        assert store.aliases.move("prod", one.id, "set") is None
+        clock.now += 5
+        second = store.aliases.move("prod", two.id, "promote", figures={"rows": 3, "p": float("nan")}, after=1)
+        assert second is not None
+        assert (second.number, second.from_name, second.to_name, second.moved_at) == (2, "mine@1", "mine@2", NOW + 5)
+        with pytest.raises(AliasMoved):
+            store.aliases.move("prod", one.id, "promote", after=1)
+        store.aliases.move("prod", one.id, "roll back", after=2)
+        store.aliases.drop("prod", by="key-2")
+        store.aliases.move("other", two.id, "set", after=0)
+        moves, total = store.aliases.history("prod")
+        assert total == 4
+        assert [(move.number, move.why) for move in moves] == [
+            (4, "drop"),
+            (3, "roll back"),
+            (2, "promote"),
+            (1, "set"),
+        ]
+        assert moves[0].to_id is None
+        assert moves[2].figures == {"rows": 3, "p": None}
+        assert store.aliases.history("prod", 1, 3) == ([first], 4)
+        assert {name: move.number for name, move in store.aliases.last_moves().items()} == {"prod": 4, "other": 1}
+        assert store.models.delete(one.id)
+        assert store.aliases.history("prod")[0] == moves
+        assert store.aliases.still_there([one.id, two.id, new_id()]) == {two.id}
 
     def test_a_model_behind_an_alias_stays(self, store: Store) -> None:
         model = store.models.add(a_model())
-        store.models.set_alias("prod", model.id)
+        store.aliases.move("prod", model.id, "set")
         with pytest.raises(InUse, match="prod"):
             store.models.delete(model.id)
-        store.models.drop_alias("prod")
+        store.aliases.drop("prod")
         assert store.models.delete(model.id)
         assert not store.models.delete(model.id)
 
@@ -535,9 +567,9 @@ class TestModels:
         assert grew()
         store.models.change(model.id, title="x")
         assert grew()
-        store.models.set_alias("a", model.id)
+        store.aliases.move("a", model.id, "set")
         assert grew()
-        store.models.drop_alias("a")
+        store.aliases.drop("a")
         assert grew()
         store.models.delete(model.id)
         assert grew()

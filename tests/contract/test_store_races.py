@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ import pytest
 
 from contract import racing
 from contract.records_made import NOW, a_file, a_job, a_model
-from tamis.errors import InUse, SimilarJob, UnknownFile
+from tamis.errors import AliasMoved, InUse, SimilarJob, UnknownFile
 from tamis.store.opening import Store, open_store
 
 T = TypeVar("T")
@@ -141,9 +142,25 @@ class TestOnce:
 
     def test_an_alias_is_made_once_and_points_at_one(self, store: Store) -> None:
         models = [store.models.add(a_model()) for _ in range(4)]
-        threads(lambda which: store.models.set_alias("prod", models[which % 4].id))
-        assert store.models.aliases().keys() == {"prod"}
+        threads(lambda which: store.aliases.move("prod", models[which % 4].id, "set"))
+        assert store.aliases.list().keys() == {"prod"}
         assert store.models.generation() == 12
+        moves = store.aliases.history("prod")[0]
+        assert [move.number for move in moves] == list(range(len(moves), 0, -1))
+        assert moves[0].to_id == store.aliases.find("prod")
+        assert all(later.from_id == earlier.to_id for later, earlier in pairwise(moves))
+
+    def test_of_those_who_saw_the_same_one_moves_the_alias(self, store: Store) -> None:
+        models = [store.models.add(a_model()) for _ in range(8)]
+
+        def move(which: int) -> bool:
+            try:
+                return store.aliases.move("prod", models[which % 8].id, "promote", after=0) is not None
+            except AliasMoved:
+                return False
+
+        assert sum(threads(move)) == 1
+        assert store.aliases.history("prod")[1] == 1
 
 
 class TestDeletes:
@@ -172,7 +189,7 @@ class TestDeletes:
                 try:
                     if which:
                         return store.models.delete(id)
-                    store.models.set_alias("prod", id)
+                    store.aliases.move("prod", id, "set")
                 except LookupError:
                     return False
                 except Exception as error:
@@ -184,7 +201,7 @@ class TestDeletes:
             pointed, deleted = threads(step, 2)
             assert pointed != deleted
             assert (store.models.find(model.id) is None) == deleted
-            store.models.drop_alias("prod")
+            store.aliases.drop("prod")
 
 
 def test_the_same_file_from_several_at_once_is_one(store: Store) -> None:

@@ -75,7 +75,7 @@ def check_rows(store: Store) -> None:
     assert job.targets == ({"name": "intent", "labels": ["b", "a"]},)
     assert store.jobs.checkpoints("job-1") == [CheckpointRecord("job-1", 5, NOW, {"loss": 0.25})]
     assert [event.data["status"] for event in store.jobs.events("job-1")] == ["QUEUED", "RUNNING", "SUCCESS"]
-    assert store.models.find(str(store.models.alias("prod"))) == store.models.by_ft("ft:1")
+    assert store.models.find(str(store.aliases.find("prod"))) == store.models.by_ft("ft:1")
     assert store.models.by_name("intent").version == 2  # type: ignore[union-attr]
     assert store.models.generation() == 3
     assert store.files.uses("file-1") == ("job-2", "job-3")
@@ -84,6 +84,8 @@ def check_rows(store: Store) -> None:
     assert store.keys.find_by_hash("hash-1") is not None
     assert store.secrets.get("job-2", "wandb") == "canary"
     assert store.jobs.list(wandb_project="p")[1] == 3
+    assert all(move.to_id == "model-1" for move in store.aliases.history("prod")[0])
+    assert store.aliases.move("prod", "model-2", "promote") is not None
     assert store.jobs.finish("job-2", 1, "FAILED")
 
 

@@ -18,7 +18,7 @@ RUDE, KIND = "you are an idiot", "have a lovely day"
 @pytest.fixture(scope="module")
 def standing_in(server: Server, moderation_model: str) -> str:
     """The model that the server's setting names, by way of an alias."""
-    command = [sys.executable, "-m", "tamis", "models", "alias", MODERATION, moderation_model]
+    command = [sys.executable, "-m", "tamis", "alias", "set", MODERATION, moderation_model]
     subprocess.run(command, env=os.environ | {"TAMIS_HOME": str(server.home)}, check=True, capture_output=True)
     return MODERATION
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from tamis.endpoints import CLASSIFICATIONS, MODERATIONS
-from tamis.errors import DamagedArtifact, InUse, InvalidRequest, InvalidSetting, UnknownModel
+from tamis.errors import DamagedArtifact, InUse, InvalidRequest, InvalidSetting, UnknownAlias, UnknownModel
 from tamis.ml import registry
 from tamis.ml.training import train
 from tamis.settings import Settings
@@ -60,7 +60,7 @@ def stored(workspace: Workspace, artifact: Path) -> Callable[..., ModelRecord]:
 
 def test_a_model_answers_to_all_its_names(workspace: Workspace, stored):
     first, second = stored(), stored()
-    workspace.models.set_alias("shop-prod", "shop@1")
+    workspace.aliases.set("shop-prod", "shop@1")
     for reference in (first.id, "shop@1", first.ft, f"{first.id}-ft", "shop-prod", first.id.upper()):
         assert workspace.models.find(reference).id == first.id
     assert workspace.models.find("shop").id == second.id
@@ -71,16 +71,16 @@ def test_a_model_answers_to_all_its_names(workspace: Workspace, stored):
 
 def test_a_model_behind_an_alias_stays_and_others_go_with_their_files(workspace: Workspace, stored):
     model = stored()
-    workspace.models.set_alias("prod", model.id)
+    workspace.aliases.set("prod", model.id)
     with pytest.raises(InUse, match="prod"):
         workspace.models.delete(model.id)
-    workspace.models.drop_alias("prod")
+    workspace.aliases.drop("prod")
     workspace.models.delete(model.id)
     assert list(workspace.store.objects.list("models")) == []
     with pytest.raises(UnknownModel):
         workspace.models.find(model.id)
-    with pytest.raises(UnknownModel, match="no alias prod"):
-        workspace.models.drop_alias("prod")
+    with pytest.raises(UnknownAlias, match="no alias prod"):
+        workspace.aliases.drop("prod")
 
 
 def test_what_is_told_of_a_model_may_change_and_its_name_not(workspace: Workspace, stored):
@@ -91,7 +91,7 @@ def test_what_is_told_of_a_model_may_change_and_its_name_not(workspace: Workspac
     with pytest.raises(InvalidRequest, match=r"body\.description"):
         workspace.models.update("shop", None, "x" * 10_001)
     with pytest.raises(InvalidSetting, match="name of a model"):
-        workspace.models.set_alias("shop", "shop@1")
+        workspace.aliases.set("shop", "shop@1")
 
 
 def test_a_version_has_one_number_whoever_made_it(workspace: Workspace, settings: Settings, stored, artifact: Path):
@@ -155,9 +155,9 @@ def test_a_served_model_answers_as_the_artifact_does(workspace: Workspace, store
 def test_a_moved_alias_is_seen_without_a_restart(workspace: Workspace, stored, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(classifying, "FRESH_S", -1.0)
     first, second = stored(), stored()
-    workspace.models.set_alias("prod", first.id)
+    workspace.aliases.set("prod", first.id)
     assert workspace.classifier.served("prod").record.id == first.id
-    workspace.models.set_alias("prod", second.id)
+    workspace.aliases.set("prod", second.id)
     assert workspace.classifier.served("prod").record.id == second.id
     workspace.models.archive(second.id)
     with pytest.raises(UnknownModel, match="archived"):
@@ -228,14 +228,54 @@ def test_a_name_that_moves_on_while_its_model_is_deleted_answers(
     workspace: Workspace, stored: Callable[..., ModelRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = stored(), stored()
-    workspace.models.set_alias("prod", first.id)
+    workspace.aliases.set("prod", first.id)
     load = classifying.load
 
     def moved(folder: Path):
         monkeypatch.setattr(classifying, "load", load)
-        workspace.models.set_alias("prod", second.id)
+        workspace.aliases.set("prod", second.id)
         workspace.models.delete(first.id)
         return load(folder)
 
     monkeypatch.setattr(classifying, "load", moved)
     assert workspace.classifier.served("prod").record.id == second.id
+
+
+def test_a_name_that_moves_while_it_is_looked_up_is_not_remembered_as_it_was(
+    workspace: Workspace, stored: Callable[..., ModelRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found before all names were forgotten may not be written down after that: it would stay for good."""
+    first, second = stored(), stored()
+    workspace.aliases.set("prod", first.id)
+    workspace.classifier.served(first.id)
+    answering = workspace.models.answering
+
+    def found_too_early(reference: str) -> ModelRecord:
+        found = answering(reference)
+        if reference == "prod":
+            monkeypatch.setattr(workspace.models, "answering", answering)
+            workspace.aliases.set("prod", second.id)
+            workspace.classifier.served(first.id)  # another request, which sees that something changed
+        return found
+
+    monkeypatch.setattr(workspace.models, "answering", found_too_early)
+    assert workspace.classifier.served("prod").record.id == first.id
+    assert workspace.classifier.served("prod").record.id == second.id
+
+
+def test_a_name_may_move_several_times_while_it_is_looked_for(
+    workspace: Workspace, stored: Callable[..., ModelRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former, *others = [stored() for _ in range(4)]
+    workspace.aliases.set("prod", former.id)
+    load = classifying.load
+
+    def moved(folder: Path):
+        if others:
+            workspace.aliases.set("prod", others[0].id)
+            workspace.models.delete(workspace.store.aliases.history("prod", 0, 1)[0][0].from_id)
+            others.pop(0)
+        return load(folder)
+
+    monkeypatch.setattr(classifying, "load", moved)
+    assert workspace.classifier.served("prod").record.id == workspace.store.aliases.find("prod")

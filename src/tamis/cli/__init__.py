@@ -7,8 +7,10 @@ Owns arguments, terminal output and exit codes: 0 done, 1 the input or the resul
 from __future__ import annotations
 
 from tamis.cli import (  # noqa: F401  importing a command registers it
+    alias,
     check,
     classify,
+    compare,
     demo,
     evaluate,
     export,
@@ -16,10 +18,12 @@ from tamis.cli import (  # noqa: F401  importing a command registers it
     jobs,
     keys,
     models,
+    promote,
     push,
     quickstart,
     serve,
     split,
+    thresholds,
     train,
 )
 from tamis.cli.app import main

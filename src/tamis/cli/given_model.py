@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tamis.errors import UnknownModel
+from tamis.errors import InvalidSetting, UnknownModel
 
 if TYPE_CHECKING:
     from tamis.ml.model import Model
@@ -61,6 +61,25 @@ def find(workspace: Workspace, given: str) -> ModelRecord:
     except UnknownModel:
         names = dict.fromkeys(record.name for record in workspace.models.list())
         raise unknown_model(given, list(names), workspace.settings.home, could_be_name="/" not in given) from None
+
+
+def find_in_home(workspace: Workspace, given: str) -> ModelRecord:
+    """Return the model of a name, for an alias: nothing but models of the home can be behind one.
+
+    Raises:
+        UnknownModel: there is none.
+        InvalidSetting: it is a folder.
+    """
+    from tamis.ml.registry import folder_at
+
+    try:
+        return find(workspace, given)
+    except UnknownModel:
+        if folder_at(given) is None:
+            raise
+    raise InvalidSetting(
+        f"{given} is a folder, and an alias points at models of the home: train it with --name NAME.", setting="model"
+    )
 
 
 @contextmanager

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from tamis.store.records import ModelRecord
     from tamis.workspace.models import Models
 
-models = typer.Typer(help="List the models; with a command: name them, delete them.", invoke_without_command=True)
+models = typer.Typer(help="List the models; with a command: delete one.", invoke_without_command=True)
 app.add_typer(models, name="models")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Alias = Annotated[str, typer.Argument(metavar="NAME", help="The alias.")]
 Known = Annotated[str, typer.Argument(metavar="MODEL", help="A name: NAME, NAME@3, an alias, an id, ft:...")]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete without asking.")]
 
@@ -92,28 +91,6 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
     else:
         where = f"There are no models in {settings.home} yet: tamis train FILE --name NAME"
         out.print(where, markup=False, soft_wrap=True)
-
-
-@models.command()
-def alias(name: Alias, model: Known, as_json: AsJson = False) -> None:
-    """Point an alias, new or not, at a model: who asks for it gets that model from then on."""
-    with opened() as workspace:
-        found = workspace.models.set_alias(name, find(workspace, model).id)
-    if as_json:
-        print_json({"alias": name, "model": f"{found.name}@{found.version}", "id": found.id})
-    else:
-        out.print(f"{name} is now {found.name}@{found.version}.", markup=False, soft_wrap=True)
-
-
-@models.command()
-def unalias(name: Alias, as_json: AsJson = False) -> None:
-    """Delete an alias; the model that it points at stays."""
-    with opened() as workspace:
-        workspace.models.drop_alias(name)
-    if as_json:
-        print_json({"alias": name, "model": None})
-    else:
-        out.print(f"There is no alias {name} any more.", markup=False, soft_wrap=True)
 
 
 @models.command()

@@ -1,4 +1,4 @@
-"""Models: numbered versions of names, and the aliases that point at them."""
+"""Models: numbered versions of names, found by any of their names."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from tamis.errors import InUse, UnknownModel
+from tamis.errors import InUse
+from tamis.store.aliases import Aliases, changes, count_change
 from tamis.store.database import Database
 from tamis.store.records import ModelColumns, ModelFilters, ModelRecord
 from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of
-from tamis.store.tables import aliases, counters, model_names, models
+from tamis.store.tables import aliases, model_names, models
 
 Listing = tuple[list[ModelRecord], int]
-_COUNTER = "models"
 
 FT_START = "ft:"
 ID_END = "-ft"
@@ -41,7 +41,7 @@ class Models:
     def add_once(self, record: ModelRecord) -> bool:
         """Add a model as `add` does, unless one is there whose files are in the same place; return whether it was."""
         with self._database.writing() as connection:
-            _grow(connection)
+            count_change(connection)
             if connection.execute(select(models.c.id).where(models.c.place == record.place)).first():
                 return False
             add_model(connection, record)
@@ -70,6 +70,12 @@ class Models:
         """Return the model that a job made."""
         return self._first(models.c.job_id == job_id)
 
+    def by_alias(self, name: str) -> ModelRecord | None:
+        """Return the model that an alias points at, in one look: it may be moved, and the model deleted, meanwhile."""
+        query = select(models).join(aliases, aliases.c.model_id == models.c.id).where(aliases.c.name == name)
+        with self._database.reading() as connection:
+            return first_row(connection, query, ModelRecord)
+
     def look_up(self, reference: str) -> ModelRecord | None:
         """Return the model of any name: id, `<id>-ft`, `ft:...`, `name@version`, an alias, or `name` (its newest).
 
@@ -77,13 +83,12 @@ class Models:
         """
         if reference.startswith(FT_START):
             return self.by_ft(reference)
-        if _is_id(plain := reference.removesuffix(ID_END)):
+        if is_id(plain := reference.removesuffix(ID_END)):
             return self.find(plain.lower()) or self.by_job(plain.lower())
         name, at, version = reference.rpartition("@")
         if at and version.isascii() and version.isdigit() and len(version) < 10:
             return self.by_name(name, int(version))
-        pointed_at = self.alias(reference)
-        return self.find(pointed_at) if pointed_at else self.by_name(reference)
+        return self.by_alias(reference) or self.by_name(reference)
 
     def list(self, page: int = 0, page_size: int | None = None, **filters: Unpack[ModelFilters]) -> Listing:
         """Return a page of models (default: all), newest first, and how many there are on all pages."""
@@ -95,7 +100,7 @@ class Models:
     def change(self, id: str, **columns: Unpack[ModelColumns]) -> ModelRecord | None:
         """Change what may be changed of a model; None where it is not there."""
         with self._database.writing() as connection:
-            _grow(connection)
+            count_change(connection)
             if columns:
                 connection.execute(update(models).where(models.c.id == id).values(**columns))
             return first_row(connection, select(models).where(models.c.id == id), ModelRecord)
@@ -108,52 +113,16 @@ class Models:
         """
         try:
             with self._database.writing() as connection:
-                _grow(connection)
+                count_change(connection)
                 return bool(connection.execute(delete(models).where(models.c.id == id)).rowcount)
         except IntegrityError:
-            names = ", ".join(self.aliases(id)) or "an alias"
+            names = ", ".join(Aliases(self._database).list(id)) or "an alias"
             raise InUse(f"The model {id} is behind {names}. Move or drop the alias first.", model_id=id) from None
-
-    def alias(self, name: str) -> str | None:
-        """Return the id of the model that an alias points at."""
-        with self._database.reading() as connection:
-            found: str | None = connection.execute(select(aliases.c.model_id).where(aliases.c.name == name)).scalar()
-            return found
-
-    def aliases(self, model_id: str | None = None) -> dict[str, str]:
-        """Return the aliases, of one model or all, with the models' ids."""
-        query = select(aliases.c.name, aliases.c.model_id).order_by(aliases.c.name)
-        if model_id is not None:
-            query = query.where(aliases.c.model_id == model_id)
-        with self._database.reading() as connection:
-            return {str(name): str(id) for name, id in connection.execute(query)}
-
-    def set_alias(self, name: str, model_id: str) -> None:
-        """Point an alias, new or not, at a model.
-
-        Raises:
-            UnknownModel: there is no such model.
-        """
-        try:
-            with self._database.writing() as connection:
-                _grow(connection)
-                moved = connection.execute(update(aliases).where(aliases.c.name == name).values(model_id=model_id))
-                if not moved.rowcount:
-                    connection.execute(insert(aliases).values(name=name, model_id=model_id))
-        except IntegrityError:
-            raise UnknownModel(f"There is no model {model_id}.", model_id=model_id) from None
-
-    def drop_alias(self, name: str) -> bool:
-        """Delete an alias; return whether there was one."""
-        with self._database.writing() as connection:
-            _grow(connection)
-            return bool(connection.execute(delete(aliases).where(aliases.c.name == name)).rowcount)
 
     def generation(self) -> int:
         """Return a number that grows with every change of models and aliases."""
         with self._database.reading() as connection:
-            found = connection.execute(select(counters.c.value).where(counters.c.name == _COUNTER)).scalar()
-            return int(found or 0)
+            return changes(connection)
 
     def _first(self, *conditions: ColumnElement[bool]) -> ModelRecord | None:
         query = select(models).where(*conditions).order_by(models.c.version.desc())
@@ -166,7 +135,7 @@ def add_model(connection: Connection, record: ModelRecord) -> ModelRecord:
 
     A record that has a number already keeps it where no model of the name has, or had, that number or a higher one.
     """
-    _grow(connection)
+    count_change(connection)
     named = model_names.c.name == record.name
     last = connection.execute(select(model_names.c.last_version).where(named)).scalar()
     version = max(record.version, (last or 0) + 1)
@@ -179,17 +148,12 @@ def add_model(connection: Connection, record: ModelRecord) -> ModelRecord:
     return numbered
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Return whether a text is an id, rather than a name."""
     try:
         return str(UUID(text)) == text.lower()
     except ValueError:
         return False
-
-
-def _grow(connection: Connection) -> None:
-    """Count a change. Being first, it also makes who changes models wait for each other, so that none deadlock."""
-    row = counters.c.name == _COUNTER
-    connection.execute(update(counters).where(row).values(value=counters.c.value + 1))
 
 
 def _conditions(filters: ModelFilters) -> list[ColumnElement[bool]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tamis.store.aliases import Aliases
 from tamis.store.batches import Batches
 from tamis.store.database import Database
 from tamis.store.datasets import Datasets
@@ -32,6 +33,7 @@ class Store:
         self.files = Files(database)
         self.jobs = Jobs(database)
         self.models = Models(database)
+        self.aliases = Aliases(database)
         self.keys = Keys(database)
         self.batches = Batches(database)
         self.datasets = Datasets(database)

@@ -133,6 +133,29 @@ class ModelRecord:
     created_by: str | None = None
 
 
+SET: Final = "set"
+PROMOTE: Final = "promote"
+ROLL_BACK: Final = "roll back"
+DROP: Final = "drop"
+"""Why an alias moved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasMove:
+    """A move of an alias. Models have the ids and the names (`shop@3`) that they had then; they may be gone by now."""
+
+    alias: str
+    number: int  # from 1, for each alias
+    why: str
+    moved_at: int
+    from_id: str | None = None
+    from_name: str | None = None
+    to_id: str | None = None  # None: the alias was dropped
+    to_name: str | None = None
+    figures: Json = field(default_factory=dict)  # of a promotion: what was measured
+    moved_by: str | None = None  # the id of a key, or "command line"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
     """An API key, without the key."""

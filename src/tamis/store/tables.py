@@ -231,6 +231,23 @@ aliases = Table(
     Column("model_id", Words, ForeignKey("models.id"), nullable=False, index=True),
 )
 
+alias_moves = Table(  # what aliases pointed at: the names of models stay when the models are deleted
+    "alias_moves",
+    metadata,
+    _seq(),
+    Column("alias", Words, nullable=False),
+    Column("number", Whole, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("from_id", Words),
+    Column("from_name", Words),
+    Column("to_id", Words),
+    Column("to_name", Words),
+    Column("figures", JSON, nullable=False),
+    Column("moved_at", Whole, nullable=False),
+    Column("moved_by", Words),
+    UniqueConstraint("alias", "number"),
+)
+
 counters = Table(  # "models": grows with every change of models and aliases
     "counters",
     metadata,

@@ -17,6 +17,7 @@ TAGS = [
     {"name": "Reviews", "description": "Labelled files looked at row by row; suggestions accepted, rejected, applied."},
     {"name": "Fine-tuning", "description": "Jobs that make classifiers of labelled rows."},
     {"name": "Models", "description": "What jobs produced, and the base models that they start from."},
+    {"name": "Aliases", "description": "Names for models: moved, promoted if conditions hold, rolled back."},
     {"name": "Classification", "description": "Scores of texts and chats."},
     {"name": "Moderation", "description": "The same, as yes or no a category, by your own multi-label classifiers."},
     {"name": "Batch", "description": "Many requests at once, answered in the background."},

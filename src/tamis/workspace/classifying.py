@@ -17,6 +17,7 @@ import orjson
 from tamis.endpoints import Answering, Floats
 from tamis.errors import TamisError, UnknownModel
 from tamis.ml.encoder.session import use_threads
+from tamis.ml.explaining import Asked
 from tamis.ml.model import load
 from tamis.ml.predictor import Predictor
 from tamis.schema import Input
@@ -28,6 +29,8 @@ from tamis.workspace.verdicts import Verdicts, verdicts_of
 
 FRESH_S = 0.5
 MOST_NAMES = 10_000
+MOST_MOVES = 5
+"""How often a name may move to another model, and the former one be deleted, while one request looks for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -89,10 +92,12 @@ class Classifier:
         """
         self._refresh()
         model_id = self._ids.get(reference) or self._look_up(reference)
-        try:
-            return self._pool.get(model_id)
-        except UnknownModel:  # gone since its name was looked up, which may stand for another one by now
-            return self._pool.get(self._look_up(reference))
+        for _ in range(MOST_MOVES):
+            try:
+                return self._pool.get(model_id)
+            except UnknownModel:  # gone since its name was looked up, which may stand for another one by now
+                model_id = self._look_up(reference)
+        return self._pool.get(model_id)
 
     def labels(self, served: Served) -> int:
         """Return how many scores an input gets from a model."""
@@ -110,15 +115,26 @@ class Classifier:
         """
         return orjson.dumps(served.answering.answer(endpoint, reference, served.scores(inputs)))
 
+    def answer_explained(
+        self, endpoint: str, reference: str, inputs: Sequence[Input], top: int, served: Served
+    ) -> bytes:
+        """Return the same with `explanations`, one an input: the `top` pieces that move each label most."""
+        body = served.answering.answer(endpoint, reference, served.scores(inputs))
+        found = served.predictor.explain(inputs, Asked(top=top))
+        return orjson.dumps(body | {"explanations": [each.to_json() for each in found]})
+
     def figures(self) -> Figures:
         """Return what is loaded."""
         return self._pool.figures()
 
     def _look_up(self, reference: str) -> str:
+        seen = self._generation
         model_id = self._models.answering(reference).id
-        if len(self._ids) >= MOST_NAMES:
-            self._ids.clear()
-        self._ids[reference] = model_id
+        with self._lock:
+            if len(self._ids) >= MOST_NAMES:
+                self._ids.clear()
+            if seen == self._generation:  # else it may have moved between the look and now, and all was forgotten
+                self._ids[reference] = model_id
         return model_id
 
     def _refresh(self) -> None:

@@ -1,8 +1,8 @@
 """Models: found by any of their names, listed, described, archived, deleted.
 
 A model has one id, and answers to `name` (its newest version), `name@version`, `ft:classifier:...`, `<id>-ft` and its
-aliases. Models that `tamis train --name` put into the home are taken in when they are first looked for. It does not
-know how a model computes.
+aliases, which `workspace.aliases` moves. Models that `tamis train --name` put into the home are taken in when they are
+first looked for. It does not know how a model computes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from time import time
 from uuid import uuid4
 
-from tamis.errors import InvalidRequest, InvalidSetting, ModelError, UnknownModel
+from tamis.errors import InvalidRequest, ModelError, UnknownModel
 from tamis.ml import registry
 from tamis.ml.artifact import open_artifact
 from tamis.ml.cards import CARDS, BaseModelCard
@@ -91,6 +91,38 @@ class Models:
         self.take_in()
         return version
 
+    def add_version(self, reference: str, folder: Path, created_by: str | None = None) -> ModelRecord:
+        """Keep an artifact as the next version of a model's name, where that model is: in the home, or in a bucket.
+
+        Aliases stay where they are.
+
+        Args:
+            reference: the model that it is a version of.
+            folder: the artifact, which is copied.
+            created_by: who asked for it, for models that are not in the home's registry.
+
+        Raises:
+            UnknownModel: there is no such model.
+            ModelError: the folder is not a sound artifact, or the home cannot be written.
+            StorageFailed: the storage cannot be used.
+        """
+        parent = self.find(reference)
+        if parent.place.startswith(FOLDER):
+            version = self.register(parent.name, folder)
+            return self.find(str(version))
+        artifact = open_artifact(folder)
+        self.take_in()  # versions in the home have numbers too
+        record = _version_of(parent, artifact.manifest, folder, created_by)
+        prefix = record.place.removeprefix(OBJECTS)
+        self._store.objects.put_folder(folder, prefix)
+        try:
+            added = self._store.models.add(record)
+        except BaseException:
+            self._store.objects.delete_all(prefix)
+            raise
+        self.changes += 1
+        return added
+
     def list(self) -> Listed:
         """Return all models, the newest first."""
         self.take_in()
@@ -103,7 +135,7 @@ class Models:
 
     def aliases(self, model_id: str) -> tuple[str, ...]:
         """Return the aliases of a model."""
-        return tuple(self._store.models.aliases(model_id))
+        return tuple(self._store.aliases.list(model_id))
 
     def update(self, reference: str, title: str | None, description: str | None) -> ModelRecord:
         """Change what is told of a model; None leaves it as it is.
@@ -157,31 +189,6 @@ class Models:
                 self._remove_folder(Path(model.place.removeprefix(FOLDER)))
         return model
 
-    def set_alias(self, name: str, reference: str) -> ModelRecord:
-        """Point an alias, new or not, at a model.
-
-        Raises:
-            UnknownModel: there is no such model.
-            InvalidSetting: the name is none that an alias can have, or that of a model.
-        """
-        registry.require_name(name)
-        if self._store.models.by_name(name) is not None:
-            raise InvalidSetting(f"{name} is the name of a model: choose another alias.", setting="alias")
-        model = self.find(reference)
-        self._store.models.set_alias(name, model.id)
-        self.changes += 1
-        return model
-
-    def drop_alias(self, name: str) -> None:
-        """Delete an alias.
-
-        Raises:
-            UnknownModel: there is no such alias.
-        """
-        if not self._store.models.drop_alias(name):
-            raise UnknownModel(f"There is no alias {name[:200]}.", model=name)
-        self.changes += 1
-
     def folder(self, model: ModelRecord) -> Path:
         """Return the folder of a model's artifact; from a bucket it is copied to the home's cache first.
 
@@ -222,7 +229,7 @@ class Models:
         known = {model.place: model for model in self._store.models.list()[0] if model.place.startswith(mine)}
         there = {f"{FOLDER}{version.folder}": version for version in registry.versions(self._settings.home)}
         for place, model in known.items():
-            if place not in there and not self._store.models.aliases(model.id):
+            if place not in there and not self._store.aliases.list(model.id):
                 self._store.models.delete(model.id)
         new = [version for place, version in there.items() if place not in known]
         adopted = False
@@ -239,6 +246,29 @@ class Models:
         """Remove a version of the home's registry, and nothing else: nothing that a link there leads to either."""
         if folder.resolve().is_relative_to((self._settings.home / registry.FOLDER).resolve()):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _version_of(parent: ModelRecord, manifest: Manifest, folder: Path, created_by: str | None) -> ModelRecord:
+    """The row of a new version, without a number; a job's name like `ft:classifier:...` stays with its model."""
+    model_id = str(uuid4())
+    weights = {target["name"]: target["weight"] for target in parent.targets if "weight" in target}
+    targets = (entry.target.model_dump(mode="json") for entry in manifest.targets)
+    return ModelRecord(
+        id=model_id,
+        name=parent.name,
+        root=parent.root,
+        base=parent.base,
+        place=f"{OBJECTS}models/{model_id}",
+        title=parent.title,
+        description=parent.description,
+        bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        targets=tuple(
+            target | ({"weight": weights[target["name"]]} if target["name"] in weights else {}) for target in targets
+        ),
+        metrics=dict(manifest.metrics),
+        created_at=int(time()),
+        created_by=created_by,
+    )
 
 
 def _record(version: registry.Version, manifest: Manifest) -> ModelRecord:

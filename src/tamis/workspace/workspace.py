@@ -11,6 +11,7 @@ from tamis.jobs.states import LIVE, Status
 from tamis.serving.batching import Answerer
 from tamis.settings import Settings
 from tamis.store.opening import Store, open_store
+from tamis.workspace.aliases import Aliases
 from tamis.workspace.batches import Batches
 from tamis.workspace.classifying import Classifier
 from tamis.workspace.datasets import Datasets
@@ -19,8 +20,10 @@ from tamis.workspace.files import Files
 from tamis.workspace.jobs import Jobs
 from tamis.workspace.keys import Keys
 from tamis.workspace.models import Models
+from tamis.workspace.promotions import Promotions
 from tamis.workspace.reviews import Reviews
 from tamis.workspace.room import Room
+from tamis.workspace.thresholds import Thresholds
 from tamis.workspace.tokenizers import Tokenizers
 from tamis.workspace.tuning import Tuning
 
@@ -34,10 +37,13 @@ class Workspace:
         self.files = Files(store, settings.max_upload_bytes, Room(store, settings))
         self.jobs = Jobs(store, self.files, settings)
         self.models = Models(store, settings)
+        self.aliases = Aliases(store, self.models)
         self.batches = Batches(store, self.files, self.models, settings)
         self.keys = Keys(store)
         self.datasets = Datasets(store, self.files, settings)
         self.reviews = Reviews(store, self.files, settings)
+        self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
+        self.thresholds = Thresholds(self.models, self.files.room)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
         self.classifier = Classifier(self.models, settings)
         self.answerer = Answerer(self.classifier)

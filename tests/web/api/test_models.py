@@ -33,7 +33,7 @@ class TestModels:
         assert client.get("/v1/models/intents").json()["capabilities"]["moderation"] is False
 
     def test_any_name_finds_it(self, client: TestClient, workspace: Workspace) -> None:
-        workspace.models.set_alias("prod", "both")
+        workspace.aliases.set("prod", "both")
         record = workspace.models.find("both")
         for name in ("both", "both@1", "prod", record.id, f"{record.id}-ft"):
             card = client.get(f"/v1/models/{name}").json()
@@ -57,9 +57,9 @@ class TestModels:
         assert client.get("/v1/models?endpoint=embed").json()["models"] == []
 
     def test_delete(self, client: TestClient, workspace: Workspace) -> None:
-        workspace.models.set_alias("prod", "both")
+        workspace.aliases.set("prod", "both")
         assert client.delete("/v1/models/both").status_code == 409
-        workspace.models.drop_alias("prod")
+        workspace.aliases.drop("prod")
         assert client.delete("/v1/models/both").json() == {"id": "both", "object": "model", "deleted": True}
         assert client.get("/v1/models/both").status_code == 404
 

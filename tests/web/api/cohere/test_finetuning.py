@@ -181,7 +181,7 @@ class TestALife:
     def test_a_model_behind_an_alias_stays(self, client: TestClient, workspace: Workspace, dataset: str) -> None:
         made = make(client, dataset)
         finish(workspace, made["id"])
-        workspace.models.set_alias("prod", made["id"])
+        workspace.aliases.set("prod", made["id"])
         answer = client.delete(f"{MODELS}/{made['id']}")
         assert (answer.status_code, answer.json()["code"]) == (400, "in_use")
         assert "prod" in answer.json()["message"]

@@ -11,7 +11,7 @@ PATH = "/v1/fine_tuning/models"
 @pytest.mark.usefixtures("models")
 class TestTunedModels:
     def test_an_update_answers_what_sdks_demand(self, client: TestClient, workspace: Workspace) -> None:
-        workspace.models.set_alias("prod", "both")
+        workspace.aliases.set("prod", "both")
         answer = client.patch(f"{PATH}/both", json={"name": "Both", "description": "of them"})
         assert answer.status_code == 200, answer.text
         model = answer.json()

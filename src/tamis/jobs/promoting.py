@@ -1,0 +1,45 @@
+"""A candidate measured against the current model on an uploaded file, in a process of its own.
+
+What it comes to is answered; who asks decides what follows (`workspace.promotions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from tamis.errors import UnknownModel
+from tamis.evaluation.conditions import parse_all
+from tamis.jobs.aside import answered
+from tamis.jobs.tools import Tools, files_here
+from tamis.ml.model import Model, load
+from tamis.ml.promotion import Rivals, contest, rows_for
+from tamis.store.artifacts import CACHE, folder_of
+
+
+def answer(tools: Tools, told: Mapping[str, Any]) -> bytes:
+    """Return what the process says: the table and what became of the conditions, or why it could not measure."""
+
+    def work() -> dict[str, Any]:
+        conditions = parse_all(told["conditions"])
+        current = told["current"]
+        rivals = Rivals(
+            candidate=_loaded(tools, told["candidate"]),
+            name=told["candidate_name"],
+            current=None if current is None else _loaded(tools, current),
+            current_name=told["current_name"],
+        )
+        with files_here(tools.store, [told["file"]], tools.choices.work / f"promote-{uuid4().hex}") as paths:
+            part = rows_for(rivals, paths[told["file"]], tools.choices.reading, max_bad_share=told["max_bad_share"])
+        report = contest(rivals, part.data, conditions, allow_label_changes=told["allow_label_changes"])
+        return report.model_dump(mode="json")
+
+    return answered(work, tools.choices.home)
+
+
+def _loaded(tools: Tools, model_id: str) -> Model:
+    record = tools.store.models.find(model_id)
+    if record is None:
+        raise UnknownModel(f"The model {model_id} was deleted meanwhile.", model=model_id)
+    return load(folder_of(tools.store.objects, record, tools.choices.home / CACHE))
