@@ -10,7 +10,6 @@ from tamis.cli import (  # noqa: F401  importing a command registers it
     alias,
     check,
     classify,
-    compare,
     demo,
     evaluate,
     export,
@@ -23,7 +22,6 @@ from tamis.cli import (  # noqa: F401  importing a command registers it
     quickstart,
     serve,
     split,
-    thresholds,
     train,
 )
 from tamis.cli.app import main
