@@ -201,3 +201,35 @@ class TestLargeBodies:
         with pytest.raises(InvalidRequest) as caught:
             read_question(endpoint, {"input": [1] * 3000}, InputLimits())
         assert len(caught.value.context["details"]) <= 3
+
+
+@pytest.mark.parametrize(
+    ("explain", "top"),
+    [(True, 10), ({}, 10), ({"top": 3}, 3), ({"top": 1000, "more": 1}, 1000), (False, None), (None, None)],
+)
+def test_explanations_are_asked_for_by_an_extra_key(explain: object, top: int | None):
+    chat = {"messages": [HI]}
+    for endpoint, asked in ((CLASSIFICATIONS, "hi"), (CHAT_CLASSIFICATIONS, chat)):
+        body = {"model": "m", "input": asked, "explain": explain}
+        assert read_question(endpoint, json.dumps(body).encode(), LIMITS).explain == top
+    assert read_question(MODERATIONS, {"input": "hi", "explain": explain}, LIMITS).explain is None
+
+
+@pytest.mark.parametrize("explain", [{"top": 0}, {"top": 1001}, {"top": "all"}, "please", []])
+def test_what_is_no_wish_for_explanations_is_refused_at_its_place(explain: object):
+    with pytest.raises(InvalidRequest) as refused:
+        read_question(CLASSIFICATIONS, {"input": "hi", "explain": explain}, LIMITS)
+    assert refused.value.context["loc"][:2] == ["body", "explain"]
+
+
+def test_fewer_inputs_are_explained_than_are_classified():
+    limits = InputLimits(explained=1, explained_chars=3)
+    for endpoint, asked, setting in (
+        (CLASSIFICATIONS, ["a", "b"], "max_explained_inputs"),
+        (CLASSIFICATIONS, "abcd", "max_explained_chars"),
+        (CHAT_CLASSIFICATIONS, {"messages": [HI, HI]}, "max_explained_chars"),
+    ):
+        assert read_question(endpoint, {"input": asked}, limits).explain is None
+        with pytest.raises(LimitExceeded, match=setting) as refused:
+            read_question(endpoint, {"input": asked, "explain": True}, limits)
+        assert refused.value.context["loc"] == ["body", "explain"]

@@ -48,6 +48,8 @@ class InputLimits:
     input_chars: int = 200_000
     request_chars: int = 4_000_000
     messages: int = 1024
+    explained: int = 8
+    explained_chars: int = 20_000
 
     @classmethod
     def of(cls, settings: Settings) -> InputLimits:
@@ -57,6 +59,8 @@ class InputLimits:
             input_chars=settings.max_input_chars,
             request_chars=settings.max_request_chars,
             messages=settings.max_messages,
+            explained=settings.max_explained_inputs,
+            explained_chars=settings.max_explained_chars,
         )
 
 
@@ -69,10 +73,11 @@ LEAST_CHARS = 100
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a request asks: a model's name, where it gives one, and the inputs."""
+    """What a request asks: a model's name, where it gives one, the inputs, and how many words to explain each with."""
 
     model: str | None
     inputs: list[Input]
+    explain: int | None = None
 
 
 class _Body(BaseModel):
@@ -126,7 +131,30 @@ class Chat(BaseModel):
     messages: Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
 
 
-class TextBody(_Body):
+MOST_EXPLAINED = 1_000
+"""Pieces of an input that an answer explains a label with at most."""
+
+
+class Explain(BaseModel):
+    """How far to explain: so many pieces of an input for each label, the strongest."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    top: Annotated[int, Field(ge=1, le=MOST_EXPLAINED)] = 10
+
+
+class _Explained(_Body):
+    explain: bool | Explain | None = None
+
+    @property
+    def top(self) -> int | None:
+        """How many pieces are asked for; None: no explanation."""
+        if isinstance(self.explain, Explain):
+            return self.explain.top
+        return Explain().top if self.explain else None
+
+
+class TextBody(_Explained):
     """Body of the classification endpoint for texts."""
 
     input: str | Annotated[list[str], _Each]
@@ -138,7 +166,7 @@ class ModerationBody(_Body):
     input: str | Annotated[list[str], _Each] | Annotated[list[Part], _Each]
 
 
-class ChatBody(_Body):
+class ChatBody(_Explained):
     """Body of the chat classification endpoint."""
 
     input: Chat | Annotated[list[Chat], _Each]
@@ -210,7 +238,20 @@ def read_question(endpoint: str, body: bytes | Mapping[str, object], limits: Inp
         raise _invalid(error) from None
     inputs = kind.inputs(read)
     refuse_beyond(inputs, limits)
-    return Question(read.model, inputs)
+    top = read.top if isinstance(read, _Explained) else None
+    if top is not None:
+        _refuse_explaining(inputs, limits)
+    return Question(read.model, inputs, top)
+
+
+def _refuse_explaining(inputs: Sequence[Input], limits: InputLimits) -> None:
+    """Refuse to explain so much at once: each word of it takes work of its own."""
+    place: list[str | int] = ["body", "explain"]
+    if len(inputs) > limits.explained:
+        raise _beyond("max_explained_inputs", limits.explained, len(inputs), "inputs to explain", place)
+    size = sum(len(given) if isinstance(given, str) else sum(len(each.content) for each in given) for given in inputs)
+    if size > limits.explained_chars:
+        raise _beyond("max_explained_chars", limits.explained_chars, size, "characters to explain", place)
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:

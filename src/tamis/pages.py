@@ -31,6 +31,13 @@ class Cell(NamedTuple):
     key: float
 
 
+class Marked(NamedTuple):
+    """A table cell with marked words: parts of a text with their weights, 0 for plain ones, and a line below it."""
+
+    parts: Sequence[tuple[str, float]]
+    caption: str = ""
+
+
 class PlotlyFigure(Protocol):
     """What a page needs of a `plotly.graph_objects.Figure`."""
 
@@ -38,7 +45,7 @@ class PlotlyFigure(Protocol):
         """The figure as plotly.js reads it."""
 
 
-CellValue = str | int | float | Cell | None
+CellValue = str | int | float | Cell | Marked | None
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _CHART_TEXT = frozenset(
@@ -200,6 +207,8 @@ def _text(value: str) -> str:
 def _shown(value: CellValue) -> str:
     if isinstance(value, Cell):
         return value.text
+    if isinstance(value, Marked):
+        return "".join(part for part, _ in value.parts)
     if value is None:
         return ""
     if isinstance(value, float) and isnan(value):
@@ -220,7 +229,20 @@ def _cell(value: CellValue, numeric: bool) -> str:
     shown = _shown(value)
     kind = ' class="number"' if numeric else ' class="prose"' if len(shown) > _PROSE else ""
     order = f' data-key="{key}"' if isinstance(key, Real) and not isnan(key) else ""
-    return f'<td dir="auto"{kind}{order}>{_text(shown)}</td>'
+    content = _marked(value) if isinstance(value, Marked) else _text(shown)
+    return f'<td dir="auto"{kind}{order}>{content}</td>'
+
+
+def _marked(value: Marked) -> str:
+    most = max((abs(weight) for _, weight in value.parts), default=0.0) or 1.0
+    made = "".join(_mark(part, weight, abs(weight) / most) if weight else _text(part) for part, weight in value.parts)
+    return f"{made}<small>{_text(value.caption)}</small>" if value.caption else made
+
+
+def _mark(part: str, weight: float, strength: float) -> str:
+    """A marked word: its colour and its underline tell which way it moves, its depth how much."""
+    kind = f"{'for' if weight > 0 else 'against'} s{3 if strength > 2 / 3 else 2 if strength > 1 / 3 else 1}"
+    return f'<mark class="{kind}" title="{weight:+.2f}">{_text(part)}</mark>'
 
 
 def _json(value: object) -> str:
@@ -303,6 +325,11 @@ th[aria-sort=descending] button::after{content:"\\2193"}
 figure{margin:1rem 0}
 .wide{overflow-x:auto}
 .plot{width:100%;min-height:12rem}
+mark{--tint:var(--ok);color:inherit;border-radius:3px;padding:0 .1em;
+background:color-mix(in srgb,var(--tint) var(--depth),transparent);text-decoration:underline solid var(--tint) 2px}
+mark.against{--tint:var(--error);text-decoration-style:wavy;text-decoration-thickness:1px}
+mark.s1{--depth:10%}mark.s2{--depth:22%}mark.s3{--depth:38%}
+td small{display:block;color:var(--soft);margin-top:.2rem}
 details{margin:.75rem 0;border:1px solid var(--line);border-radius:8px;padding:.5rem .9rem}
 .note+details{margin-top:-.5rem;border:0;border-left:3px solid var(--line);border-radius:0 0 6px 0;
 background:var(--raised);font-size:.925rem}

@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     max_input_chars: int = Field(default=200_000, ge=1, description="characters of one input")
     max_request_chars: int = Field(default=4_000_000, ge=1, description="characters of all inputs of one call")
     max_messages: int = Field(default=1024, ge=1, description="messages of one chat")
+    max_explained_inputs: int = Field(default=8, ge=1, description="inputs of one call that explains them")
+    max_explained_chars: int = Field(default=20_000, ge=1, description="characters of all inputs of one such call")
     max_labels: int = Field(default=20_000, ge=2, description="labels of all targets of a job")
     max_batch_requests: int = Field(default=1_000_000, ge=1, description="requests of one batch job")
     max_inline_requests: int = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain, repeat
 from pathlib import Path
@@ -169,3 +170,23 @@ def test_the_input_is_not_overwritten(run, model: Path, tmp_path: Path):
     with pytest.raises(InvalidSetting, match="overwritten"):
         run("classify", model, "--input", given, "--output", given)
     assert given.read_text() == "one\ntwo\n"
+
+
+def test_explanations_in_the_terminal_and_as_json(run, model: Path):
+    result = run("classify", model, "where is my parcel", "--explain")
+    assert "why topic: delivery" in result.stdout
+    assert re.search(r"[+−]\d+\.\d\d [━╌]+ +(where|is|my|parcel)", result.stdout)
+    assert "why" not in run("classify", model, "where is my parcel").stdout
+
+    (row,) = lines_of(run("classify", model, "where is my parcel", "--explain", "--output", "-").stdout)
+    labels = row["explanation"]["targets"]["topic"]
+    assert [each["label"] for each in labels] == ["delivery"]
+    assert {piece["text"]: row["text"][piece["start"] : piece["end"]] for piece in labels[0]["pieces"]} == {
+        word: word for word in ("where", "is", "my", "parcel")
+    }
+    assert "explanation" not in lines_of(run("classify", model, "where is my parcel", "--output", "-").stdout)[0]
+
+
+def test_chats_are_explained_too(run, model: Path):
+    (row,) = lines_of(run("classify", model, "--explain", "--output", "-", stdin=json.dumps(CHAT)).stdout)
+    assert {piece["message"] for piece in row["explanation"]["targets"]["topic"][0]["pieces"]} <= {0, 1, 2, 3}

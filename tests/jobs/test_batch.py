@@ -97,6 +97,15 @@ def test_scores_are_those_of_the_model_whatever_is_beside_them(tools: Tools, add
         assert list(row["response"]["body"]["results"][0]["topic"]["scores"].values()) == pytest.approx(alone, abs=1e-5)
 
 
+def test_explanations_are_refused_where_they_would_take_for_ever(tools: Tools, add_batch, add_file, find):
+    row = {"custom_id": "0", "body": {"input": "my parcel", "explain": True}}
+    batch = add_batch(input_files=(add_file("requests.jsonl", json.dumps(row).encode()),), model="shop")
+    run(tools, find)
+    done = tools.store.batches.find(batch.id)
+    assert (done.succeeded, done.failed) == (0, 1)
+    assert "Batch jobs explain nothing" in done.errors[0]["message"]
+
+
 def test_moderations_can_be_asked_for_too(tools: Tools, add_batch, add_file, find):
     batch = add_batch(
         endpoint=MODERATIONS, input_files=(add_file("requests.jsonl", requests("an angry parcel")),), model="shop"

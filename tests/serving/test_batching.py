@@ -208,3 +208,35 @@ def test_too_many_requests_to_a_slow_model_are_turned_away(monkeypatch):
     monkeypatch.setattr("tamis.serving.batching.MOST_GATHERED", 0)
     with pytest.raises(Overloaded):
         anyio.run(partial(Gathering(Dispatcher()).scores, ["a"], Encoder().scores))
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_takes_long_never_runs_on_the_event_loop(loaded: bool):
+    models = Models(loaded=loaded)
+    work = partial(models.answer, "/v1/classifications", "m", ["short"])
+    assert anyio.run(partial(Answerer(models).ask_long, "m", work)) == b"/v1/classifications m 1"
+    assert models.threads[-1][0] == "answer"
+    assert threading.get_ident() not in [thread for _, thread in models.threads]
+
+
+def test_what_takes_long_goes_one_at_a_time_and_holds_up_nothing_else():
+    models, go, at_work = Models(loaded=True), threading.Event(), []
+
+    def long(_: str) -> None:
+        at_work.append(1)
+        assert go.wait(10)
+
+    async def main() -> None:
+        answerer = Answerer(models)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answerer.ask_long, "m", long)
+            tasks.start_soon(answerer.ask_long, "m", long)
+            await until(lambda: at_work)
+            for _ in range(3):
+                many = ["x"] * 1000
+                await answerer.ask("m", many, partial(models.answer, "/v1/classifications", "m", many))
+            assert at_work == [1]
+            go.set()
+        assert at_work == [1, 1]
+
+    anyio.run(main)

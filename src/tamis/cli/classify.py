@@ -27,6 +27,7 @@ from tamis.schema import Example, Prediction
 
 if TYPE_CHECKING:
     from tamis.data.formats import ReadOptions
+    from tamis.ml.explaining import Explanation
     from tamis.ml.model import Model
 
 AT_ONCE = 512
@@ -39,6 +40,9 @@ InputFile = Annotated[
 ]
 OutputFile = Annotated[
     Path | None, typer.Option("--output", metavar="FILE", help="Write a line of JSON an input here; - is stdout.")
+]
+Explained = Annotated[
+    bool, typer.Option("--explain", help="Say which words move the scores of the labels given: slower.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Top = Annotated[
@@ -57,6 +61,7 @@ def classify(
     output: OutputFile = None,
     as_json: AsJson = False,
     top: Top = None,
+    explain: Explained = False,
     text_column: TextColumn = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
@@ -82,7 +87,7 @@ def classify(
     refuse_overwriting([output], input_file)
     loaded = load_model(model)
     with _opened(texts, input_file, replace(options, labelled=False)) as given:
-        run = _Run(loaded, top)
+        run = _Run(loaded, top, explain=explain)
         if output is not None:
             write_rows(output, run.rows(given))
             run.tell_written(output, as_json=as_json)
@@ -98,8 +103,8 @@ def classify(
 class _Run:
     """Inputs on their way through a model, a batch at a time; counts those that could not be read."""
 
-    def __init__(self, model: Model, top: int | None) -> None:
-        self._model, self._top = model, top
+    def __init__(self, model: Model, top: int | None, *, explain: bool = False) -> None:
+        self._model, self._top, self._explain = model, top, explain
         self.done = self.failed = 0
 
     def rows(self, given: Iterable[Example | Rejected]) -> Iterator[Row]:
@@ -109,7 +114,8 @@ class _Run:
                 yield {"line": row.line, "error": {"code": row.code, "cause": row.cause, "cure": row.cure}}
             elif prediction is not None:
                 said = prediction_keys(prediction, self._model.targets, self._top)
-                yield {"line": row.line} | input_keys(row.input) | said
+                why = {"explanation": self._explanation(row).to_json()} if self._explain else {}
+                yield {"line": row.line} | input_keys(row.input) | said | why
 
     def print_object(self, given: Iterable[Example | Rejected]) -> None:
         """Print one JSON object whose `predictions` are the rows, without holding them."""
@@ -128,12 +134,15 @@ class _Run:
     def show(self, given: Iterable[Example | Rejected]) -> None:
         """Print what the model says, as it comes."""
         from tamis.cli.classify_view import show_answers
+        from tamis.cli.explain_view import show_explanation
 
         for row, prediction in self._answered(given):
             if isinstance(row, Rejected):
                 err.print(f"left out  {plain(str(row))}", style="yellow", markup=False, soft_wrap=True)
             elif prediction is not None:
                 show_answers(row.input, prediction, self._model.targets, top=self._top or SHOWN, console=out)
+                if self._explain:
+                    show_explanation(row.input, self._explanation(row), out)
 
     def tell_written(self, output: Path, *, as_json: bool) -> None:
         """Say how many rows are in the file."""
@@ -146,6 +155,9 @@ class _Run:
         """Say how many inputs were not classified."""
         if self.failed:
             err.print(f"[bold yellow]{self.failed:,} of {self.done:,} inputs could not be classified.[/]")
+
+    def _explanation(self, row: Example) -> Explanation:
+        return self._model.predictor.explain([row.input])[0]
 
     def _answered(self, given: Iterable[Example | Rejected]) -> Iterator[Answered]:
         rows = iter(given)

@@ -149,7 +149,9 @@ def _write(
         written["Predictions"] = predictions
     if report is not None:
         from tamis.evaluation.page import write_page
+        from tamis.ml.explained_mistakes import explain_mistakes
 
-        write_page(measured, report, data, title=f"Evaluation of {model.name}")
+        reasons = explain_mistakes(model.predictor, measured, data)
+        write_page(measured, report, data, title=f"Evaluation of {model.name}", reasons=reasons)
         written["Report"] = report
     return written

@@ -5,14 +5,16 @@ Texts and label names are whatever users' files hold; `tamis.pages` escapes them
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tamis.data.dataset import Dataset
 from tamis.evaluation import charts
 from tamis.evaluation.figures import LabelFigures, Mistake, MultiReport, SingleReport
+from tamis.evaluation.highlights import Reasons, marked_parts
 from tamis.evaluation.report import EvaluationReport
 from tamis.evaluation.verdict import main_figure, percent, span, verdict
-from tamis.pages import Cell, CellValue, Page
+from tamis.pages import Cell, CellValue, Marked, Page
 from tamis.schema import plain_text
 
 EXCERPT = 300  # characters of a text that are shown
@@ -32,12 +34,21 @@ FIGURES = {
     "log_loss": "Log loss",
     "brier": "Brier score",
 }
+WORD = 30  # characters of a word, or of neighbouring ones, that stand below a text
 MATRIX_WIDTH = 640  # pixels that a confusion matrix needs, even where it must scroll
 READ = 4000  # characters of a text that are looked at for its excerpt
 
+ReasonsByRow = Mapping[str, Mapping[int, Reasons]]
+"""By target, and by row counted from 0."""
+
 
 def write_page(
-    report: EvaluationReport, path: str | Path, rows: Dataset | None = None, *, title: str = "Evaluation"
+    report: EvaluationReport,
+    path: str | Path,
+    rows: Dataset | None = None,
+    *,
+    title: str = "Evaluation",
+    reasons: ReasonsByRow | None = None,
 ) -> Path:
     """Write the page and return its path.
 
@@ -46,14 +57,21 @@ def write_page(
         path: where to write; an existing file is replaced.
         rows: the rows that were evaluated, for the texts and lines of the mistakes.
         title: what stands on top.
+        reasons: by target and row, the words that moved the score of a mistake's label; they are marked.
 
     Raises:
         InvalidSetting: the place cannot be written to.
     """
-    return build_page(report, rows, title=title).write(path)
+    return build_page(report, rows, title=title, reasons=reasons).write(path)
 
 
-def build_page(report: EvaluationReport, rows: Dataset | None = None, *, title: str = "Evaluation") -> Page:
+def build_page(
+    report: EvaluationReport,
+    rows: Dataset | None = None,
+    *,
+    title: str = "Evaluation",
+    reasons: ReasonsByRow | None = None,
+) -> Page:
     """Return the page; arguments as `write_page`."""
     took = f" in {report.seconds:.1f} s" if report.seconds is not None else ""
     page = Page(title, f"{report.n:,} rows evaluated{took}.")
@@ -64,7 +82,7 @@ def build_page(report: EvaluationReport, rows: Dataset | None = None, *, title: 
             _labels(page, prefix, target)
             _confusions(page, prefix, target)
             _scores(page, prefix, target)
-            _mistakes(page, prefix, target, rows)
+            _mistakes(page, prefix, target, rows, (reasons or {}).get(name, {}))
     return page
 
 
@@ -184,7 +202,13 @@ def _scores(page: Page, prefix: str, report: SingleReport | MultiReport) -> None
         page.figure(charts.threshold_map(report), "F1 of each label over its threshold, most frequent label first.")
 
 
-def _mistakes(page: Page, prefix: str, report: SingleReport | MultiReport, rows: Dataset | None) -> None:
+def _mistakes(
+    page: Page,
+    prefix: str,
+    report: SingleReport | MultiReport,
+    rows: Dataset | None,
+    reasons: Mapping[int, Reasons],
+) -> None:
     order = "surest first" if isinstance(report, SingleReport) else "highest loss first"
     page.section(
         f"{prefix}Worst mistakes",
@@ -193,13 +217,20 @@ def _mistakes(page: Page, prefix: str, report: SingleReport | MultiReport, rows:
     if not report.mistakes:
         page.note("Every answer is right.", "ok")
         return
+    if reasons:
+        page.paragraph(
+            "Marked words moved the score of the label below the text most: underlined straight, they speak for it; "
+            "underlined in waves, against it. The numbers are what the log-odds of its score lose without the word."
+        )
     where = "Row" if rows is None else "Line"
     headers = [where, "Text", "Actual", "Answered", "Scores"]
-    page.table(headers, [_mistake_row(mistake, rows) for mistake in report.mistakes], numeric=(0,))
+    page.table(
+        headers, [_mistake_row(mistake, rows, reasons.get(mistake.row)) for mistake in report.mistakes], numeric=(0,)
+    )
 
 
-def _mistake_row(mistake: Mistake, rows: Dataset | None) -> list[CellValue]:
-    text = "" if rows is None else excerpt(plain_text(rows.inputs[mistake.row]))
+def _mistake_row(mistake: Mistake, rows: Dataset | None, reasons: Reasons | None) -> list[CellValue]:
+    text = "" if rows is None else _told(plain_text(rows.inputs[mistake.row]), reasons)
     given = ", ".join(mistake.given) or "(none)"
     return [
         mistake.row + 1 if rows is None else int(rows.lines[mistake.row]),
@@ -208,6 +239,15 @@ def _mistake_row(mistake: Mistake, rows: Dataset | None) -> list[CellValue]:
         f"{given} (abstained)" if mistake.abstained else given,
         " · ".join(f"{label} {percent(score)}" for label, score in mistake.scores.items()),
     ]
+
+
+def _told(text: str, reasons: Reasons | None) -> CellValue:
+    """The text, with the words that moved a score where these are known."""
+    if reasons is None or not reasons.highlights:
+        return excerpt(text)
+    words = [(excerpt(text[mark.start : mark.end], WORD), mark.weight) for mark in reasons.highlights]
+    caption = f"{reasons.label}: {', '.join(f'{word} {weight:+.2f}' for word, weight in words)}"
+    return Marked(marked_parts(text, reasons.highlights, EXCERPT), caption)
 
 
 def excerpt(text: str, width: int = EXCERPT) -> str:

@@ -168,6 +168,8 @@ class _Run:
             if not isinstance(row, dict) or not isinstance(row.get("body"), dict):
                 raise InvalidRequest(f'Line {number + 1} is not an object with a "body".')
             question = read_question(self._batch.endpoint, row["body"], self._tools.choices.limits)
+            if question.explain is not None:
+                raise InvalidRequest("Batch jobs explain nothing: leave `explain` out, or send the request by itself.")
             model = question.model or self._batch.model
             if model is None:
                 raise InvalidRequest(f"Line {number + 1} names no model, and neither does the batch.")

@@ -36,6 +36,7 @@ from tamis.ml.tiers import tier
 from tamis.schema import Prediction, Target
 
 if TYPE_CHECKING:
+    from tamis.ml.explaining import Explanation
     from tamis.ml.publishing import Published
     from tamis.ml.training import TrainingRun
 
@@ -101,6 +102,46 @@ class Model:
         if is_one(inputs):
             return self.predictor.predict([cast("str | Chat", inputs)])[0]
         return self.predictor.predict(cast("Inputs", inputs))
+
+    @overload
+    def explain(  # type: ignore[overload-overlap]
+        self, inputs: str | Chat, *, target: str | None = ..., label: str | None = ..., top: int | None = ...
+    ) -> Explanation: ...
+    @overload
+    def explain(
+        self, inputs: Inputs, *, target: str | None = ..., label: str | None = ..., top: int | None = ...
+    ) -> list[Explanation]: ...
+
+    def explain(
+        self,
+        inputs: str | Chat | Inputs,
+        *,
+        target: str | None = None,
+        label: str | None = None,
+        top: int | None = None,
+    ) -> Explanation | list[Explanation]:
+        """Return why the model says what it says: how much each word moves the score of a label.
+
+        The weight of a word is what the log-odds of the label's calibrated score lose without it, as the model itself
+        answers the input without that word.
+
+        Args:
+            inputs: one text or chat gives one explanation; several give a list of them, in their order.
+            target: explain this one alone; None: all targets.
+            label: explain this label; None: those that the model gives, or where it gives none, the one that comes
+                first.
+            top: so many pieces a label, the strongest; None: all.
+
+        Raises:
+            InvalidSetting: an input is neither a text nor a chat, or there is no such target.
+            UndeclaredLabel: there is no such label.
+        """
+        from tamis.ml.explaining import Asked
+
+        asked = Asked(target, label, top)
+        if is_one(inputs):
+            return self.predictor.explain([cast("str | Chat", inputs)], asked)[0]
+        return self.predictor.explain(cast("Inputs", inputs), asked)
 
     def scores(self, inputs: Inputs) -> dict[str, Floats]:
         """Return (inputs, labels) calibrated scores for each target, in the order of its labels.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, repeat
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,10 @@ from tamis.ml.decisions import Floats, activation
 from tamis.ml.manifest import Manifest, TargetManifest
 from tamis.ml.scorer import Scorer
 from tamis.schema import Answer, Input, Message, Prediction, Target
+
+if TYPE_CHECKING:
+    from tamis.ml.explaining import Asked, Explanation
+    from tamis.ml.omissions import Omissions
 
 Chat = Sequence[Message | Mapping[str, object]]
 """A chat as callers have it: messages, or `{"role": …, "content": …}` objects."""
@@ -37,8 +42,13 @@ class Predictor:
     def __init__(self, scorer: Scorer, manifest: Manifest) -> None:
         """Take what scores, and the decision rules of its manifest."""
         self.targets: tuple[Target, ...] = tuple(entry.target for entry in manifest.targets)
-        self._scorer = scorer
+        self._scorer, self._entries = scorer, manifest.targets
         self._rules = tuple(_Rule(entry) for entry in manifest.targets)
+
+    @property
+    def entries(self) -> tuple[TargetManifest, ...]:
+        """The targets with their decision rules."""
+        return self._entries
 
     @property
     def quick(self) -> bool:
@@ -69,6 +79,21 @@ class Predictor:
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
         """Return the places of inputs, known to be right, of which the model reads only a part."""
         return self._scorer.too_long(inputs)
+
+    def omissions(self, given: Input) -> Omissions:
+        """What tells how the logits of one input change where words of it are left out."""
+        return self._scorer.omissions(given)
+
+    def explain(self, inputs: Inputs, asked: Asked | None = None) -> list[Explanation]:
+        """Return why the model says what it says of each input; None asks for the labels that it gives.
+
+        Raises:
+            InvalidSetting: an input is neither a text nor a chat, or what is asked for is not there.
+            UndeclaredLabel: there is no such label.
+        """
+        from tamis.ml.explaining import EVERYTHING, explain
+
+        return [explain(self, given, asked or EVERYTHING) for given in checked(inputs)]
 
     def scores_of(self, logits: Mapping[str, Floats]) -> dict[str, Floats]:
         """Return the calibrated scores that logits come to.

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.ml.omissions import Omissions
 from tamis.schema import Input
 
 Floats = NDArray[np.float32]
@@ -49,6 +50,9 @@ class Scorer(Protocol):
 
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
         """Return the places of inputs of which only a part is read."""
+
+    def omissions(self, given: Input) -> Omissions:
+        """Return what tells how the logits of one input change where words of it are left out."""
 
     def contents(self) -> Contents:
         """Return what an artifact has to hold, so that its tier's `restore` gives this again."""

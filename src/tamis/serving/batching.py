@@ -42,6 +42,9 @@ LONGEST = 2_000
 EACH = 20
 """Characters that it counts beside its own."""
 
+LONG_WAITING = 16
+"""Requests that take long and wait for the one that is at work."""
+
 MOST_GATHERED = 1_024
 """Requests that wait for a slow model."""
 
@@ -118,6 +121,7 @@ class Answerer(Generic[S]):
         self._models = models
         self._dispatcher = dispatcher or Dispatcher()
         self._gatherings: WeakKeyDictionary[Slow[S], Gathering] = WeakKeyDictionary()
+        self._long = Dispatcher(1, LONG_WAITING)
 
     async def ask(self, reference: str, inputs: Sequence[Input], work: Callable[[S], T]) -> T:
         """Return what `work` makes of the model and the inputs: it runs where that holds up nobody.
@@ -137,6 +141,18 @@ class Answerer(Generic[S]):
         if cost_of(inputs, self._models.labels(served)) <= SMALL:
             return work(served)
         return await self._dispatcher.aside(partial(work, served))
+
+    async def ask_long(self, reference: str, work: Callable[[S], T]) -> T:
+        """Return what `work` makes of the model, where it takes long: one at a time, so that no other request waits.
+
+        Raises:
+            UnknownModel: there is no model of this name.
+            Overloaded: too much of the kind is going on.
+        """
+        served = self._models.ready(reference)
+        if served is None:
+            served = await self._dispatcher.aside(partial(self._models.served, reference))
+        return await self._long.aside(partial(work, served))
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Do what no loaded model is needed for, in a thread.

@@ -62,9 +62,13 @@ async def infer(request: Request, endpoint: str) -> Response:
     question = read_question(endpoint, await request.body(), state.input_limits)
     model = _answering(endpoint, question.model, state.settings)
     workspace: Workspace = state.workspace
-    work = partial(workspace.classifier.answer, endpoint, question.model or model, question.inputs)
+    name, inputs, classifier = question.model or model, question.inputs, workspace.classifier
     try:
-        content = await workspace.answerer.ask(model, question.inputs, work)
+        if question.explain is None:
+            content = await workspace.answerer.ask(model, inputs, partial(classifier.answer, endpoint, name, inputs))
+        else:
+            work = partial(classifier.answer_explained, endpoint, name, inputs, question.explain)
+            content = await workspace.answerer.ask_long(model, work)
     except UnknownModel:
         return unknown_model(model, id_of(request))
     return Response(content, media_type=JSON)

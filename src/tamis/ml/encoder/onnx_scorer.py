@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tamis.errors import DamagedArtifact
 from tamis.ml.encoder.groups import BUDGET, alike
 from tamis.ml.encoder.inputs import Encoded, Encoding
+from tamis.ml.encoder.omitting import EncoderOmissions
 from tamis.ml.encoder.placement import files_in
 from tamis.ml.encoder.session import Session
 from tamis.ml.scorer import Contents
@@ -127,6 +128,10 @@ class OnnxScorer:
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
         """Return the places of inputs of which only a part is read."""
         return self.reader.too_long(inputs)
+
+    def omissions(self, given: Input) -> EncoderOmissions:
+        """What tells how the logits of one input change where words of it are left out."""
+        return EncoderOmissions(self.reader, self.of_tokens, given)
 
     def contents(self) -> Contents:
         """Return all files."""

@@ -18,6 +18,7 @@ from torch import nn
 from tamis.ml.encoder.groups import BUDGET
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import load_network
+from tamis.ml.encoder.omitting import EncoderOmissions
 from tamis.ml.encoder.onnx_scorer import TOLERANCE, Reader
 from tamis.ml.encoder.placement import files_in
 from tamis.ml.scorer import Contents
@@ -61,6 +62,10 @@ class TorchScorer:
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
         """Return the places of inputs of which only a part is read."""
         return self.reader.too_long(inputs)
+
+    def omissions(self, given: Input) -> EncoderOmissions:
+        """What tells how the logits of one input change where words of it are left out."""
+        return EncoderOmissions(self.reader, self.of_tokens, given)
 
     def contents(self) -> Contents:
         """Return all files."""

@@ -12,6 +12,7 @@ import numpy as np
 from tamis.ml.scorer import Contents, Floats
 from tamis.ml.static.long import is_long, logits_of_long
 from tamis.ml.static.model import StaticModel, tensors_of
+from tamis.ml.static.omitting import StaticOmissions
 from tamis.ml.static.run_memory import RunReader
 from tamis.ml.static.several import Several
 from tamis.ml.static.single import OneByOne
@@ -28,7 +29,7 @@ class StaticScorer:
 
     def __init__(self, model: StaticModel) -> None:
         """Take the model."""
-        reader = RunReader(model)
+        self._reader = reader = RunReader(model)
         self.model, self._one, self._several = model, OneByOne(reader), Several(reader)
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
@@ -49,6 +50,10 @@ class StaticScorer:
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
         """None: texts of any length are read whole."""
         return []
+
+    def omissions(self, given: Input) -> StaticOmissions:
+        """What tells how the logits of one input change where words of it are left out."""
+        return StaticOmissions(self.logits, self._reader, given)
 
     def contents(self) -> Contents:
         """The model's arrays and its tokenizer."""

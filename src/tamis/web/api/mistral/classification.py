@@ -20,12 +20,41 @@ class TargetScores(BaseModel):
     scores: dict[str, float] = Field(examples=[{"delivery": 0.93, "payment": 0.07}])
 
 
+class ExplainedPiece(BaseModel):
+    """A word, or neighbouring words: `text` is from `start` to before `end` of the text, or of a chat's `message`."""
+
+    text: str
+    message: int | None = None
+    start: int
+    end: int
+    weight: float = Field(description="what the log-odds of the label's score lose without it")
+    score_without: float = Field(description="the label's score without it")
+
+
+class ExplainedLabel(BaseModel):
+    """What moves the score of a label, the strongest first."""
+
+    label: str
+    given: bool
+    score: float
+    score_of_nothing: float = Field(description="its score for an empty input")
+    pieces: list[ExplainedPiece]
+
+
+class ExplainedInput(BaseModel):
+    """The labels that the model gives, or where it gives none the first, by target; what else is to be known."""
+
+    targets: dict[str, list[ExplainedLabel]]
+    notes: list[str]
+
+
 class Classification(BaseModel):
     """One result an input, in their order."""
 
     id: str = Field(examples=["a46a4a5b2b1e4d3c9f6e7d8c9b0a1f2e"])
     model: str = Field(examples=[_MODEL])
     results: list[dict[str, TargetScores]]
+    explanations: list[ExplainedInput] | None = Field(default=None, description="where the request says `explain`")
 
 
 @router.post(
@@ -36,10 +65,11 @@ class Classification(BaseModel):
         TextBody,
         one={"model": _MODEL, "input": "Where is my parcel?"},
         several={"model": "shop@2", "input": ["Where is my parcel?", "Cancel my order"]},
+        explained={"model": "shop@2", "input": "Where is my parcel?", "explain": {"top": 3}},
     ),
 )
 async def classify(request: Request) -> Response:
-    """Return the scores of one text, or of many."""
+    """Return the scores of one text, or of many; with `explain`, which of a few texts' words move them most."""
     return await infer(request, CLASSIFICATIONS)
 
 
