@@ -88,7 +88,7 @@ class TestLength:
     @settings(max_examples=60, deadline=None)
     def test_epochs_are_an_upper_bound(self, n_rows, epochs):
         run = planned(n_rows, 9 * n_rows, epochs=epochs)
-        assert run.updates >= 1
+        assert run.updates >= min(EVALUATIONS, max(1, int(epochs * n_rows)))
         assert run.updates <= max(1, epochs * run.updates_per_epoch * (1 + 1e-9))
         assert run.capped or run.updates > epochs * run.updates_per_epoch - 1
         assert run.allowed_epochs == epochs
@@ -115,6 +115,7 @@ class TestEvaluations:
     @settings(max_examples=80, deadline=None)
     def test_twenty_a_run_and_one_an_epoch(self, n_rows, epochs):
         run = planned(n_rows, 9 * n_rows, epochs=epochs)
+        assert run.updates >= EVALUATIONS or run.batch == 1
         assert run.updates // run.evaluate_every >= min(EVALUATIONS, run.updates)
         assert run.evaluate_every <= run.updates_per_epoch
         evaluated = [update for update in range(1, min(run.updates, 20_000) + 1) if run.evaluates_at(update)]

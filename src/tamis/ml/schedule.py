@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tamis.errors import InvalidSetting
+from tamis.evaluation.objectives import Purpose, parse_purpose
 from tamis.ml.encoder.options import EncoderOptions
 
 STEP_TOKENS = 65_536
@@ -47,7 +48,13 @@ class Hyperparameters(BaseModel):
     warmup_fraction: float = Field(default=DEFAULT_WARMUP, ge=0, le=1)
     seq_len: int | None = Field(default=None, ge=100, le=10_000_000)
     seed: int = Field(default=0, ge=0, lt=1 << 63)
+    optimise: tuple[str, ...] | None = Field(default=None, max_length=10_000)
     encoder: EncoderOptions | None = None
+
+    @property
+    def purpose(self) -> Purpose:
+        """What thresholds are to be chosen for."""
+        return parse_purpose(self.optimise)
 
 
 def hyperparameters(**chosen: object) -> Hyperparameters:
@@ -57,20 +64,23 @@ def hyperparameters(**chosen: object) -> Hyperparameters:
         InvalidSetting: a value is out of range or of the wrong type, or both steps and epochs are given.
     """
     given = {name: value for name, value in chosen.items() if value is not None}
+    if isinstance(given.get("optimise"), str):
+        given["optimise"] = (given["optimise"],)
     try:
         made = Hyperparameters.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise InvalidSetting(f"{name} = {first['input']!r}: {first['msg'].lower()}.", setting=name) from None
+    parse_purpose(made.optimise)
     if made.training_steps is not None and made.epochs is not None:
         raise InvalidSetting("Give training_steps or epochs, not both: each says how long to train.")
     return made
 
 
 def chosen_facts(chosen: Hyperparameters) -> dict[str, object]:
-    """Return the hyperparameters as a manifest keeps them: those of another tier are not mentioned."""
-    return chosen.model_dump(exclude={"encoder"} if chosen.encoder is None else None)
+    """Return the hyperparameters as a manifest keeps them: options of another tier, or of no use, are left out."""
+    return chosen.model_dump(exclude={name for name in ("encoder", "optimise") if getattr(chosen, name) is None})
 
 
 def epochs_of_steps(steps: float, data_tokens: int) -> float:
@@ -138,15 +148,26 @@ class Plan:
         return steps_of_epochs(self.epochs_at(update), self.data_tokens)
 
 
+def allowed_epochs(chosen: Hyperparameters, data_tokens: int) -> float | None:
+    """Return how many passes the user's steps or epochs come to; None where neither is given."""
+    return chosen.epochs if chosen.training_steps is None else epochs_of_steps(chosen.training_steps, data_tokens)
+
+
+def batch_within(usual: int, n_rows: int, allowed: float | None) -> int:
+    """Return the rows of a mini-batch: the usual number, or fewer, so that there are as many as evaluations.
+
+    Where fewer than twenty rows are allowed in all, each is one.
+    """
+    return usual if allowed is None else max(1, min(usual, int(n_rows * allowed / EVALUATIONS)))
+
+
 def plan(n_rows: int, data_tokens: int, chosen: Hyperparameters, tuned: dict[str, float]) -> Plan:
     """Return the run for so many rows and tokens; `tuned` holds the base model's own rates."""
-    batch = int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 20)), 8, 256))
+    allowed = allowed_epochs(chosen, data_tokens)
+    batch = batch_within(int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 20)), 8, 256)), n_rows, allowed)
     per_epoch = max(1, -(-n_rows // batch))
     least = LEAST_EPOCHS if n_rows < MANY_ROWS else LEAST_EPOCHS_OF_MANY_ROWS
     usual = max(USUAL_UPDATES, least * per_epoch)
-    allowed = chosen.epochs
-    if chosen.training_steps is not None:
-        allowed = epochs_of_steps(chosen.training_steps, data_tokens)
     wanted = usual if allowed is None else max(1, int(allowed * per_epoch + 1e-6))
     updates = min(wanted, MOST_TIMES * usual)
     relative = chosen.learning_rate / DEFAULT_RATE

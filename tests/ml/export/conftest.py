@@ -18,6 +18,8 @@ from tamis.schema import Kind
 TESTS = Path(__file__).parents[1]
 FORMAT_1 = open_artifact(TESTS / "fixtures" / "format-1").manifest
 TINY = runpy.run_path(str(TESTS / "encoder" / "conftest.py"))
+TINY["CONFIGS"]["starcoder2"] = ("Starcoder2Config", {"num_key_value_heads": 2})
+TINY["CONFIGS"]["gpt2"] = ("GPT2Config", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 160})
 ONE = (TargetManifest(name="intent", kind=Kind.SINGLE_LABEL, labels=("refund", "where", "thanks <b>")),)
 TWO = (
     *ONE,

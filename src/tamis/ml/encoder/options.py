@@ -21,7 +21,7 @@ class EncoderOptions(BaseModel):
         lora: train low-rank additions to the weights (LoRA, Hu et al. 2021) instead of the weights; they are added up
             in the end. By default for models of more than a billion weights.
         lora_rank: the rank of these.
-        batch_rows: rows of an update.
+        batch_rows: rows of an update; fewer where so many would allow fewer than twenty updates.
         precision: of the computation on a GPU; on a CPU it is always float32.
     """
 

@@ -12,6 +12,7 @@ from math import log2
 import numpy as np
 
 from tamis.ml.encoder.base_model import EncoderBase
+from tamis.ml.encoder.bounds import MOST_TOKENS
 from tamis.ml.encoder.inputs import MOST_WINDOWS, Encoding
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.templates import ChatTemplate
@@ -22,7 +23,8 @@ from tamis.ml.schedule import (
     MOST_TIMES,
     Hyperparameters,
     Plan,
-    epochs_of_steps,
+    allowed_epochs,
+    batch_within,
 )
 
 USUAL_LENGTH = 512
@@ -79,7 +81,7 @@ def reading_of(base: EncoderBase, chosen: Hyperparameters, options: EncoderOptio
     longest = base.longest
     wanted = USUAL_LENGTH if chosen.seq_len is None else chosen.seq_len
     windows = MOST_WINDOWS if options.long_texts == "windows" else 1
-    return Reading(min(wanted, longest), windows, base.pad_id, base.empty_id, base.template)
+    return Reading(min(wanted, longest, MOST_TOKENS), windows, base.pad_id, base.empty_id, base.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,11 @@ def plan_of(
     n_rows: int, data_tokens: int, chosen: Hyperparameters, options: EncoderOptions, tuned: Mapping[str, float]
 ) -> Plan:
     """Return the run for so many rows and tokens."""
-    batch = options.batch_rows or int(np.clip(2 ** round(log2(max(n_rows, 1) / 20)), *BATCHES))
+    allowed = allowed_epochs(chosen, data_tokens)
+    wished = options.batch_rows or int(np.clip(2 ** round(log2(max(n_rows, 1) / 20)), *BATCHES))
+    batch = batch_within(wished, n_rows, allowed)
     per_epoch = max(1, -(-n_rows // batch))
     usual = max(USUAL_UPDATES, usual_epochs(n_rows) * per_epoch)
-    allowed = chosen.epochs
-    if chosen.training_steps is not None:
-        allowed = epochs_of_steps(chosen.training_steps, data_tokens)
     wanted = usual if allowed is None else max(1, int(allowed * per_epoch + 1e-6))
     updates = min(wanted, MOST_TIMES * usual)
     return Plan(

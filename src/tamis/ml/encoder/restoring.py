@@ -7,16 +7,14 @@ from pathlib import Path
 
 from tamis.ml.artifact import Artifact
 from tamis.ml.encoder.base_model import EncoderBase
+from tamis.ml.encoder.bounds import refuse_architecture
 from tamis.ml.encoder.inputs import encoding_of
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
 from tamis.ml.encoder.placement import MODEL
 from tamis.ml.scorer import Scorer
-from tamis.ml.untrusted import damaged
 
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What is there where there may be a GPU: looking costs nothing, asking torch takes seconds."""
-
-MOST_TOKENS, MOST_WINDOWS = 1 << 20, 1 << 10
 
 
 def restore(artifact: Artifact) -> Scorer:
@@ -42,17 +40,8 @@ def restore(artifact: Artifact) -> Scorer:
 
 def _reader(artifact: Artifact) -> Reader:
     """How the artifact's inputs become tokens, from its manifest and its tokenizer."""
-    facts, place = artifact.manifest.architecture, artifact.folder / "manifest.json"
-    bounds = {
-        "max_length": (1, MOST_TOKENS),
-        "windows": (1, MOST_WINDOWS),
-        "pad_id": (0, 1 << 31),
-        "empty_id": (0, 1 << 31),
-    }
-    for name, (least, most) in bounds.items():
-        value = facts.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
-            raise damaged(place, f"architecture.{name} is {value!r}")
+    facts = artifact.manifest.architecture
+    refuse_architecture(facts, artifact.folder / "manifest.json")
     base = EncoderBase(artifact.manifest.base_model, Path(artifact.folder))
     encoding = encoding_of(base.tokenizer_json, facts, base.template)
     targets = tuple(entry.target for entry in artifact.manifest.targets)

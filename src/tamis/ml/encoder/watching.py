@@ -32,8 +32,6 @@ BACKWARD = 3
 """A row that is learnt from takes so many times as long as one that is judged."""
 
 LEAST_JUDGED, MOST_JUDGED = 50, 2_000
-DIVERGED = 10
-"""A loss so many times the best one does not come back: no further checkpoints are waited for."""
 
 
 def rows_to_judge(data: Dataset, plan: Plan) -> Ints:
@@ -108,8 +106,7 @@ class Best:
             self._loss, self.update = loss, update
             copies = {name: np.array(weight) for name, weight in weights_in(self._trainee).items()}
             self.state = State(copies, {"update": update, "loss": loss})
-        enough = n_checkpoints >= EVALUATIONS or not loss <= DIVERGED * self._loss
-        return enough and update - self.update >= self._plan.patience
+        return n_checkpoints >= EVALUATIONS and update - self.update >= self._plan.patience
 
     def restore(self, state: State) -> None:
         """Go on with the best state of an earlier attempt."""

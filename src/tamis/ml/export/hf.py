@@ -1,7 +1,6 @@
-"""An encoder as transformers loads it: a folder for each target, calibration folded into the classifier's last layer.
+"""An encoder as transformers loads it: a folder for each target, calibration folded into the classifier's weights.
 
-Calibration is affine in the logits, so it becomes a part of the last layer's weights and bias. It does not know how an
-encoder is trained or served.
+It does not know how an encoder is trained or served.
 """
 
 from __future__ import annotations
@@ -10,24 +9,21 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tamis.errors import InvalidSetting
 from tamis.extras import require
 from tamis.ml.artifact import CARD, TOKENIZER, Artifact
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG
 from tamis.ml.encoder.templates import special_tokens
 from tamis.ml.export.encoder_inputs import Ints, check_tokens, files_of, mean_logits, number, scores_of
+from tamis.ml.export.folding import Head
 from tamis.ml.export.hf_card import card_of_all, card_of_one
 from tamis.ml.export.onnx_graph import names_of_targets
 from tamis.ml.manifest import Manifest, TargetManifest
 from tamis.ml.scorer import Floats
 from tamis.schema import Input, Kind
-
-if TYPE_CHECKING:
-    import torch
 
 SAME = 1e-5
 SAME_AS_INTEGERS = 0.1
@@ -45,13 +41,10 @@ def write(artifact: Artifact, folder: Path) -> None:
         MissingExtra: torch or transformers is not installed.
     """
     manifest, places = artifact.manifest, places_of(artifact.manifest, folder)
-    network = _loaded(artifact.folder)
-    head = _last_layer(network)
+    network, head = _of_artifact(artifact)
     columns = np.cumsum([0, *(len(target.labels) for target in manifest.targets)]).tolist()
-    weight, bias = head.weight.detach().clone(), None if head.bias is None else head.bias.detach().clone()
     for number_, target in enumerate(manifest.targets):
-        own = slice(columns[number_], columns[number_ + 1])
-        _fold(head, weight[own], None if bias is None else bias[own], target)
+        head.fold(slice(columns[number_], columns[number_ + 1]), target)
         _set_labels(network, target)
         place = places[target.name]
         place.mkdir(parents=True, exist_ok=True)
@@ -109,35 +102,21 @@ def _loaded(folder: Path) -> Any:  # noqa: ANN401  a third party's object
     return network.eval()
 
 
-def _last_layer(network: Any) -> Any:  # noqa: ANN401
-    from tamis.ml.encoder.network import last_linear
+def _of_artifact(artifact: Artifact) -> tuple[Any, Head]:
+    """The network of a model, and the layer whose rows are the labels."""
+    require("transformers", "encoder")
+    require("torch", "encoder")
+    from tamis.ml.encoder.network import last_linear, load_network
 
-    return last_linear(network)
+    n_labels = sum(len(target.labels) for target in artifact.manifest.targets)
+    network = load_network(artifact.folder, n_labels, number(artifact, "pad_id"), name=artifact.manifest.name).eval()
+    return network, Head(network, last_linear(network))
 
 
 def _quiet() -> Any:  # noqa: ANN401
     from tamis.ml.encoder.network import quiet
 
     return quiet()
-
-
-def _fold(head: Any, weight: torch.Tensor, bias: torch.Tensor | None, target: TargetManifest) -> None:  # noqa: ANN401
-    """Make the layer give the calibrated logits of one target."""
-    torch_: Any = require("torch", "encoder")
-    n_labels = len(target.labels)
-    scale = torch_.tensor(np.broadcast_to(np.array(target.calibration.scale, np.float64), n_labels).copy())
-    shift = torch_.tensor(np.broadcast_to(np.array(target.calibration.bias, np.float64), n_labels).copy())
-    head.out_features = n_labels
-    head.weight = torch_.nn.Parameter((weight.double() * scale[:, None]).float())
-    if bias is not None:
-        head.bias = torch_.nn.Parameter((bias.double() * scale + shift).float())
-    elif bool((shift != (shift[0] if target.kind is Kind.SINGLE_LABEL else 0)).any()):  # a softmax sees no shift of all
-        raise InvalidSetting(
-            f"The classifier of this architecture has no bias, and the calibration of target {target.name!r} needs one "
-            "for each label: as a folder of transformers it would give other scores. Export it with --to onnx.",
-            setting="to",
-            target=target.name,
-        )
 
 
 def _set_labels(network: Any, target: TargetManifest) -> None:  # noqa: ANN401

@@ -31,9 +31,6 @@ NOT_REPEATABLE = "tokens_per_second"
 WHERE = ("epoch", "update", "tokens", "learning_rate", NOT_REPEATABLE)
 """Figures that say where a fit stands, not how good it is."""
 
-DIVERGED = 10
-"""A loss so many times the best one does not come back: no further checkpoints are waited for."""
-
 WORTH_THINNING = 0.8
 """Held-out rows are thinned to those that are judged where these are a smaller share."""
 
@@ -126,8 +123,7 @@ class Best:
         if self._loss is None or loss < self._loss:
             self._loss, self.update = loss, update
             self.state = self._copy()
-        enough = n_checkpoints >= EVALUATIONS or not loss <= DIVERGED * self._loss
-        return enough and update - self.update >= self._plan.patience
+        return n_checkpoints >= EVALUATIONS and update - self.update >= self._plan.patience
 
     def _copy(self) -> State:
         copies = {name: parameter.copy() for name, parameter in network_arrays(self._semantic.network).items()}

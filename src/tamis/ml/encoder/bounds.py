@@ -1,0 +1,78 @@
+"""Configurations of strangers: what they may ask for, before any memory is taken or a layer is made for it.
+
+It knows the names that transformers gives to sizes, not what they are sizes of; nor torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tamis.ml.untrusted import damaged
+
+MOST: Mapping[str, int] = {
+    **dict.fromkeys(("num_hidden_layers", "num_layers", "n_layers", "n_layer", "num_decoder_layers"), 512),
+    **dict.fromkeys(("num_attention_heads", "num_heads", "n_heads", "n_head", "num_key_value_heads"), 4_096),
+    **dict.fromkeys(("hidden_size", "dim", "d_model", "n_embd", "embedding_size", "word_embed_proj_dim"), 1 << 17),
+    **dict.fromkeys(("intermediate_size", "hidden_dim", "d_ff", "n_inner", "ffn_dim", "head_dim"), 1 << 20),
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "type_vocab_size"), 1 << 16),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len", "vocab_size"), 1 << 24),
+}
+"""The most that a configuration may say: several times what the largest models have."""
+
+ANY = 1 << 32
+"""The most of what has another name, ids of tokens and seeds among them."""
+
+MOST_TOKENS, MOST_WINDOWS = 1 << 17, 1 << 10
+"""Of an artifact: tokens of a sequence, and sequences of an input."""
+
+ARCHITECTURE = {
+    "max_length": (1, MOST_TOKENS),
+    "windows": (1, MOST_WINDOWS),
+    "pad_id": (0, MOST["vocab_size"]),
+    "empty_id": (0, MOST["vocab_size"]),
+}
+"""Whole numbers that a manifest has of an encoder: the least, and the most."""
+
+
+def refuse_configuration(config: Mapping[str, object], path: Path) -> None:
+    """Do nothing where a config.json asks for what may be.
+
+    Raises:
+        DamagedArtifact: it does not; the message names the key and the limit.
+    """
+    for place, name, value in _numbers(config):
+        most = MOST.get(name, ANY)
+        if not -ANY <= value <= most or (name in MOST and value < 0):
+            raise damaged(path, f"{place} is {_shown(value)}, and {most:,} is the most that is allowed")
+
+
+def refuse_architecture(facts: Mapping[str, object], path: Path) -> None:
+    """Do nothing where a manifest says of its architecture what may be.
+
+    Raises:
+        DamagedArtifact: it does not; the message names the key and the limits.
+    """
+    for name, (least, most) in ARCHITECTURE.items():
+        value = facts.get(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise damaged(path, f"architecture.{name} is no whole number")
+        if not least <= value <= most:
+            raise damaged(path, f"architecture.{name} is {_shown(value)}, and {least:,} to {most:,} is allowed")
+
+
+def _numbers(config: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str, int]]:
+    """All whole numbers: where each stands, its own name, itself."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{above}{name}.")
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, Mapping):
+                yield from _numbers(each, f"{above}{name}.")
+            elif isinstance(each, int) and not isinstance(each, bool):
+                yield f"{above}{name}", name, each
+
+
+def _shown(value: int) -> str:
+    """A number as a message has it: one of a million digits is not written out."""
+    return f"{value:,}" if abs(value) < 10**15 else "a number of more than 15 digits"
