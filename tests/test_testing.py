@@ -8,7 +8,10 @@ import pytest
 
 import tamis
 from tamis import testing
+from tamis.labelers.labeler import Outcome
 from tamis.ml.base_models import load_base
+from tamis.schema import Kind, Target
+from tamis.testing import ScriptedLabeler
 
 
 def test_the_tiny_base_is_a_base_model_like_any_other(tmp_path):
@@ -42,3 +45,20 @@ def test_it_trains_in_no_time_and_learns(tmp_path):
 def test_tamis_does_without_them():
     code = "import sys, tamis.cli, tamis.ml.training, tamis.ml.estimator; sys.exit('tamis.testing' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_scripted_labeler_says_what_its_script_says() -> None:
+    targets = [Target.of("intent", Kind.SINGLE_LABEL, ("refund", "other")), Target.of("tags", Kind.MULTI_LABEL, ("a",))]
+    script = {"good": {"intent": ("refund",), "tags": ()}, "odd": {"intent": ("fraud",), "tags": ("a",)}}
+    labeler = ScriptedLabeler(targets, script.get)
+    told: list[tuple[int, int]] = []
+    found = labeler.label(["good", "odd", "bad"], told=lambda done, total: told.append((done, total)))
+    assert [labelled.outcome for labelled in found] == [Outcome.ANSWERED, Outcome.INVALID, Outcome.REFUSED]
+    assert found[0].prediction
+    assert found[0].prediction["intent"].labels == ("refund",)
+    assert found[1].prediction
+    assert set(found[1].prediction.answers) == {"tags"}
+    assert found[2].prediction is None
+    assert labeler.asked == ["good", "odd", "bad"]
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert found[0].prompt_tokens == 100

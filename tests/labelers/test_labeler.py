@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -429,6 +432,52 @@ class TestBudget:
         assert found.completion_tokens > 5
         wrong = one(in_turn(says(GOOD, usage={"prompt_tokens": -5, "completion_tokens": "many"})))
         assert (wrong.prompt_tokens, wrong.completion_tokens) == (found.prompt_tokens, found.completion_tokens)
+
+
+class TestKills:
+    @staticmethod
+    def start(endpoint: StubEndpoint, cache: Path, count: int) -> subprocess.Popen[str]:
+        script = Path(__file__).with_name("labelling_process.py")
+        command = [sys.executable, str(script), endpoint.url, str(cache), str(count)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+    def test_a_killed_run_goes_on_where_it_was(self, tmp_path: Path, how: signal.Signals) -> None:
+        def slow(number: int, body: Json) -> Act:
+            sleep(0.01)
+            return by_schema(number, body)
+
+        with StubEndpoint(slow) as endpoint:
+            first = self.start(endpoint, tmp_path / "c", 60)
+            while len(endpoint.requests) < 20:
+                assert first.poll() is None
+                sleep(0.005)
+            first.send_signal(how)
+            told = first.communicate(timeout=30)
+            assert first.returncode != 0, told
+            asked = len(endpoint.requests)
+            out, err = self.start(endpoint, tmp_path / "c", 60).communicate(timeout=60)
+            assert not err
+            cached, total = map(int, out.split())
+            assert total == 60
+            again = asked + (60 - cached) - 60  # paid for twice
+            assert len(endpoint.requests) == 60 + again
+            assert again <= (4 if how is signal.SIGKILL else 0)  # what was under way
+
+
+class TestOutOfScope:
+    TARGET = Target(name="intent", kind=Kind.SINGLE_LABEL, labels=("refund", "delivery"), oos_label="oos")
+
+    def test_none_of_the_labels_is_an_answer_where_there_is_a_word_for_it(self) -> None:
+        with StubEndpoint(by_schema) as endpoint:
+            found = Labeler(Endpoint("m", endpoint.url), [self.TARGET]).label(["oos", "delivery"])
+            assert '- "oos": none of the other labels fits' in endpoint.requests[0]["messages"][0]["content"]
+        assert found[0].prediction
+        assert found[0].prediction["intent"].abstained
+        assert found[0].prediction["intent"].labels == ()
+        assert set(found[0].prediction["intent"].scores) == {"refund", "delivery"}
+        assert found[1].prediction
+        assert found[1].prediction["intent"].labels == ("delivery",)
 
 
 class TestEnding:

@@ -26,6 +26,12 @@ MOST_CHARS = 15_000
 MOST_KEYS = 100
 
 
+def choices(target: Target) -> tuple[str, ...]:
+    """Return what may be answered: the labels, and the one that says that none of them fits where there is one."""
+    outside = target.oos_label
+    return target.labels if outside is None or outside in target.labels else (*target.labels, outside)
+
+
 def answer_schema(targets: Sequence[Target]) -> Json:
     """Return the schema of the object that holds the labels of each target."""
     return {
@@ -37,13 +43,13 @@ def answer_schema(targets: Sequence[Target]) -> Json:
 
 
 def _of(target: Target) -> Json:
-    one = {"type": "string", "enum": list(target.labels)}
+    one = {"type": "string", "enum": list(choices(target))}
     return {"type": "array", "items": one} if target.is_multi else one
 
 
 def fits_strict_mode(targets: Sequence[Target]) -> bool:
     """Whether strict mode takes the schema: beyond these limits labels are told in the prompt alone."""
-    sizes = [(len(target.labels), sum(map(len, target.labels))) for target in targets]
+    sizes = [(len(choices(target)), sum(map(len, choices(target)))) for target in targets]
     names = sum(len(target.name) for target in targets)
     return (
         len(targets) <= MOST_KEYS
@@ -57,7 +63,7 @@ def largest_answer(targets: Sequence[Target]) -> int:
     """Return the bytes of the largest answer that is likely: of multi-label targets, the twenty longest labels."""
     longest: dict[str, object] = {}
     for target in targets:
-        labels = sorted(target.labels, key=len, reverse=True)
+        labels = sorted(choices(target), key=len, reverse=True)
         longest[target.name] = labels[:20] if target.is_multi else labels[0]
     return len(json.dumps(longest))
 

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tamis.labelers.answer_schema import choices
 from tamis.schema import Target
 
 MOST_OBJECTS = 20
@@ -49,7 +50,7 @@ class Parser:
         """Prepare the names."""
         self._targets = tuple(targets)
         self._keys = _Names([target.name for target in targets])
-        self._labels = {target.name: _Names(target.labels) for target in targets}
+        self._labels = {target.name: _Names(choices(target)) for target in targets}
 
     def read(self, said: str) -> Reading:
         """Return what an answer says."""

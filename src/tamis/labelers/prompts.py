@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from tamis.labelers.answer_schema import answer_json
+from tamis.labelers.answer_schema import answer_json, choices
 from tamis.labelers.asking import Asking
 from tamis.schema import Input, Target
 
@@ -89,8 +89,9 @@ def _labels_of(target: Target, asking: Asking) -> str:
     meanings = asking.descriptions.get(target.name, {})
     many = "every label that applies, or [] where none does" if target.is_multi else "exactly one label"
     lines = [f"{json.dumps(target.name, ensure_ascii=False)}: choose {many}."]
-    for label in target.labels:
-        meaning = " ".join(meanings.get(label, "").split())
+    for label in choices(target):
+        outside = "" if label in target.labels else "none of the other labels fits"
+        meaning = " ".join(meanings.get(label, outside).split())
         lines.append(f"- {json.dumps(label, ensure_ascii=False)}" + (f": {meaning}" if meaning else ""))
     return "\n".join(lines)
 

@@ -13,11 +13,10 @@ import numpy as np
 
 from tamis.data.truth import MultiTruth
 from tamis.errors import InvalidSetting
+from tamis.labelers.answer_schema import choices
 from tamis.schema import Example, Input, plain_text
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from tamis.data.dataset import Dataset
     from tamis.ml.static.base_model import StaticBase
 
@@ -105,16 +104,14 @@ class NearestShots:
 
 
 def _complete_rows(data: Dataset) -> list[int]:
-    """The rows of which every target is known, with labels that the target has."""
-    known: NDArray[np.bool_] = np.ones(len(data), dtype=bool)
-    for truth in data.truth.values():
-        known &= truth.known
-    odd = {target.name: frozenset(data.truth[target.name].unseen) for target in data.targets}
-    rows = [
-        row
-        for row in np.flatnonzero(known).tolist()
-        if all(odd[name].isdisjoint(data.labels_of(name, row) or ()) for name in odd if odd[name])
-    ]
+    """The rows of which every target is known, with what may be answered."""
+    allowed = {target.name: frozenset(choices(target)) for target in data.targets}
+
+    def shows_all(row: int) -> bool:
+        carried = ((names, data.labels_of(target, row)) for target, names in allowed.items())
+        return all(labels is not None and names.issuperset(labels) for names, labels in carried)
+
+    rows = [row for row in range(len(data)) if shows_all(row)]
     if not rows:
         raise InvalidSetting(
             "No row of the file with examples has labels of all targets: an example must show a whole answer. Add "
@@ -128,7 +125,7 @@ def _carriers(data: Dataset, rows: Iterable[int]) -> Iterable[set[int]]:
     """Of each label in turn, and of "none of them", the rows that carry it."""
     some = set(rows)
     for target in data.targets:
-        carried: dict[str | None, set[int]] = {label: set() for label in target.labels}
+        carried: dict[str | None, set[int]] = {label: set() for label in choices(target)}
         if isinstance(data.truth[target.name], MultiTruth):
             carried[None] = set()
         for row in some:

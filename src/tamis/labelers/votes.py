@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from tamis.labelers.answer_schema import choices
 from tamis.schema import Answer, Prediction, Target
 
 Labels = Mapping[str, tuple[str, ...]]
@@ -22,11 +23,9 @@ class Shares(Mapping[str, float]):
 
     def __getitem__(self, label: str) -> float:
         """The score of a label."""
-        if label in self._given:
-            return self._given[label]
-        if label in self._labels:
-            return 0.0
-        raise KeyError(label)
+        if label not in self._labels:
+            raise KeyError(label)
+        return self._given.get(label, 0.0)
 
     def __iter__(self) -> Iterator[str]:
         """The labels, in the target's order."""
@@ -46,7 +45,8 @@ def vote(targets: Sequence[Target], answers: Sequence[Labels]) -> Prediction | N
 
     Of a single-label target the label with the most votes is given, of several the one that stands first among the
     target's labels; of a multi-label one each that more than half give. The confidence is the share of the label that
-    is given, or of the least sure decision about a label.
+    is given, or of the least sure decision about a label. Where "none of the labels" has the most votes, none is
+    given: that is abstaining.
     """
     found = {target.name: _of(target, given) for target in targets if (given := _for(target, answers))}
     return Prediction(found) if found else None
@@ -63,5 +63,7 @@ def _of(target: Target, given: Sequence[tuple[str, ...]]) -> Answer:
     if target.is_multi:
         labels = tuple(label for label in target.labels if shares.get(label, 0.0) > 0.5)
         return Answer(labels, scores, confidence=min((max(share, 1 - share) for share in shares.values()), default=1.0))
-    best = max(target.labels, key=lambda label: shares.get(label, 0.0))
+    best = max(choices(target), key=lambda label: shares.get(label, 0.0))
+    if best not in target.labels:
+        return Answer((), scores, abstained=True, confidence=shares[best])
     return Answer((best,), scores, confidence=shares[best])

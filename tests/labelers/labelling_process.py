@@ -1,0 +1,16 @@
+"""A process that labels texts with an LLM, to be killed: `python labelling_process.py URL CACHE COUNT`."""
+
+import sys
+
+from tamis.labelers.asking import Asking
+from tamis.labelers.cache import Cache
+from tamis.labelers.endpoint import Endpoint
+from tamis.labelers.labeler import Labeler
+from tamis.schema import Kind, Target
+
+if __name__ == "__main__":
+    url, cache, count = sys.argv[1:]
+    target = Target.of("intent", Kind.SINGLE_LABEL, ("refund", "delivery"))
+    labeler = Labeler(Endpoint("m", url), [target], asking=Asking(concurrency=4), cache=Cache(cache))
+    found = labeler.label([f"text {number}" for number in range(int(count))])
+    print(sum(labelled.cached for labelled in found), len(found))
