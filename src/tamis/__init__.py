@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tamis.data.declared import DeclaredTarget
     from tamis.data.formats import ReadOptions
     from tamis.data.loading import Weighted
+    from tamis.evaluation.comparison import Comparison
+    from tamis.labelers.comparing import compare
+    from tamis.labelers.entering import Llms
     from tamis.ml.estimator import TextClassifier
     from tamis.ml.model import Model, load
     from tamis.ml.training import train
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Answer": "tamis.schema",
+    "Comparison": "tamis.evaluation.comparison",
     "DeclaredTarget": "tamis.data.declared",
     "Kind": "tamis.schema",
+    "Llms": "tamis.labelers.entering",
     "Message": "tamis.schema",
     "Model": "tamis.ml.model",
     "Prediction": "tamis.schema",
@@ -31,14 +36,17 @@ _PLACES = {
     "Target": "tamis.schema",
     "TextClassifier": "tamis.ml.estimator",
     "Weighted": "tamis.data.loading",
+    "compare": "tamis.labelers.comparing",
     "load": "tamis.ml.model",
     "train": "tamis.ml.training",
 }
 
 __all__ = [
     "Answer",
+    "Comparison",
     "DeclaredTarget",
     "Kind",
+    "Llms",
     "Message",
     "Model",
     "Prediction",
@@ -47,6 +55,7 @@ __all__ = [
     "TextClassifier",
     "Weighted",
     "__version__",
+    "compare",
     "errors",
     "load",
     "train",

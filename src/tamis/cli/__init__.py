@@ -10,6 +10,7 @@ from tamis.cli import (  # noqa: F401  importing a command registers it
     alias,
     check,
     classify,
+    compare,
     demo,
     evaluate,
     export,

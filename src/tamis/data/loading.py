@@ -309,13 +309,13 @@ def load_splits(  # noqa: PLR0913  (the door to all data of a run)
 
 def load(
     given: Given,
-    targets: Sequence[Target],
+    targets: Sequence[Target] | None,
     options: ReadOptions | None = None,
     *,
     max_bad_share: float = 0.0,
     rejects: str | Path | None = None,
 ) -> Part:
-    """Read data to measure a model on: labels are encoded as the model's targets have them.
+    """Read data to measure a model on: labels are encoded as the model's targets have them; None: as the data has them.
 
     Labels that the targets do not have count as misses; targets that the model does not have are left out with a note.
 
@@ -332,7 +332,7 @@ def load(
         reading = Reading(given, "evaluation", options, rejects_file)
         builder = _build(reading)
     reading.refuse_above(max_bad_share)
-    if len(builder):
+    if targets is not None and len(builder):
         _match_targets(builder, tuple(target.name for target in targets), "evaluation", notes)
     return Part(builder.finish(targets), tuple(reading.tallies), tuple(notes))
 

@@ -1,0 +1,310 @@
+"""`tamis compare`: models, baselines and LLMs on the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tamis.cli.app import app
+from tamis.cli.console import out, print_json
+from tamis.cli.given_model import load_model
+from tamis.cli.reading import (
+    BinaryColumns,
+    DatasetConfig,
+    DatasetSplit,
+    Delimiter,
+    EmptyMeansNone,
+    Encoding,
+    Header,
+    LabelColumns,
+    LabelSeparator,
+    MaxBadShare,
+    TextColumn,
+    read_options,
+)
+
+if TYPE_CHECKING:
+    from tamis.evaluation.comparison import Comparison
+    from tamis.labelers.budget import Price
+    from tamis.labelers.entering import Llms
+    from tamis.ml.model import Model
+
+_LLM = "How LLMs are asked, and what they cost"
+
+Contenders = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CONTENDER...",
+        help="Two or more: MODEL (folder, name, alias, OWNER/NAME), baseline:majority, baseline:random, "
+        "baseline:tfidf, llm:MODEL@URL.",
+    ),
+]
+DataFile = Annotated[
+    list[str], typer.Option("--data", metavar="FILE", help="Labelled rows that all are asked about; repeatable.")
+]
+Train = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Rows that baselines learn from, and that examples for LLMs come from."),
+]
+Validation = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Rows to choose thresholds on; without them baselines hold some of --train out."),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Ask about so many rows only: a simple random sample.")
+]
+Against = Annotated[
+    str | None,
+    typer.Option(metavar="CONTENDER", help="Show the others against this one (default: the best of each target)."),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Of the sample, the bootstrap and random baselines.")]
+Resamples = Annotated[
+    int, typer.Option(min=100, max=100_000, metavar="N", help="Of the bootstrap, for intervals and p-values.")
+]
+HourPrice = Annotated[
+    float | None,
+    typer.Option(min=0.0, metavar="X", help="Price of an hour of this machine, for the costs of what runs on it."),
+]
+ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
+RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+Shots = Annotated[
+    int,
+    typer.Option(
+        min=0, metavar="K", help="Show K examples a label from --train; with --nearest K in all.", rich_help_panel=_LLM
+    ),
+]
+Nearest = Annotated[
+    bool, typer.Option("--nearest", help="Show the examples nearest to each text.", rich_help_panel=_LLM)
+]
+Samples = Annotated[
+    int,
+    typer.Option(
+        min=1, max=100, metavar="N", help="Ask N times about each text and let them vote.", rich_help_panel=_LLM
+    ),
+]
+Descriptions = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What labels mean, as JSON: {target: {label: text}}.", rich_help_panel=_LLM),
+]
+PriceIn = Annotated[
+    float | None,
+    typer.Option(min=0.0, metavar="X", help="Price of a million prompt tokens.", rich_help_panel=_LLM),
+]
+PriceOut = Annotated[
+    float | None,
+    typer.Option(min=0.0, metavar="X", help="Price of a million answer tokens.", rich_help_panel=_LLM),
+]
+Prices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--price", metavar="MODEL=IN,OUT", help="The same of one LLM among several; repeatable.", rich_help_panel=_LLM
+    ),
+]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        min=0.0,
+        metavar="X",
+        help="What all LLMs together may cost: nothing is asked that could exceed it.",
+        rich_help_panel=_LLM,
+    ),
+]
+Concurrency = Annotated[
+    int, typer.Option(min=1, max=256, metavar="N", help="Requests at a time, at most.", rich_help_panel=_LLM)
+]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="Keep answers here: a run that was stopped goes on from there.",
+        rich_help_panel=_LLM,
+    ),
+]
+
+
+@app.command()
+def compare(  # size: each option is one line three times: what it is called, what it reads, whom it is given to
+    contenders: Contenders,
+    data: DataFile,
+    train: Train = None,
+    validation: Validation = None,
+    limit: Limit = None,
+    against: Against = None,
+    seed: Seed = 0,
+    resamples: Resamples = 2000,
+    hour_price: HourPrice = None,
+    report: ReportFile = None,
+    shots: Shots = 0,
+    nearest: Nearest = False,
+    samples: Samples = 1,
+    descriptions: Descriptions = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
+    price: Prices = None,
+    budget: BudgetOption = None,
+    concurrency: Concurrency = 8,
+    cache: CacheFolder = None,
+    max_bad_share: MaxBadShare = 0.0,
+    rejects: RejectsFile = None,
+    as_json: AsJson = False,
+    text_column: TextColumn = None,
+    label_column: LabelColumns = None,
+    label_separator: LabelSeparator = None,
+    binary_columns: BinaryColumns = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    empty_means_none: EmptyMeansNone = False,
+    split: DatasetSplit = None,
+    config: DatasetConfig = None,
+) -> None:
+    """Compare classifiers on the same rows: which is better, is the difference real, what does each cost.
+
+    Any mix of models, baselines that learn from --train, and LLMs behind OpenAI-compatible endpoints. Answers that are
+    refused, invalid or never come count as wrong.
+    """
+    from tamis.cli.comparison_progress import comparison_progress
+    from tamis.data.loading import refuse_overwriting
+    from tamis.labelers.comparing import compare as run_comparison
+    from tamis.labelers.entering import names_of
+
+    options = read_options(
+        text_column=text_column,
+        label_columns=label_column,
+        label_separator=label_separator,
+        binary_columns=binary_columns,
+        delimiter=delimiter,
+        encoding=encoding,
+        header=header,
+        empty_means_none=empty_means_none,
+        split=split,
+        config=config,
+    )
+    refuse_overwriting((report,), data, train, validation)
+    llms = _llms(
+        (shots, nearest, samples, concurrency),
+        descriptions=descriptions,
+        prices=_prices(price),
+        price=_price(price_in, price_out),
+        budget=budget,
+        cache=cache,
+    )
+    named = names_of(contenders)
+    entered = {name: _opened(str(given)) for name, given in named.items()}
+    with comparison_progress(shown=not as_json) as told:
+        comparison = run_comparison(
+            entered,
+            data[0] if len(data) == 1 else data,
+            train=train,
+            validation=validation,
+            limit=limit,
+            against=_named(against, named),
+            llms=llms,
+            hour_price=hour_price,
+            resamples=resamples,
+            seed=seed,
+            options=options,
+            max_bad_share=max_bad_share,
+            rejects=rejects,
+            told=told,
+        )
+    _tell(comparison, report, as_json=as_json)
+
+
+def _tell(comparison: Comparison, report: Path | None, *, as_json: bool) -> None:
+    from tamis.cli.compare_view import show
+
+    if report is not None:
+        from tamis.evaluation.comparison_page import write_page
+
+        write_page(comparison, report)
+    if as_json:
+        print_json(comparison.model_dump(mode="json"))
+        return
+    show(comparison, out)
+    if report is not None:
+        out.print("[dim]Report written to[/]", end=" ")
+        out.print(str(report), markup=False, soft_wrap=True)
+
+
+def _opened(given: str) -> str | Model:
+    """A model where the reference names one: only the command line knows the home's names."""
+    from tamis.labelers.endpoint import is_llm
+    from tamis.labelers.entering import is_baseline
+
+    return given if is_llm(given) or is_baseline(given) else load_model(given)
+
+
+def _named(against: str | None, named: dict[str, object]) -> str | None:
+    """The contender that --against means: by its name in the comparison, or as it was typed."""
+    return next((name for name, given in named.items() if against in (name, given)), against)
+
+
+def _llms(
+    asked: tuple[int, bool, int, int],
+    *,
+    descriptions: Path | None,
+    prices: dict[str, Price],
+    price: Price | None,
+    budget: float | None,
+    cache: Path | None,
+) -> Llms:
+    from tamis.labelers.asking import Asking
+    from tamis.labelers.descriptions import read_descriptions
+    from tamis.labelers.entering import Llms
+    from tamis.settings import load_settings
+
+    shots, nearest, samples, concurrency = asked
+    settings = load_settings()
+    return Llms(
+        asking=Asking(
+            descriptions=read_descriptions(descriptions) if descriptions else {},
+            samples=samples,
+            concurrency=concurrency,
+        ),
+        shots=shots,
+        nearest=nearest,
+        prices=prices,
+        price=price,
+        most_cost=budget,
+        cache=cache,
+        key=settings.llm_api_key.get_secret_value(),
+        default_url=settings.llm_base_url,
+    )
+
+
+def _price(price_in: float | None, price_out: float | None) -> Price | None:
+    from tamis.labelers.budget import Price
+
+    return None if price_in is None and price_out is None else Price(price_in or 0.0, price_out or 0.0)
+
+
+def _prices(given: list[str] | None) -> dict[str, Price]:
+    """The prices by LLM, from `MODEL=IN,OUT`.
+
+    Raises:
+        InvalidSetting: one of them is not of that form.
+    """
+    from tamis.errors import InvalidSetting
+    from tamis.labelers.budget import Price
+
+    found: dict[str, Price] = {}
+    for each in given or ():
+        model, _, numbers = each.rpartition("=")
+        try:
+            of_prompt, of_answer = map(float, numbers.split(","))
+        except ValueError:
+            of_prompt = of_answer = -1.0
+        if not model or of_prompt < 0:
+            raise InvalidSetting(
+                f"--price {each!r}: give MODEL=IN,OUT, the prices of a million prompt tokens and answer tokens.",
+                setting="price",
+            )
+        found[model] = Price(of_prompt, of_answer)
+    return found
