@@ -6,8 +6,8 @@ What it comes to is answered; who asks decides what follows (`workspace.promotio
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from tamis.errors import UnknownModel
 from tamis.evaluation.conditions import parse_all
@@ -30,7 +30,7 @@ def answer(tools: Tools, told: Mapping[str, Any]) -> bytes:
             current=None if current is None else _loaded(tools, current),
             current_name=told["current_name"],
         )
-        with files_here(tools.store, [told["file"]], tools.choices.work / f"promote-{uuid4().hex}") as paths:
+        with files_here(tools.store, [told["file"]], Path(told["work"])) as paths:
             part = rows_for(rivals, paths[told["file"]], tools.choices.reading, max_bad_share=told["max_bad_share"])
         report = contest(rivals, part.data, conditions, allow_label_changes=told["allow_label_changes"])
         return report.model_dump(mode="json")

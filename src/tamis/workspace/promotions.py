@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from shutil import rmtree
 from typing import Any
+from uuid import uuid4
 
 from tamis.data.loading import MOST_BAD_SHARE
 from tamis.errors import Conflict, InvalidRequest, Overloaded
@@ -146,12 +148,14 @@ class Promotions:
             raise Overloaded(
                 "Other promotions are being measured (max_dry_runs): try again in a moment.", retry_after=5
             )
+        choices = choices_of(self._settings)
+        work = choices.work / f"promote-{uuid4().hex}"
         try:
-            seconds = max(self._settings.request_timeout_s, LEAST_S)
-            bounds = Bounds(seconds, choices_of(self._settings).memory_mb, TOO_MUCH)
-            return run_aside("promote", told, self._settings.home, bounds, check)
+            bounds = Bounds(max(self._settings.request_timeout_s, LEAST_S), choices.memory_mb, TOO_MUCH)
+            return run_aside("promote", {**told, "work": str(work)}, self._settings.home, bounds, check)
         finally:
             self._measuring.release()
+            rmtree(work, ignore_errors=True)
 
 
 def name_of(model: ModelRecord) -> str:
