@@ -78,7 +78,8 @@ class StaticOmissions:
             said = self._score([leave_out(self._given, [spans[at]]) for at in plain])
             for name, columns in self._reader.model.columns.items():
                 found[plain, columns] = said[name]
-        self._fill(found, places)
+        if len(plain) < len(spans):
+            self._fill(found, places)
         return {name: found[:, columns] for name, columns in self._reader.model.columns.items()}
 
     def _place(self, span: Span) -> _Place | None:
@@ -95,7 +96,7 @@ class StaticOmissions:
     def _fill(self, found: Floats, places: Sequence[_Place | None]) -> None:
         if self._sums is None:
             self._sums = self._read()
-        whole = [field.without([], []) for field in self._sums]
+        whole = [field.without([], []) for field in self._sums] if len(self._sums) > 1 else []
         for number, field in enumerate(self._sums):
             rows = [at for at, place in enumerate(places) if place is not None and place.field == number]
             step = max(1, CELLS_AT_ONCE // field.width)
@@ -103,8 +104,7 @@ class StaticOmissions:
                 some = rows[start : start + step]
                 first, last = field.ranges([place for at in some if (place := places[at]) is not None])
                 added = field.without(first, last)
-                others = [each for other, each in enumerate(whole) if other != number]
-                found[some] = self._finish([added, *others])
+                found[some] = self._finish([added, *whole[:number], *whole[number + 1 :]])
 
     def _finish(self, added: Sequence[_Added]) -> Floats:
         model = self._reader.model
