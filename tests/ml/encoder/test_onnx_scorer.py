@@ -91,3 +91,22 @@ def test_a_graph_of_another_model_is_refused(exported, tokenizer_json):
     reader = Reader(Encoding(tokenizer_json, max_length=20), 0, (target(4),))
     with pytest.raises(DamagedArtifact, match="5 numbers a text, and its targets have 4"):
         OnnxScorer(exported("bert")[1], reader).logits(["a"])
+
+
+def test_batches_are_computed_at_the_same_time_and_all_of_them():
+    import threading
+
+    from tamis.ml.encoder.onnx_scorer import Computing
+
+    met = threading.Barrier(2, timeout=30)
+    done = []
+
+    def compute(places):
+        if len(done) < 2:
+            met.wait()  # ends only where two are at work together
+        done.append(int(places[0]))
+
+    Computing(lambda ids, mask: ids, threads=2).each([np.array([0]), np.array([1])], compute)
+    assert sorted(done) == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        Computing(lambda ids, mask: ids, threads=2).each([np.array([0])] * 3, lambda places: 1 / 0)

@@ -61,3 +61,27 @@ def test_a_token_of_zeros_and_a_column_of_zeros_are_no_numbers_to_divide_by(expo
     quantise(tmp_path / "float", tmp_path, products=True)
     ids = np.array([[1, 5, 2]])
     assert np.isfinite(Session(tmp_path).run(ids, np.ones_like(ids))).all()
+
+
+def test_sums_of_bytes_do_not_overflow(tmp_path):
+    import onnx
+    import onnxruntime
+
+    from tamis.ml.encoder.session import session_options
+
+    rows, inner, columns = 3, 512, 64
+    weights = np.full((inner, columns), -127, dtype=np.int8)
+    helper, kinds = onnx.helper, onnx.TensorProto
+    node = helper.make_node("MatMulInteger", ["given", "weights", "middle"], ["sums"])
+    constants = [
+        onnx.numpy_helper.from_array(weights, "weights"),
+        onnx.numpy_helper.from_array(np.uint8(128), "middle"),
+    ]
+    given = helper.make_tensor_value_info("given", kinds.UINT8, [rows, inner])
+    sums = helper.make_tensor_value_info("sums", kinds.INT32, [rows, columns])
+    graph = helper.make_graph([node], "g", [given], [sums], constants)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    proto.ir_version = 10
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), session_options(1))
+    (found,) = session.run(["sums"], {"given": np.full((rows, inner), 255, dtype=np.uint8)})
+    assert (found == -127 * 127 * inner).all()

@@ -7,6 +7,7 @@ calibration or answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,24 @@ Compute = Callable[[Ints, Ints], Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Computing:
+    """How batches are computed: of up to `budget` tokens, up to `threads` of them at the same time."""
+
+    run: Compute
+    budget: int = BUDGET
+    threads: int = 1
+
+    def each(self, batches: Sequence[Ints], compute: Callable[[Ints], None]) -> None:
+        """Call `compute` for each batch."""
+        if self.threads < 2 or len(batches) < 2:
+            for places in batches:
+                compute(places)
+            return
+        with ThreadPoolExecutor(min(self.threads, len(batches))) as threads:
+            list(threads.map(compute, batches))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Reader:
     """How inputs become tokens and columns become targets.
 
@@ -54,12 +73,12 @@ class Reader:
         """Columns."""
         return sum(len(target.labels) for target in self.targets)
 
-    def logits(self, inputs: Sequence[Input], compute: Compute, budget: int = BUDGET) -> dict[str, Floats]:
+    def logits(self, inputs: Sequence[Input], computing: Computing) -> dict[str, Floats]:
         """Return (inputs, labels) for each target."""
         made = np.zeros((len(inputs), self.n_labels), dtype=np.float32)
         for start in range(0, len(inputs), AT_ONCE):
             encoded = self.encoding.encode(inputs[start : start + AT_ONCE])
-            made[start : start + AT_ONCE] = self.of_tokens(encoded, compute, budget)
+            made[start : start + AT_ONCE] = self.of_tokens(encoded, computing)
         return self.by_target(made)
 
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
@@ -67,21 +86,24 @@ class Reader:
         starts = range(0, len(inputs), AT_ONCE)
         return [at + place for at in starts for place in self.encoding.encode(inputs[at : at + AT_ONCE]).cut]
 
-    def of_tokens(self, encoded: Encoded, compute: Compute, budget: int = BUDGET) -> Floats:
+    def of_tokens(self, encoded: Encoded, computing: Computing) -> Floats:
         """Return (inputs, all labels): the mean over an input's windows.
 
         Raises:
             DamagedArtifact: there are other columns than labels.
         """
         sequences = np.zeros((len(encoded.lengths), self.n_labels), dtype=np.float32)
-        for places in alike(encoded.lengths, budget):
-            logits = compute(*encoded.padded(places, self.pad_id))
+
+        def compute(places: Ints) -> None:
+            logits = computing.run(*encoded.padded(places, self.pad_id))
             if logits.shape != (len(places), self.n_labels):
                 raise DamagedArtifact(
                     f"The model gives {logits.shape[-1]:,} numbers a text, and its targets have {self.n_labels:,} "
                     "labels: its files are from different models. Get the whole folder again from where it was made."
                 )
             sequences[places] = logits
+
+        computing.each(alike(encoded.lengths, computing.budget), compute)
         if len(sequences) == len(encoded):
             return sequences
         summed = np.add.reduceat(sequences, encoded.first[:-1], axis=0)
@@ -119,11 +141,11 @@ class OnnxScorer:
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return (inputs, labels) for each target, before calibration; an input's do not depend on the others."""
-        return self.reader.logits(inputs, self._session.run)
+        return self.reader.logits(inputs, self._computing())
 
     def of_tokens(self, encoded: Encoded) -> Floats:
         """Return (inputs, all labels) of inputs that are tokens already."""
-        return self.reader.of_tokens(encoded, self._session.run)
+        return self.reader.of_tokens(encoded, self._computing())
 
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
         """Return the places of inputs of which only a part is read."""
@@ -136,3 +158,6 @@ class OnnxScorer:
     def contents(self) -> Contents:
         """Return all files."""
         return Contents({}, None, files_in(self.folder))
+
+    def _computing(self) -> Computing:
+        return Computing(self._session.run, threads=self._session.threads)

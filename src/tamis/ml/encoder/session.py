@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,10 @@ from tamis.ml.untrusted import damaged, map_file
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+
+_CPU = Path("/proc/cpuinfo")
+_EXACT = {"avx512_vnni", "avx_vnni"}
+"""What Linux calls that ability; where it does not say, or says neither, the slower way is taken."""
 
 _INPUTS = [("input_ids", "tensor(int64)", 2), ("attention_mask", "tensor(int64)", 2)]
 _OUTPUTS = [("logits", "tensor(float)", 2)]
@@ -43,6 +48,11 @@ class Session:
             refuse_hostile(graph, len(map_file(folder / DATA, follow_links=True)))
         except ValueError as error:
             raise damaged(self._path, str(error)) from error
+
+    @property
+    def threads(self) -> int:
+        """Threads that compute: of one batch, and as many batches at the same time."""
+        return self._threads or _chosen.threads or cores()
 
     def run(self, ids: Ints, mask: Ints) -> Floats:
         """Return (texts, labels) logits of (texts, tokens) ids and mask.
@@ -68,15 +78,7 @@ class Session:
 
     def _new(self) -> Any:  # noqa: ANN401
         onnxruntime = require("onnxruntime", "onnx")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads or _chosen.threads or cores()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.enable_mem_pattern = False  # remembered for each shape there ever was: it would grow without end
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
-        options.add_session_config_entry(
-            "session.x64quantprecision", "1"
-        )  # sums of bytes that do not overflow anywhere
+        options = session_options(self.threads)
         try:
             opened = onnxruntime.InferenceSession(os.fspath(self._path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
@@ -101,6 +103,28 @@ _chosen = _Chosen()
 def use_threads(count: int) -> None:
     """Let so many threads of this process compute one batch from now on; 0: as many as there are cores."""
     _chosen.threads = count
+
+
+def session_options(threads: int) -> Any:  # noqa: ANN401  a third party's object
+    """Return how ONNX Runtime is to run a graph, `threads` to a batch."""
+    options = require("onnxruntime", "onnx").SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.enable_mem_pattern = False  # remembered for each shape there ever was: it would grow without end
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others may need the cores
+    options.add_session_config_entry("session.x64quantprecision", "0" if adds_bytes_exactly() else "1")
+    return options
+
+
+@cache
+def adds_bytes_exactly() -> bool:
+    """Return whether the processor sums products of bytes in 32 bits: the quick way of others overflows at 16."""
+    try:
+        flags = next(line for line in _CPU.read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration, UnicodeDecodeError):
+        return False
+    return not _EXACT.isdisjoint(flags.split())
 
 
 def cores() -> int:

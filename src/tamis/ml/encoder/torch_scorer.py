@@ -19,7 +19,7 @@ from tamis.ml.encoder.groups import BUDGET
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import load_network
 from tamis.ml.encoder.omitting import EncoderOmissions
-from tamis.ml.encoder.onnx_scorer import TOLERANCE, Reader
+from tamis.ml.encoder.onnx_scorer import TOLERANCE, Computing, Reader
 from tamis.ml.encoder.placement import files_in
 from tamis.ml.scorer import Contents
 from tamis.schema import Input
@@ -53,11 +53,11 @@ class TorchScorer:
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return (inputs, labels) for each target, before calibration."""
-        return self.reader.logits(inputs, self._run, self._budget)
+        return self.reader.logits(inputs, Computing(self._run, self._budget))
 
     def of_tokens(self, encoded: Encoded) -> Floats:
         """Return (inputs, all labels) of inputs that are tokens already."""
-        return self.reader.of_tokens(encoded, self._run, self._budget)
+        return self.reader.of_tokens(encoded, Computing(self._run, self._budget))
 
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
         """Return the places of inputs of which only a part is read."""
