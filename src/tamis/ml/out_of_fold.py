@@ -156,7 +156,8 @@ def _scores(given: _Folds, base: StaticBase, attended: Attended) -> dict[str, Sc
         calibrations = {} if whole else _calibrations(task.validation or task.train, scorer)
         for rows in given.portions(number):
             attended.check()
-            for name, logits in scorer.logits([data.inputs[row] for row in rows.tolist()]).items():
+            found = scorer.logits([data.inputs[row] for row in rows.tolist()])
+            for name, logits in ((name, found[name]) for name in data.truth):
                 if whole:
                     whole[name][rows] = logits
                 else:
@@ -171,7 +172,8 @@ Calibrated = Callable[[Floats], Floats]
 
 def _calibrations(held: Dataset, scorer: Scorer) -> dict[str, Calibrated]:
     """Fit the scores of a model to rows that it did not see."""
-    return {name: _calibration(held.truth[name], logits) for name, logits in scorer.logits(held.inputs).items()}
+    logits = scorer.logits(held.inputs)
+    return {name: _calibration(truth, logits[name]) for name, truth in held.truth.items()}
 
 
 def _calibration(truth: Truth, logits: Floats) -> Calibrated:

@@ -18,6 +18,12 @@ from tamis.schema import Input
 
 Floats = NDArray[np.float32]
 
+SEEN = ""
+"""Beside the targets, whose names are never empty: (inputs, 1) the share of an input's tokens that training saw.
+
+A tier that does not know leaves it out.
+"""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
@@ -46,7 +52,10 @@ class Scorer(Protocol):
         """How far off its scores may be on another machine."""
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
-        """Return (inputs, labels) for each target, before calibration; an input's do not depend on the others."""
+        """Return (inputs, labels) for each target, before calibration, and `SEEN`.
+
+        An input's numbers do not depend on the other inputs.
+        """
 
     def too_long(self, inputs: Sequence[Input]) -> list[int]:
         """Return the places of inputs of which only a part is read."""

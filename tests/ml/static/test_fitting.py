@@ -224,8 +224,9 @@ def test_the_whole_is_the_lexical_part_and_each_targets_share_of_the_semantic_on
     shares = {"t": 0.3, "m": 1.5}
     model = assemble(lexical, semantic, shares, semantics, columns_of(data), FIELDS_OF_TEXT)
     first, second = lexical.logits(rows), semantic.logits(rows, semantics)
-    for name, logits in model.logits(data.inputs).items():
-        place = columns_of(data)[name]
+    found = model.logits(data.inputs)
+    for name, place in columns_of(data).items():
+        logits = found[name]
         np.testing.assert_allclose(logits, first[:, place] + shares[name] * second[:, place], atol=1e-4)
         assert np.abs(second[:, place]).max() > 0.1
 

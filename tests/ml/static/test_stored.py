@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from tamis.errors import DamagedArtifact
 from tamis.ml.artifact import TENSORS, TOKENIZER, open_artifact
+from tamis.ml.scorer import SEEN
 from tamis.ml.static.model import architecture_of, tensors_of
 from tamis.ml.static.stored import restore
 
@@ -48,7 +49,11 @@ def test_a_restored_model_stores_the_same_tensors_as_views_of_the_file(artifact)
 
 def test_it_computes(artifact):
     logits = restore(artifact).logits(TEXTS)
-    assert {name: values.shape for name, values in logits.items()} == {"intent": (4, 4), "topics": (4, 4)}
+    assert {name: values.shape for name, values in logits.items()} == {
+        SEEN: (4, 1),
+        "intent": (4, 4),
+        "topics": (4, 4),
+    }
 
 
 FLOATS = ["base.embeddings", "lexical.weights", "lexical.words.idf", "pooled.centre", "network.heads", "network.hidden"]

@@ -118,8 +118,9 @@ class TestWaysToHoldOut:
         trained = run(rows_of(200), watched)
         losses = [row["valid_loss"] for row in trained.checkpoints]
         assert losses.index(min(losses)) < len(losses) - 1, "this run goes on past its best"
-        for name, logits in trained.scorer.model.logits([text for text, _ in watched]).items():
-            np.testing.assert_allclose(logits, trained.held_out.logits[name], atol=1e-3)
+        said = trained.scorer.model.logits([text for text, _ in watched])
+        for name, logits in trained.held_out.logits.items():
+            np.testing.assert_allclose(said[name], logits, atol=1e-3)
         if set(trained.facts["shares"].values()) == {0.5}:
             total = 0.0
             for name, truth in trained.held_out.truth.items():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.ml.scorer import SEEN
 from tamis.ml.static.lexical import Terms
 from tamis.ml.static.model import StaticModel, TunedEmbeddings, one_blas_thread
 from tamis.ml.static.ngrams import grams_of_runs, pair_hashes
@@ -47,7 +48,7 @@ class _Runs:
 
 
 def logits_of_long(model: StaticModel, given: Input) -> dict[str, Floats]:
-    """Return (1, labels) float32 for each target."""
+    """Return (1, labels) float32 for each target, and `SEEN`."""
     columns = np.zeros(len(model.weights), dtype=np.float64)
     n_pools, n_tokens = model.n_fields + 1, model.semantics.matrix.shape[0]
     tokens = np.zeros((n_pools, n_tokens), dtype=np.float64)
@@ -159,7 +160,11 @@ def _finish(model: StaticModel, columns: Doubles, tokens: Doubles) -> dict[str, 
     for start in range(0, len(used), step):
         some = used[start : start + step]
         logits += columns[some].astype(np.float32) @ model.weights[some]
-    return {name: logits[None, place] for name, place in model.columns.items()}
+    counts = tokens[:-1].sum(axis=0)
+    (used,) = counts.nonzero()
+    share = counts[used][model.saw(used)].sum() / max(counts.sum(), 1)
+    seen = np.array([[share]], dtype=np.float32)
+    return {SEEN: seen} | {name: logits[None, place] for name, place in model.columns.items()}
 
 
 def _fields(given: Input, n_fields: int) -> list[_Runs]:

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.truth import Bools
+from tamis.ml.scorer import SEEN
 from tamis.ml.static.lexical import BLOCKS, Vocabulary, count_grams
 from tamis.ml.static.network import Network
 from tamis.ml.static.row_products import product_by_rows
 from tamis.ml.static.runs import Ints, Runs, split_runs
 from tamis.ml.static.sparse import Floats, Matrix
-from tamis.ml.static.tokens import RunTokenizer, pool, token_matrix
+from tamis.ml.static.tokens import RunTokenizer, pool, seen_share, token_matrix
 from tamis.schema import Input, plain_text
 
 LENGTH = 0.5
@@ -145,12 +147,13 @@ class StaticModel:
     columns: Mapping[str, slice]
 
     def logits(self, inputs: Sequence[Input]) -> dict[str, Floats]:
-        """Return (inputs, labels) float32 for each target."""
+        """Return (inputs, labels) float32 for each target, and `SEEN`."""
         total = self.weights.shape[1]
         everything = np.empty((len(inputs), total), dtype=np.float32)
+        seen = np.empty((len(inputs), 1), dtype=np.float32)
 
         def fill(batch: slice) -> None:
-            everything[batch] = self._batch(inputs[batch])
+            everything[batch], seen[batch, 0] = self._batch(inputs[batch])
 
         batches = list(_batches(inputs, total))
         with one_blas_thread():
@@ -160,11 +163,19 @@ class StaticModel:
             else:
                 for batch in batches:
                     fill(batch)
-        return {name: everything[:, columns] for name, columns in self.columns.items()}
+        return {SEEN: seen} | {name: everything[:, columns] for name, columns in self.columns.items()}
 
-    def _batch(self, inputs: Sequence[Input]) -> Floats:
+    def saw(self, tokens: Ints) -> Bools:
+        """(tokens,) whether training saw each."""
+        if not len(self.tuned_tokens):
+            return np.zeros(len(tokens), dtype=bool)
+        seen: Bools = self.tuned_tokens.take(self.tuned_tokens.searchsorted(tokens), mode="clip") == tokens
+        return seen
+
+    def _batch(self, inputs: Sequence[Input]) -> tuple[Floats, Floats]:
         runs = split_runs(inputs, self.n_fields)
-        tokens, _ = self.semantics.tokens(runs)
+        of_runs = self.semantics.tokenizer(runs.strings)
+        tokens = token_matrix(runs, of_runs, self.semantics.matrix.shape[0])
         pooled = self.centring.apply(self.semantics.pooled(tokens), self.n_fields)
         matrix, n_terms = self.vocabulary.matrix(count_grams(runs)), len(self.weights) - pooled.shape[1] - 1
         matrix.private.sort_indices()  # sums in an order that the other inputs have no say in
@@ -172,7 +183,7 @@ class StaticModel:
         logits += product_by_rows(pooled, self.weights[n_terms:-1])
         logits += self.weights[-1]
         logits += self.network.logits(self._tuned_pool(tokens).reshape(len(inputs), -1))
-        return logits
+        return logits, seen_share(runs, of_runs, self.saw(of_runs.ids))
 
     def _tuned_pool(self, tokens: Matrix) -> Floats:
         return pool(

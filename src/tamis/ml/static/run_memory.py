@@ -38,7 +38,8 @@ class RowParts(NamedTuple):
     `lexical`: logits by characters, then by words (2 x labels). `shown`: logits by the base model's embeddings, before
     these are centred and brought to length 1 (labels). `base`: the sum of these embeddings, for that length (d).
     `hidden` and `opening`: what the tuned embeddings add to the hidden layer, and in the opening (h each, the latter
-    in texts alone). Behind these, squared lengths by characters and by words, and the number of tokens.
+    in texts alone). Behind these, how many tokens training saw, squared lengths by characters and by words, and how
+    many tokens there are.
     """
 
     lexical: slice
@@ -54,7 +55,7 @@ class RowParts(NamedTuple):
         n_labels, d, h = model.weights.shape[1], model.semantics.matrix.shape[1], model.network.hidden.shape[1]
         ends = np.cumsum([0, 2 * n_labels, n_labels, d, h, h if field == TEXT else 0]).tolist()
         lexical, shown, base, own, opening = map(slice, ends, ends[1:])
-        return cls(lexical, shown, base, own, opening, ends[-1] + 3)
+        return cls(lexical, shown, base, own, opening, ends[-1] + 4)
 
 
 class KnownRun(NamedTuple):
@@ -154,8 +155,9 @@ class RunReader:
         with one_blas_thread():
             rows[:, parts.base] = base
             rows[:, parts.shown] = product_by_rows(base, self._shown[field], FEW_ROWS)
-            rows[:, parts.hidden.start : -3] = product_by_rows(tuned, self._hidden[field], FEW_ROWS)
-        rows[:, -3], rows[:, -2], rows[:, -1] = *squares, lengths
+            rows[:, parts.hidden.start : -4] = product_by_rows(tuned, self._hidden[field], FEW_ROWS)
+        seen = np.bincount(of_run, model.saw(tokens.ids), n)
+        rows[:, -4], rows[:, -3], rows[:, -2], rows[:, -1] = seen, *squares, lengths
         cuts = [0, *grams.words.where.searchsorted(np.arange(1, n)).tolist(), len(grams.words.hashes)]
         words = (grams.words.hashes[a:b] for a, b in pairwise(cuts))
         return list(map(KnownRun, rows, words))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tamis.ml.scorer import SEEN
 from tamis.ml.static.long import is_long
 from tamis.ml.static.model import one_blas_thread
 from tamis.ml.static.ngrams import Grams, word_pairs
@@ -50,21 +51,24 @@ class Several:
         return sum(map(_length, inputs)) <= MOST_CHARACTERS
 
     def logits(self, inputs: Sequence[Input]) -> dict[str, Floats]:
-        """Return (inputs, labels) float32 for each target, as `StaticModel.logits` does."""
+        """Return (inputs, labels) float32 for each target and `SEEN`, as `StaticModel.logits` does."""
         model, n = self._model, len(inputs)
         logits = np.zeros((n, self._reader.n_labels), dtype=np.float32)
         hidden = np.zeros((n, model.network.hidden.shape[1]), dtype=np.float32)
+        tokens = np.zeros((n, 2), dtype=np.float32)
         for field, given in enumerate(_fields(inputs, model.n_fields)):
             if given.runs:
-                self._add_field(logits, hidden, given, field)
+                tokens += self._add_field(logits, hidden, given, field)
         hidden += model.network.hidden_bias
         np.maximum(hidden, 0, out=hidden)
         with one_blas_thread():
             logits += product_by_rows(hidden, model.network.heads)
         logits += model.weights[-1] + model.network.head_bias
-        return {name: logits[:, columns] for name, columns in model.columns.items()}
+        seen = tokens[:, :1] / np.maximum(tokens[:, 1:], 1)
+        return {SEEN: seen} | {name: logits[:, columns] for name, columns in model.columns.items()}
 
-    def _add_field(self, logits: Floats, hidden: Floats, given: _Field, field: int) -> None:
+    def _add_field(self, logits: Floats, hidden: Floats, given: _Field, field: int) -> Floats:
+        """Add what a field says; return (inputs, 2) its tokens that training saw, and all its tokens."""
         n, labels, parts = len(logits), self._reader.n_labels, self._reader.parts[field]
         place = {each: number for number, each in enumerate(sorted(set(given.runs)))}  # sums in an order of their own
         run = np.array([place[each] for each in given.runs])
@@ -75,7 +79,7 @@ class Several:
         often = counts(given.row, run, (n, len(known)))
         sums = often @ np.ascontiguousarray(rows[:, parts.shown.start : parts.hidden.stop])
         shown, base = sums[:, :labels], sums[:, labels : -hidden.shape[1]]
-        n_tokens = often @ numbers[:, 2]
+        seen, n_tokens = often @ rows[:, -4], often @ numbers[:, 2]
         self._add_shown(logits, shown, base, n_tokens, field)
         hidden += _inverse(n_tokens)[:, None] * sums[:, -hidden.shape[1] :]
         if field == TEXT:
@@ -88,6 +92,7 @@ class Several:
         of_words = _inverse_root(row_sums(times, numbers[:, 1]) + squares)
         logits += _inverse_root(row_sums(times, numbers[:, 0]))[:, None] * terms[:, :labels]
         logits += of_words[:, None] * (terms[:, labels:] + pairs)
+        return np.stack([seen, n_tokens], axis=1)
 
     def _add_shown(self, logits: Floats, shown: Floats, base: Floats, n_tokens: Floats, field: int) -> None:
         """Add what the base embeddings say, of inputs that have any in this field."""

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from tamis.ml.scorer import SEEN
 from tamis.ml.static.lexical import Terms
 from tamis.ml.static.ngrams import pair_hashes
 from tamis.ml.static.run_memory import KnownRun, RunReader
@@ -44,22 +45,25 @@ class OneByOne:
         return length <= MOST_CHARACTERS and self._labels <= MOST_LABELS and length * self._labels <= MOST_CELLS
 
     def logits(self, given: Input) -> dict[str, Floats]:
-        """Return (1, labels) float32 for each target, as `StaticModel.logits` does for `[given]`."""
+        """Return (1, labels) float32 for each target and `SEEN`, as `StaticModel.logits` does for `[given]`."""
         model = self._model
         logits, hidden = self._bias.copy(), model.network.hidden_bias.copy()
+        seen = tokens = 0.0
         for field, parts in enumerate(_fields(given, model.n_fields)):
             runs = parts[0] if len(parts) == 1 else [run for part in parts for run in part]
             if runs:
                 known = self._reader.known(runs, field)
                 rows = np.concatenate([run.row for run in known.values()]).reshape(len(known), -1)
                 sums = _shares(parts, runs, known, field) @ rows
-                _, (of_characters, of_words, _), (*_, count), (*_, opening) = sums[:, -3:].tolist()
+                _, (_, of_characters, of_words, _), (saw, *_, count), (*_, opening) = sums[:, -4:].tolist()
+                seen, tokens = seen + saw, tokens + count
                 self._add_lexical(logits, sums[_TIMES], (of_characters, of_words), _neighbours(parts, known))
                 if count:
                     self._add_pooled(logits, hidden, sums, field, (count, opening))
         np.maximum(hidden, 0, out=hidden)
         logits += hidden @ model.network.heads
-        return {name: logits[None, columns] for name, columns in model.columns.items()}
+        share = np.array([[seen / tokens if tokens else 0.0]], dtype=np.float32)
+        return {SEEN: share} | {name: logits[None, columns] for name, columns in model.columns.items()}
 
     def _add_lexical(self, logits: Floats, terms: Floats, squares: tuple[float, float], pairs: Hashes) -> None:
         n_labels, (of_characters, of_words) = self._labels, squares

@@ -113,6 +113,21 @@ def token_matrix(runs: Runs, tokens: RunTokens, vocabulary: int) -> Matrix:
     return scale_rows(matrix, (1 / np.maximum(totals, 1)).astype(np.float32))
 
 
+def seen_share(runs: Runs, tokens: RunTokens, seen: NDArray[np.bool_]) -> Floats:
+    """Return (inputs,) the share of an input's tokens that were seen; 0 for an input without tokens.
+
+    Args:
+        runs: of the inputs.
+        tokens: of the runs.
+        seen: (tokens of all runs,) which of these were.
+    """
+    sums = np.concatenate([[0], np.cumsum(seen)])
+    of_run = sums[tokens.offsets[1:]] - sums[tokens.offsets[:-1]]
+    known = np.bincount(runs.row, of_run[runs.run], runs.n_rows)
+    share: Floats = known / np.maximum(np.bincount(runs.row, tokens.lengths[runs.run], runs.n_rows), 1)
+    return share.astype(np.float32, copy=False)
+
+
 def used_tokens(matrix: Matrix) -> Ints:
     """Return the columns that occur, sorted."""
     seen: NDArray[np.bool_] = np.zeros(matrix.shape[1], dtype=bool)
