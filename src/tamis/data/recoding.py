@@ -17,9 +17,13 @@ from tamis.schema import Target
 
 
 def only(data: Dataset, names: Collection[str]) -> Dataset:
-    """Return the rows with some of their targets, in the order of `names`."""
-    targets = tuple(data.target(name) for name in names)
-    return replace(data, targets=targets, truth={name: data.truth[name] for name in names})
+    """Return the rows with some of their targets, in the order of `names`.
+
+    Raises:
+        KeyError: the data lacks a target.
+    """
+    truth = {name: data.truth[name] for name in names}
+    return replace(data, targets=tuple(data.target(name) for name in names), truth=truth)
 
 
 def recoded(data: Dataset, targets: Sequence[Target]) -> Dataset:

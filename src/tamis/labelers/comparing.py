@@ -8,6 +8,7 @@ at a time, at most `MOST_SCORES`; of the others what each row adds to the figure
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -126,13 +127,12 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
     contests = {t.name: TargetContest(t, chosen.truth[t.name], resamples=resamples, seed=seed) for t in targets}
     reports = []
     for name in entrants.named:
-        contender = entrants.enter(name, targets, told, check)
-        if hour_price is not None and isinstance(contender, ModelContender | BaselineContender):
-            contender.hour_price = hour_price
-        spoken = contender.answer(chosen.inputs, partial(told, name), check)
-        if contender.kind is ContenderKind.LLM:
-            entrants.spent += spoken.cost.this_run or 0.0
-        entrants.thresholds |= {(name, t.name): where for t in targets if (where := contender.cuts(t.name)[1])}
+        with ExitStack() as opened:
+            contender = entrants.enter(name, targets, opened, (told, check))
+            if hour_price is not None and isinstance(contender, ModelContender | BaselineContender):
+                contender.hour_price = hour_price
+            spoken = contender.answer(chosen.inputs, partial(told, name), check)
+        entrants.note(contender, spoken, targets)
         reports.append(_heard(contender, spoken, targets, contests))
     told("comparing", 0, 1)
     return Comparison(
@@ -185,9 +185,9 @@ class _Entrants:
             known[self.learning.train_name] = train.targets
         return known
 
-    def enter(self, name: str, targets: Sequence[Target], told: Told, check: Check) -> Contender:
-        """Make a contender ready."""
-        given = self.named[name]
+    def enter(self, name: str, targets: Sequence[Target], opened: ExitStack, going_on: tuple[Told, Check]) -> Contender:
+        """Make a contender ready; what it needs to be open is closed by `opened`."""
+        given, (told, check) = self.named[name], going_on
         if isinstance(given, Model):
             return ModelContender(name, given)
         if is_baseline(given):
@@ -196,10 +196,19 @@ class _Entrants:
         if not _is_llm(given):
             return cast("Contender", given)
         contender = enter_llm(name, str(given), self.llms, self.learning, targets, self.spent)
+        opened.callback(contender.close)
         rows = threshold_rows(self.learning, targets, self.seed) if contender.samples > 1 else None
         if rows is not None:
             contender.choose(rows, partial(told, f"{name}: validation rows"), check)
         return contender
+
+    def note(self, contender: Contender, spoken: Spoken, targets: Sequence[Target]) -> None:
+        """Remember what a contender cost, and what it chose its thresholds on."""
+        if contender.kind is ContenderKind.LLM:
+            self.spent += spoken.cost.this_run or 0.0
+        for target in targets:
+            if where := contender.cuts(target.name)[1]:
+                self.thresholds[contender.name, target.name] = where
 
 
 def _is_llm(given: object) -> bool:

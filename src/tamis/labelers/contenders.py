@@ -24,6 +24,7 @@ from tamis.schema import Input, Target
 if TYPE_CHECKING:
     from tamis.data.dataset import Dataset
     from tamis.labelers.budget import Budget, Price
+    from tamis.labelers.cache import Cache
     from tamis.labelers.labeler import Labelled
     from tamis.ml.baselines import Baseline
     from tamis.ml.model import Model
@@ -176,9 +177,10 @@ class LlmContender:
     Attributes:
         samples: how often it is asked about each input; with more than 1 its scores are shares of votes.
         price: of its tokens, where known.
-        chosen: by multi-label target, the share of votes from which a label is given; a half where it is not there.
+        chosen: by multi-label target, the share of votes from which a label is given; else it takes more than half.
         rows: what those were chosen on, in words.
         budget: counts what is spent, that on choosing and on answers that never came included.
+        cache: where answers are kept; `close` closes it.
     """
 
     name: str
@@ -190,6 +192,7 @@ class LlmContender:
     chosen: dict[str, float] = field(default_factory=dict)
     rows: str = ""
     budget: Budget | None = None
+    cache: Cache | None = None
     kind: ContenderKind = ContenderKind.LLM
 
     def answer(self, inputs: Sequence[Input], told: Told, check: Check) -> Spoken:
@@ -205,6 +208,11 @@ class LlmContender:
             cached=sum(one.cached for one in labelled),
             notes=_reasons(labelled),
         )
+
+    def close(self) -> None:
+        """Close what was opened for it."""
+        if self.cache is not None:
+            self.cache.close()
 
     def choose(self, validation: Dataset, told: Told, check: Check) -> None:
         """Ask about other rows too, and choose from which share of votes a label is given."""
@@ -224,7 +232,7 @@ class LlmContender:
         if not mine.is_multi or self.samples == 1:
             return None, None
         chosen = self.chosen.get(target)
-        where = self.rows if chosen is not None else "no rows: a label is given by half of the votes"
+        where = self.rows if chosen is not None else "no rows: a label is given by more than half of the votes"
         return [0.5 if chosen is None else chosen] * len(mine.labels), where
 
     def _said(self, target: Target, labelled: Sequence[Labelled]) -> Said:
@@ -240,11 +248,10 @@ class LlmContender:
             given[row, [place[label] for label in answer.labels]] = True
             for label, score in answer.scores.items():
                 scores[row, place[label]] = score
-        if self.samples == 1:
-            return Said(given, None, failed)
-        if target.is_multi:
-            given = decide(scores, np.array(self.chosen.get(target.name, 0.5), dtype=np.float32)) & ~failed[:, None]
-        return Said(given, scores, failed)
+        if target.name in self.chosen:
+            given = decide(scores, np.array(self.chosen[target.name], dtype=np.float32)) & ~failed[:, None]
+        silent = None if target.is_multi or target.oos_label is None else ~given.any(axis=1) & ~failed
+        return Said(given, None if self.samples == 1 else scores, failed, silent)
 
     def _cost(self, labelled: Sequence[Labelled]) -> Cost:
         asked = [one for one in labelled if one.prompt_tokens]

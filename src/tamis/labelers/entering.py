@@ -224,6 +224,7 @@ def enter_llm(
         samples=asking.samples,
         price=price,
         budget=budget,
+        cache=cache,
     )
 
 
