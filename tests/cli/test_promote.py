@@ -78,7 +78,8 @@ def test_a_dry_run_and_then_nothing_to_do(run, promote, shop: None):
     result = promote("--if", "accuracy >= 90% surely and p50_ms <= 60000", "--dry-run")
     assert result.exit_code == 0
     assert "prod would be moved to shop@2" in result.stdout
-    assert "above that by" in result.stdout
+    assert "difference -" not in result.stdout.partition("Conditions")[2]
+    assert ", difference " in result.stdout.partition("Conditions")[2]
     assert "One text takes: candidate" in result.stdout
     assert promote("--if", "accuracy >= current").exit_code == 0
     again = promote("--if", "accuracy >= current", "--json")

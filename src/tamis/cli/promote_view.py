@@ -83,7 +83,7 @@ def _condition(judged: Judged, *, several: bool) -> RenderableType:
         numbers = f"  {_value(figure, judged.value)}, needed {condition.op} {_value(figure, judged.needed)}"
         text.append(numbers, style="dim")
         if judged.surely and judged.beyond_ci is not None:
-            text.append(f", above that by {_span(figure, judged.beyond_ci)}", style="dim")
+            text.append(f", difference {_span(figure, judged.beyond_ci)}", style="dim")
     if judged.why:
         text.append(f"  {judged.why}", style="dim")
     return marked("ok" if judged.holds else "error", text)
