@@ -308,7 +308,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("validation", "test"), default="test")
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--sets", default=",".join(name for name, _ in SETS))
-    parser.add_argument("--no-encoder", action="store_true")
+    parser.add_argument("--tiers", default="static,encoder")
     parser.add_argument("--encoder-rows", type=int, default=ENCODER_TRAIN)
     parser.add_argument("--models", type=Path, help="keep the models here, and use those that are there")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -316,10 +316,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         args.models = args.models or Path(folder)
         results = []
-        for name, target in [each for each in SETS if each[0] in args.sets.split(",")]:
+        for name, target in [each for each in SETS if each[0] in args.sets.split(",") and "static" in args.tiers]:
             results.append(measure(trained(args, name, target, "static-en"), name, target, args, args.rows))
             print(json.dumps(results[-1]["ms"]), name)
-        if not args.no_encoder:
+        if "encoder" in args.tiers:
             for name, target, count in (
                 ("hwu64", "intent", args.rows),
                 ("movie_reviews_long", "sentiment", args.rows // 6),

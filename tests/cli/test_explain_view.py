@@ -43,6 +43,15 @@ def test_words_of_chats_name_their_message_and_nothing_steers_the_terminal():
     assert "not given" in said
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [(0.91, 0.4, "0.91 → 0.40"), (0.999, 0.996, "0.999 → 0.996"), (0.99999, 0.99998, "1.0000 → 1.0000")],
+)
+def test_scores_have_the_digits_that_tell_them_apart(before, after, told):
+    found = LabelExplanation("t", "a", True, before, 0.1, (Piece("a", 0, 1, 1.0, after),))
+    assert f"{told} without" in shown("a", Explanation((found,)))
+
+
 @pytest.mark.parametrize("pieces", [(), (Piece("a", 0, 1, 0.0, 0.5),)])
 def test_where_no_word_moves_anything_that_is_said(pieces):
     assert "no word moves it" in shown("a", Explanation((LabelExplanation("t", "a", True, 0.5, 0.5, pieces),)))

@@ -71,10 +71,14 @@ def _bars(given: Input, pieces: Sequence[Piece], score: float) -> Table:
         where = "" if piece.message is None else f" (message {piece.message + 1}, {plain(_role(given, piece))})"
         word = Text.assemble((cut(piece.text, WORD), "bold"), (where, "dim"))
         bar = Text(("━" if speaks_for else "╌") * length, style=style)
-        table.add_row(
-            Text(number, style=style), bar, word, Text(f"{score:.2f} → {piece.score:.2f} without", style="dim")
-        )
+        table.add_row(Text(number, style=style), bar, word, Text(f"{_change(score, piece.score)} without", style="dim"))
     return table
+
+
+def _change(before: float, after: float) -> str:
+    """Two scores with as many digits as tell them apart, four at most."""
+    digits = next((digits for digits in (2, 3) if round(before, digits) != round(after, digits)), 4)
+    return f"{before:.{digits}f} → {after:.{digits}f}"
 
 
 def _role(given: Input, piece: Piece) -> str:
