@@ -246,8 +246,8 @@ def _told(text: str, reasons: Reasons | None) -> CellValue:
     if reasons is None or not reasons.highlights:
         return excerpt(text)
     words = [(excerpt(text[mark.start : mark.end], WORD), mark.weight) for mark in reasons.highlights]
-    caption = f"{reasons.label}: {', '.join(f'{word} {weight:+.2f}' for word, weight in words)}"
-    return Marked(marked_parts(text, reasons.highlights, EXCERPT), caption)
+    told = " · ".join(f"{word} {'+' if weight > 0 else '−'}{abs(weight):.2f}" for word, weight in words)
+    return Marked(marked_parts(text, reasons.highlights, EXCERPT), f"{reasons.label}: {told}")
 
 
 def excerpt(text: str, width: int = EXCERPT) -> str:
