@@ -81,7 +81,9 @@ class Settings(BaseSettings):
     inference_threads: int = Field(
         default=0, ge=0, le=1024, description="threads that score for an encoder; 0: the cores, shared by the processes"
     )
-    llm_base_url: str = Field(default="", description="OpenAI-compatible endpoint behind /v1/chat/completions")
+    llm_base_url: str = Field(
+        default="", description="OpenAI-compatible endpoint behind /v1/chat/completions, and of LLMs that label"
+    )
     llm_api_key: SecretStr = Field(default=SecretStr(""), description="key for it")
     llm_models: dict[str, str] = Field(default={}, description="names of its models by the names that callers use")
     cors_origins: tuple[str, ...] = Field(default=(), description="web origins that may call the API")

@@ -74,6 +74,7 @@ class StubEndpoint:
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.stub = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.llm = f"vendor/model:7b@{self.url}"  # as commands take it
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

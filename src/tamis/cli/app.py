@@ -27,6 +27,8 @@ ORDER = (
     "evaluate",
     "classify",
     "compare",
+    "label",
+    "distil",
     "models",
     "alias",
     "promote",
