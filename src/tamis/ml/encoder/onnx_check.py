@@ -1,14 +1,17 @@
-"""Graphs that strangers made: only those that end, and that read no files but the one beside them, are let through.
+"""Graphs that strangers made: only such as Tamis itself writes are let through.
 
-A model.onnx is a program. It can hold loops, and name any file as the place of its weights. It is looked at here as the
-bytes of a protocol buffer (https://protobuf.dev/programming-guides/encoding, and onnx.proto for the numbers of its
-fields), without the library onnx, which serving does not need. It does not know what the operators compute.
+A model.onnx is a program. It can hold loops, make gigabytes of a few numbers, and name any file as the place of its
+weights. Only the operators that our own exporter writes may be in it, all values must be in the file or the one beside
+it, and nothing is computed from constants alone. It is looked at here as the bytes of a protocol buffer
+(https://protobuf.dev/programming-guides/encoding, and onnx.proto for the numbers of its fields), without the library
+onnx, which serving does not need. It does not know what the operators compute: `memory` bounds what that takes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from tamis.ml.encoder.placement import DATA
 
@@ -22,17 +25,31 @@ MAX_RANK = 64
 _BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """Bytes of an element by the number of a tensor's type."""
 
-_REFUSED_OPERATORS = frozenset({
-    *("If", "Loop", "Scan", "SequenceMap"),
-    *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+_OPERATORS = frozenset({
+    *("Attention", "Conv", "CumSum", "Einsum", "Gemm", "LayerNormalization", "MatMul", "MatMulInteger"),
+    *("RMSNormalization", "RotaryEmbedding", "ArgMax", "ArgMin", "LogSoftmax", "Softmax", "TopK"),
+    *("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum"),
+    *("Cast", "Concat", "Expand", "Gather", "GatherElements", "GatherND", "Identity", "Pad", "Range", "Reshape"),
+    *("ScatterElements", "ScatterND", "Shape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze"),
+    "Where",
+    *("Abs", "Add", "Ceil", "Clip", "Cos", "Div", "Erf", "Exp", "Floor", "Log", "Max", "Min", "Mod", "Mul", "Neg"),
+    *("Pow", "Reciprocal", "Round", "Sign", "Sin", "Sqrt", "Sub"),
+    *("And", "Equal", "Greater", "GreaterOrEqual", "IsNaN", "Less", "LessOrEqual", "Not", "Or", "Xor"),
+    *("Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Relu", "Selu", "Sigmoid", "Softplus", "Swish"),
+    *("Tanh",),
 })  # fmt: skip
-"""What need not end, and what gives other scores each time."""
+"""What torch's exporter writes of transformers' classifiers, what `quantise` adds, and others of their kind."""
+
+_OPSETS = (22, 23)
+"""The versions of the operators that `onnx_file` writes."""
 
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 8, 20, 25
+_OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _GRAPH_NODE, _GRAPH_TENSOR, _GRAPH_SPARSE = 1, 5, 15
-_NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_NODE_INPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 4, 5, 7
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11, 22, 23)
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_EXTERNAL, _TENSOR_PLACE = 1, 2, 13, 14
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL, _TENSOR_PLACE = 1, 2, 8, 9, 13, 14
+_TENSOR_VALUES = (4, 5, 6, 7, 10, 11)
 _EXTERNAL = 1
 
 
@@ -53,7 +70,7 @@ def refuse_hostile(graph: bytes, n_data: int) -> None:
         if number in (_MODEL_TRAINING, _MODEL_FUNCTIONS):
             raise ValueError("it has functions of its own or is made for training")
         if number == _MODEL_OPSET:
-            _check_domain(next((_text(each) for field, each in _fields(_part(value)) if field == 1), ""))
+            _check_opset(_part(value))
         elif number == _MODEL_GRAPH:
             n_graphs += 1
             _check_graph(_part(value), n_data)
@@ -62,31 +79,58 @@ def refuse_hostile(graph: bytes, n_data: int) -> None:
 
 
 def _check_graph(graph: memoryview, n_data: int) -> None:
-    n_nodes = 0
+    nodes, constants, taken = list[memoryview](), set[str](), 0
     for number, value in _fields(graph):
         if number == _GRAPH_SPARSE:
             raise ValueError("it has sparse tensors")
         if number == _GRAPH_TENSOR:
-            _check_tensor(_part(value), n_data)
+            tensor = _tensor(_part(value))
+            constants.add(tensor.name)
+            taken += tensor.check(n_data)
         elif number == _GRAPH_NODE:
-            n_nodes += 1
-            _check_node(_part(value))
-    if n_nodes > MOST_NODES:
-        raise ValueError(f"it has {n_nodes:,} operators, and {MOST_NODES:,} are allowed")
+            nodes.append(_part(value))
+    if len(nodes) > MOST_NODES:
+        raise ValueError(f"it has {len(nodes):,} operators, and {MOST_NODES:,} are allowed")
+    if taken > n_data:
+        raise ValueError(f"its tensors have {taken:,} bytes in {DATA}, which has {n_data:,}")
+    for node in nodes:
+        _check_node(node, constants)
 
 
-def _check_node(node: memoryview) -> None:
+def _check_node(node: memoryview, constants: set[str]) -> None:
+    operator, inputs = "", set[str]()
     for number, value in _fields(node):
         if number == _NODE_DOMAIN:
             _check_domain(_text(value))
-        elif number == _NODE_OPERATOR and _text(value) in _REFUSED_OPERATORS:
-            raise ValueError(f"it has an operator {_text(value)}, which need not end, or ends otherwise each time")
+        elif number == _NODE_OPERATOR:
+            operator = _text(value)
+        elif number == _NODE_INPUT:
+            inputs.add(_text(value))
         elif number == _NODE_ATTRIBUTE:
-            for field, inner in _fields(_part(value)):
-                if field in _ATTRIBUTE_GRAPHS:
-                    raise ValueError("it has a graph within the graph")
-                if field in _ATTRIBUTE_TENSORS:
-                    _check_tensor(_part(inner), n_data=0)
+            _check_attribute(_part(value))
+    if operator not in _OPERATORS:
+        raise ValueError(f"it has an operator {operator[:40]!r}, which is none that Tamis writes")
+    if inputs <= constants | {""}:  # what comes of it would be written down instead, in the size that it has
+        raise ValueError(f"its operator {operator} computes with constants alone")
+
+
+def _check_attribute(attribute: memoryview) -> None:
+    for number, value in _fields(attribute):
+        if number in _ATTRIBUTE_GRAPHS:
+            raise ValueError("it has a graph within the graph")
+        if number in _ATTRIBUTE_TENSORS:
+            _tensor(_part(value)).check(n_data=0)
+
+
+def _check_opset(opset: memoryview) -> None:
+    version = 0
+    for number, value in _fields(opset):
+        if number == _OPSET_DOMAIN:
+            _check_domain(_text(value))
+        elif number == _OPSET_VERSION:
+            version = _number(value)
+    if version not in _OPSETS:
+        raise ValueError(f"its operators are of version {version}, and {', '.join(map(str, _OPSETS))} are known")
 
 
 def _check_domain(domain: str) -> None:
@@ -94,24 +138,52 @@ def _check_domain(domain: str) -> None:
         raise ValueError(f"it has operators of {domain[:40]!r}, and only those of the standard are known")
 
 
-def _check_tensor(tensor: memoryview, n_data: int) -> None:
-    """Refuse a tensor whose values are elsewhere than in the one file beside the graph, at a place that fits."""
-    shape: list[int] = []
-    kind, is_external, entries = 0, False, dict[str, str]()
-    for number, value in _fields(tensor):
+@dataclass(slots=True, eq=False)
+class _Tensor:
+    """Values and where they are: in the graph (`n_raw` bytes) or beside it (`entries`)."""
+
+    name: str = ""
+    shape: list[int] = field(default_factory=list)
+    kind: int = 0
+    n_raw: int = 0
+    is_external: bool = False
+    entries: dict[str, str] = field(default_factory=dict)
+
+    def check(self, n_data: int) -> int:
+        """Refuse what is larger than its bytes, or elsewhere than it may be; return the bytes that it has beside."""
+        shape = self.shape
+        if len(shape) > MAX_RANK or any(size >= MAX_ELEMENTS for size in shape) or math.prod(shape) >= MAX_ELEMENTS:
+            raise ValueError("it has a tensor of a size that no machine can hold")
+        if self.kind not in _BYTES:
+            raise ValueError("it has a tensor of a type that is not known")
+        wanted = math.prod(shape) * _BYTES[self.kind]
+        if self.is_external or self.entries:
+            _check_place(self.entries, wanted, n_data)
+            return wanted
+        if self.n_raw != wanted:
+            raise ValueError(f"it has a tensor of {wanted:,} bytes by its shape, and {self.n_raw:,} are there")
+        return 0
+
+
+def _tensor(message: memoryview) -> _Tensor:
+    made = _Tensor()
+    for number, value in _fields(message):
         if number == _TENSOR_DIMS:
-            shape += [value] if isinstance(value, int) else _packed(value)
+            made.shape += [value] if isinstance(value, int) else _packed(value)
         elif number == _TENSOR_TYPE:
-            kind = _number(value)
+            made.kind = _number(value)
+        elif number == _TENSOR_NAME:
+            made.name = _text(value)
+        elif number == _TENSOR_RAW:
+            made.n_raw += len(_part(value))
         elif number == _TENSOR_PLACE:
-            is_external = _number(value) == _EXTERNAL
+            made.is_external = _number(value) == _EXTERNAL
         elif number == _TENSOR_EXTERNAL:
-            pair = {field: _text(each) for field, each in _fields(_part(value))}
-            entries[pair.get(1, "")] = pair.get(2, "")
-    if len(shape) > MAX_RANK or any(size >= MAX_ELEMENTS for size in shape) or math.prod(shape) >= MAX_ELEMENTS:
-        raise ValueError("it has a tensor of a size that no machine can hold")
-    if is_external or entries:
-        _check_place(entries, math.prod(shape) * _BYTES.get(kind, 0), n_data)
+            pair = {place: _text(each) for place, each in _fields(_part(value))}
+            made.entries[pair.get(1, "")] = pair.get(2, "")
+        elif number in _TENSOR_VALUES:
+            raise ValueError("it has a tensor with values that are not in bytes")
+    return made
 
 
 def _check_place(entries: dict[str, str], wanted: int, n_data: int) -> None:

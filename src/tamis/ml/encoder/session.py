@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tamis.errors import DamagedArtifact
 from tamis.extras import require
+from tamis.ml.encoder.memory import bound_memory
 from tamis.ml.encoder.onnx_check import MAX_GRAPH, refuse_hostile
 from tamis.ml.encoder.placement import DATA, MODEL
 from tamis.ml.untrusted import damaged, map_file
@@ -79,6 +80,7 @@ class Session:
     def _new(self) -> Any:  # noqa: ANN401
         onnxruntime = require("onnxruntime", "onnx")
         options = session_options(self.threads)
+        bound_memory(options)
         try:
             opened = onnxruntime.InferenceSession(os.fspath(self._path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
