@@ -72,11 +72,11 @@ def averages(target: TargetComparison) -> Figure:
             )
         )
     best = best_of(target, target.main_figure)
-    ticks = [f"{BEST} {short(name, NAME - 2)}" if name in best else short(name, NAME) for name in names]
+    ticks = [f"{BEST} {short(name, 18)}" if name in best else short(name, 20) for name in names]
     return Figure(
         traces,
         {
-            "xaxis": {"tickformat": ".0%", "nticks": 8, "zeroline": False},
+            "xaxis": {"tickformat": ".0%", "nticks": 4, "zeroline": False},
             "yaxis": _numbered(ticks),
             "height": 130 + 46 * len(names),
         },
@@ -184,7 +184,7 @@ def label_map(target: TargetComparison) -> Figure:
         xgap=1,
         ygap=1,
     )
-    across = {"tickvals": numbers, "ticktext": [short(name, 18) for name in names], "tickangle": -40}
+    across = {"tickvals": numbers, "ticktext": [short(name, 18) for name in names], "tickangle": -50}
     down = _numbered([short(label, NAME) for label in order])
     return Figure(
         [grid],
@@ -192,7 +192,7 @@ def label_map(target: TargetComparison) -> Figure:
             "xaxis": {**across, "side": "top", "showgrid": False, "zeroline": False, "range": [0.5, len(names) + 0.5]},
             "yaxis": {**down, "showgrid": False, "range": [len(order) + 0.5, 0.5]},
             "height": 170 + 19 * len(order),
-            "margin": {"t": 12},
+            "margin": {"t": 12, "r": 64},  # for the name of the last column
             "font": {"size": 11},
         },
     )  # fmt: skip
@@ -200,7 +200,7 @@ def label_map(target: TargetComparison) -> Figure:
 
 def label_map_width(target: TargetComparison) -> int:
     """Pixels that `label_map` needs to stay readable."""
-    return 240 + 46 * len(target.contenders)
+    return 300 + 46 * len(target.contenders)
 
 
 def _label_table(target: TargetComparison) -> tuple[list[str], list[str], list[list[float]]]:
@@ -295,9 +295,8 @@ def trade(comparison: Comparison, name: str) -> Figure:
         {
             "xaxis": {"type": "log", "title": {"text": "milliseconds for one text (median)"}, "dtick": 1},
             "yaxis": {"tickformat": ".0%", "title": {"text": WORDS[target.main_figure]}, "nticks": 6},
-            "legend": {"traceorder": "normal", "orientation": "h", "yanchor": "top", "y": -0.22, "x": 0},
-            "margin": {"t": 12},
-            "height": 380 + 12 * len(traces),
+            "legend": {"traceorder": "normal"},
+            "height": 360 + 14 * len(traces),
             "showlegend": True,
         },
     )
