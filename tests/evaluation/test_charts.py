@@ -64,6 +64,32 @@ def test_threshold_map_marks_the_threshold_in_use(mixed):
     assert set(marks["x"]) == {0.4}
 
 
+def test_each_label_has_its_curves_with_the_threshold_in_use(mixed):
+    report = mixed[0].targets["topics"]
+    figure = json.loads(charts.label_thresholds(report).to_json())
+    assert [trace["name"] for trace in figure["data"]] == ["precision", "recall", "F1", "threshold in use"]
+    buttons = figure["layout"]["updatemenus"][0]["buttons"]
+    curves = [curve for curve in report.curves if curve.label is not None]
+    assert [button["label"] for button in buttons] == [f"{each.label} ({each.support} rows)" for each in curves]
+    for button, curve in zip(buttons, curves, strict=True):
+        drawn = button["args"][0]
+        assert drawn["y"][0] == list(curve.precision)
+        assert drawn["y"][1] == list(curve.recall)
+        assert drawn["y"][2] == charts.f1_curve(curve)
+        assert drawn["x"][3] == [0.4, 0.4]
+    assert figure["data"][1]["y"] == buttons[0]["args"][0]["y"][1]
+
+
+def test_the_map_shows_what_its_buttons_say(mixed):
+    report = mixed[0].targets["topics"]
+    buttons = json.loads(charts.threshold_map(report).to_json())["layout"]["updatemenus"][0]["buttons"]
+    curves = [curve for curve in report.curves if curve.label is not None]
+    shown = {button["label"]: button["args"][0]["z"][0] for button in buttons}
+    assert shown["precision"] == [list(curve.precision) for curve in curves]
+    assert shown["recall"] == [list(curve.recall) for curve in curves]
+    assert shown["F1"] == [charts.f1_curve(curve) for curve in curves]
+
+
 def test_coverage_chart_falls_while_accuracy_is_kept_apart(mixed):
     answered, right = json.loads(charts.coverage(mixed[0].targets["intent"]).to_json())["data"]
     assert answered["y"] == sorted(answered["y"], reverse=True)

@@ -21,7 +21,7 @@ def test_page_has_a_section_for_each_part_of_each_target(html):
         assert f"<h2>{target}</h2>" in html
         for part in ("Labels", "Confusions", "Scores", "Worst mistakes"):
             assert f"<h2>{target}: {part}</h2>" in html
-    assert html.count('type="application/json"') == 7  # matrix, reliability, curve; and the map of thresholds
+    assert html.count('type="application/json"') == 8  # matrix, reliability, curve; and two of thresholds
 
 
 def test_hostile_texts_and_labels_are_only_text(html):

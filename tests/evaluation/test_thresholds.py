@@ -5,9 +5,12 @@ from tamis.evaluation import thresholds as module
 from tamis.evaluation.metrics import count_multi, macro_f1, micro_f1
 from tamis.evaluation.thresholds import (
     CUTS,
+    FINE,
     MICRO_WEIGHT,
     abstains,
+    count_scores,
     decide,
+    f1_thresholds,
     fit_abstain,
     fit_shared_threshold,
     fit_thresholds,
@@ -40,6 +43,33 @@ def test_curves_count_what_each_threshold_would_give(monkeypatch):
         np.testing.assert_allclose(curves.expected[:, at], (scores * given).sum(axis=0, dtype=float), rtol=1e-6)
     np.testing.assert_array_equal(curves.actual, actual.sum(axis=0))
     np.testing.assert_allclose(curves.expected_actual, scores.sum(axis=0, dtype=float), rtol=1e-6)
+
+
+def test_counts_by_score_say_what_any_threshold_gives():
+    scores, actual = calibrated(400, 3)
+    known = np.arange(400) % 3 > 0
+    counts = count_scores(scores, actual, known)
+    for at in (0, 40, 130):
+        thresholds = np.full(4, FINE[at])
+        found, given = counts.at(thresholds), (scores >= FINE[at]) & known[:, None]
+        np.testing.assert_allclose(found.given, given.sum(axis=0), atol=1e-9)
+        np.testing.assert_allclose(found.hits, (given & actual).sum(axis=0), atol=1e-9)
+        np.testing.assert_allclose(found.actual, (actual & known[:, None]).sum(axis=0))
+    between = counts.at(np.full(4, (FINE[60] + FINE[61]) / 2))
+    low, high = (counts.at(np.full(4, FINE[at])) for at in (60, 61))
+    assert ((high.given <= between.given) & (between.given <= low.given)).all()
+    everything = counts.at(np.zeros(4))
+    assert everything.given.tolist() == [known.sum()] * 4
+    np.testing.assert_array_equal(everything.hits, everything.actual)
+
+
+def test_counts_at_the_common_thresholds_are_the_curves():
+    scores, actual = calibrated(500, 4)
+    weights = np.linspace(0, 2, 500).astype(np.float32)
+    found = count_scores(scores, actual, None, weights).common_curves()
+    for mine, theirs in zip(found, threshold_curves(scores, actual, None, weights), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(f1_thresholds(found), fit_thresholds(scores, actual, None, weights))
 
 
 def test_shared_threshold_is_the_best_of_all_cuts():

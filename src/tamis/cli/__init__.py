@@ -25,6 +25,7 @@ from tamis.cli import (  # noqa: F401  importing a command registers it
     quickstart,
     serve,
     split,
+    thresholds,
     train,
 )
 from tamis.cli.app import main

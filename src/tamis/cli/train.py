@@ -70,6 +70,16 @@ SeqLen = Annotated[
 Seed = Annotated[
     int, typer.Option(min=0, metavar="N", help="Another seed gives another model.", rich_help_panel=_PANEL)
 ]
+Optimise = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--optimise",
+        metavar="OBJECTIVE",
+        help="What thresholds are for: f1, precision>=0.95, recall>=0.9, cost:fp=1,fn=5, …; LABEL=OBJECTIVE for one "
+        "label; repeatable.",
+        rich_help_panel=_PANEL,
+    ),
+]
 EncoderOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -107,6 +117,7 @@ def train(  # size: each option is one line three times: what it is called, what
     warmup_fraction: Warmup = None,
     seq_len: SeqLen = None,
     encoder_option: EncoderOption = None,
+    optimise: Optimise = None,
     seed: Seed = 0,
     none_label: NoneLabels = None,
     max_bad_share: MaxBadShare = 0.0,
@@ -160,6 +171,7 @@ def train(  # size: each option is one line three times: what it is called, what
             seq_len=seq_len,
             encoder_options=parsed_options(encoder_option or ()),
             seed=seed,
+            optimise=optimise,
             none_labels=none_labels(none_label),
             options=read_options(
                 text_column=text_column,

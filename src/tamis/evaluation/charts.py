@@ -18,7 +18,15 @@ GOOD_SCALE = ((0, "#cfe6e4"), (1, "#12706f"))  # opaque: plotly picks the colour
 BAD_SCALE = ((0, "#fbe6d0"), (1, "#cf4f12"))
 FEW_LABELS = 12  # up to which a confusion matrix has room for names and numbers
 MOST_LABELS = 40  # labels of a confusion matrix
-MOST_CURVES = 40  # labels of the threshold map
+MENU = {  # of fixed colours: plotly's own for the chosen entry is light, whatever the page is
+    "x": 0,
+    "xanchor": "left",
+    "yanchor": "bottom",
+    "bgcolor": "#f6f8fa",
+    "bordercolor": "#c5ccd5",
+    "font": {"color": "#1c2430", "size": 12},
+}
+MOST_CURVES = 60  # labels whose thresholds are shown
 
 
 def confusion_labels(report: SingleReport | MultiReport, most: int = MOST_LABELS) -> tuple[LabelFigures, ...]:
@@ -199,22 +207,90 @@ def thresholds(curve: ThresholdCurve, cuts: Sequence[float]) -> Figure:
     return Figure(traces, {"xaxis": _share("threshold"), "yaxis": _share("all labels together")})
 
 
+def label_thresholds(report: MultiReport) -> Figure:
+    """Precision, recall and F1 of a label over its threshold, the model's own marked; a menu chooses the label."""
+    from plotly.graph_objects import Figure, Scatter
+
+    curves = _by_label(report)
+    own = {figures.label: figures.threshold for figures in report.per_label}
+    shown = [_lines(curve, report.cuts, own[str(curve.label)]) for curve in curves]
+    styles = (
+        *(("precision", THIRD, 1.5, "solid"), ("recall", BAD, 1.5, "solid"), ("F1", GOOD, 3, "solid")),
+        ("threshold in use", "#8b95a3", 1.5, "dot"),
+    )
+    traces = [
+        Scatter(
+            x=x,
+            y=y,
+            name=name,
+            mode="lines",
+            line={"color": color, "width": width, "dash": dash},
+            hovertemplate=f"threshold %{{x:.2f}}: {name} %{{y:.1%}}<extra></extra>"
+            if dash == "solid"
+            else "threshold in use: %{x:.3f}<extra></extra>",
+        )
+        for (name, color, width, dash), (x, y) in zip(styles, shown[0] if shown else (), strict=False)
+    ]
+    buttons = [
+        {
+            "label": f"{short(str(curve.label), 40)} ({curve.support:,} rows)",
+            "method": "restyle",
+            "args": [{"x": [x for x, _ in lines], "y": [y for _, y in lines]}],
+        }
+        for curve, lines in zip(curves, shown, strict=True)
+    ]
+    menu = {**MENU, "buttons": buttons, "y": 1.02}
+    legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    return Figure(
+        traces,
+        {
+            "xaxis": _share("threshold"),
+            "yaxis": _share("this label"),
+            "updatemenus": [menu],
+            "legend": legend,
+            "height": 400,
+            "margin": {"t": 70},
+        },
+    )
+
+
+Line = tuple[list[float | None], list[float | None]]
+
+
+def _lines(curve: ThresholdCurve, cuts: Sequence[float], own: float | None) -> list[Line]:
+    """Precision, recall, F1 and the threshold in use of a label, each as x and y."""
+    across: list[float | None] = list(cuts)
+    return [
+        *((across, list(values)) for values in (curve.precision, curve.recall, f1_curve(curve))),
+        ([own, own], [0.0, 1.0]),
+    ]
+
+
+def _by_label(report: MultiReport) -> list[ThresholdCurve]:
+    return [curve for curve in report.curves if curve.label is not None and curve.support][:MOST_CURVES]
+
+
 def threshold_map(report: MultiReport) -> Figure:
-    """F1 by label and threshold, with a mark where the model's own threshold stands."""
+    """F1, or what the buttons say, by label and threshold, with a mark where the model's own threshold stands."""
     from plotly.graph_objects import Figure, Heatmap, Scatter
 
-    curves = [curve for curve in report.curves if curve.label is not None and curve.support][:MOST_CURVES]
+    curves = _by_label(report)
     own = {figures.label: figures.threshold for figures in report.per_label}
     names = [short(str(curve.label), 60) for curve in curves]
+    shown = {
+        "F1": [f1_curve(curve) for curve in curves],
+        "precision": [list(curve.precision) for curve in curves],
+        "recall": [list(curve.recall) for curve in curves],
+    }
     grid = Heatmap(
-        z=[f1_curve(curve) for curve in curves],
+        z=shown["F1"],
         x=list(report.cuts),
         y=names,
         zmin=0,
         zmax=1,
         colorscale=((0, "rgba(27,138,138,0.02)"), (1, "rgba(27,138,138,1)")),
-        colorbar={"title": {"text": "F1"}, "tickformat": ".0%", "thickness": 12},
-        hovertemplate="%{y}<br>threshold %{x:.2f}: F1 %{z:.1%}<extra></extra>",
+        colorbar={"tickformat": ".0%", "thickness": 12},
+        hovertemplate="%{y}<br>threshold %{x:.2f}: %{z:.1%}<extra></extra>",
     )
     marks = Scatter(
         x=[own[str(curve.label)] for curve in curves],
@@ -225,13 +301,16 @@ def threshold_map(report: MultiReport) -> Figure:
         hovertemplate="%{y}<br>threshold in use: %{x:.3f}<extra></extra>",
     )
     ticks = {"tickvals": names, "ticktext": [short(name, 18) for name in names], "type": "category"}
+    buttons = [{"label": name, "method": "restyle", "args": [{"z": [z]}, [0]]} for name, z in shown.items()]
+    menu = {**MENU, "type": "buttons", "direction": "right", "buttons": buttons, "y": 1, "pad": {"b": 6}}
     return Figure(
         [grid, marks],
         {
             "xaxis": {**_share("threshold"), "showgrid": False},
             "yaxis": {**ticks, "autorange": "reversed", "showgrid": False},
-            "height": max(240, 110 + 20 * len(curves)),
-            "margin": {"t": 12},
+            "updatemenus": [menu],
+            "height": max(260, 140 + 20 * len(curves)),
+            "margin": {"t": 50},
             "font": {"size": 11 if len(curves) > 15 else 12},
         },
     )

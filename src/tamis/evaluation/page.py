@@ -199,7 +199,16 @@ def _scores(page: Page, prefix: str, report: SingleReport | MultiReport) -> None
         )
     else:
         page.figure(charts.thresholds(report.curves[0], report.cuts), "One threshold for all labels.")
-        page.figure(charts.threshold_map(report), "F1 of each label over its threshold, most frequent label first.")
+        if any(curve.label is not None and curve.support for curve in report.curves):
+            page.figure(
+                charts.label_thresholds(report),
+                "One label at a time, chosen above: what each threshold gives. The dotted line is the one in use.",
+            )
+            page.figure(
+                charts.threshold_map(report),
+                "Each label over its threshold, most frequent label first; marks are the thresholds in use. "
+                "`tamis thresholds` chooses others, for a precision, a recall or a cost.",
+            )
 
 
 def _mistakes(

@@ -6,19 +6,34 @@ chosen by the experiment "Thresholds a label" in docs/log.md.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.evaluation.metrics import Bools, Doubles, Floats, ratio
+from tamis.evaluation.metrics import Bools, Doubles, Floats, LabelCounts, ratio
 
 CUTS: Doubles = 1 / (1 + np.exp(-np.linspace(-5, 4, 91)))  # thresholds to choose from: 0.007 to 0.982, even in log-odds
+LOWER: Doubles = 1 / (1 + np.exp(-np.linspace(-7, -5.1, 20)))
+HIGHER: Doubles = 1 / (1 + np.exp(-np.linspace(4.1, 6, 20)))
+FINE: Doubles = np.concatenate([LOWER, CUTS, HIGHER])  # CUTS and further out, 0.001 to 0.998: what counts are kept at
+BINS = len(FINE) + 1  # scores below the lowest of them, between two of them, from the highest on
 OBSERVED = 0.1  # share of what was observed against what the calibrated scores expect
 PRIOR_ROWS = 3.0  # rows that speak for the shared threshold
 MICRO_WEIGHT = 8.0  # of micro-F1 against macro-F1: rare labels are heard, frequent ones not sacrificed for them
 SWEEPS = 5
 BLOCK = 1_000_000  # scores held in double precision at a time
+
+
+class F1Weights(NamedTuple):
+    """How much micro-F1 and macro-F1 count where thresholds are chosen for F1."""
+
+    micro: float
+    macro: float
+
+
+BOTH = F1Weights(MICRO_WEIGHT, 1.0)
 
 
 class Curves(NamedTuple):
@@ -37,11 +52,78 @@ class Curves(NamedTuple):
         """(n_labels, cuts) F1 as observed."""
         return ratio(2 * self.hits, self.given + self.actual[:, None])
 
-    def shared_f1(self) -> Doubles:
-        """(cuts,) micro-F1, weighted, plus macro-F1 of one threshold for all labels."""
+    def shared_f1(self, weights: F1Weights = BOTH) -> Doubles:
+        """(cuts,) micro-F1 plus macro-F1 of one threshold for all labels, each times its weight."""
         micro = ratio(2 * self.hits.sum(axis=0), self.given.sum(axis=0) + self.actual.sum())
-        total: Doubles = MICRO_WEIGHT * micro + self.f1().mean(axis=0)
+        total: Doubles = weights.micro * micro + weights.macro * self.f1().mean(axis=0)
         return total
+
+    def mixed(self) -> Curves:
+        """The same with hits mostly as they are expected: what was observed varies from sample to sample."""
+        hits = OBSERVED * self.hits + (1 - OBSERVED) * self.expected
+        actual = OBSERVED * self.actual + (1 - OBSERVED) * self.expected_actual
+        return self._replace(hits=hits, actual=actual)
+
+    def of(self, labels: NDArray[np.intp]) -> Curves:
+        """The same for some labels."""
+        return Curves(*(each[labels] for each in self))
+
+    def together(self) -> Curves:
+        """All labels as if they were one."""
+        return Curves(*(each.sum(axis=0, keepdims=True) for each in self))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreCounts:
+    """Rows by label and by the bin of `FINE` that their score is in: all that choosing thresholds needs of rows.
+
+    Only bins that have rows are kept. `place` (n,) is `label * BINS + bin`, ascending; `hits`, `expected` and `given`
+    (n,) as in `Curves`, of that bin alone.
+    """
+
+    n_labels: int
+    place: NDArray[np.int64]
+    hits: Doubles
+    expected: Doubles
+    given: Doubles
+
+    def curves(self) -> Curves:
+        """What each threshold of `FINE` would give."""
+        return self._above()[0]
+
+    def common_curves(self) -> Curves:
+        """What each threshold of `CUTS` would give."""
+        curves, first = self._above()[0], len(LOWER)
+        hits, expected, given = (each[:, first : first + len(CUTS)] for each in curves[:3])
+        return Curves(hits, expected, given, *curves[3:])
+
+    def at(self, thresholds: Floats) -> LabelCounts:
+        """Count what a threshold a label (n_labels,) would give; between two thresholds of `FINE` in proportion."""
+        curves, everything = self._above()
+        inside = np.clip(thresholds.astype(np.float64), FINE[0], FINE[-1])
+        where = np.interp(_log_odds(inside), _log_odds(FINE), np.arange(len(FINE)))
+        low = np.minimum(where.astype(np.intp), len(FINE) - 2)
+        share, row = where - low, np.arange(self.n_labels)
+        hits, given = (
+            np.where(thresholds <= 0, all_rows, (1 - share) * each[row, low] + share * each[row, low + 1])
+            for each, all_rows in ((curves.hits, curves.actual), (curves.given, everything))
+        )
+        return LabelCounts(hits=hits, given=given, actual=curves.actual)
+
+    def _above(self) -> tuple[Curves, Doubles]:
+        """The curves, and (n_labels,) all rows."""
+        sums = np.zeros((3, self.n_labels * BINS))
+        sums[:, self.place] = self.hits, self.expected, self.given
+        return _curves(sums, BINS), sums[2].reshape(self.n_labels, BINS).sum(axis=1)
+
+
+def count_scores(
+    scores: Floats, indicator: Bools, known: Bools | None = None, weights: Floats | None = None
+) -> ScoreCounts:
+    """Count rows by score; arguments as `fit_thresholds`."""
+    sums = _histogram((scores, indicator, known, weights), FINE)
+    place = np.flatnonzero(sums[2])
+    return ScoreCounts(scores.shape[1], place, sums[0, place], sums[1, place], sums[2, place])
 
 
 def fit_thresholds(
@@ -61,18 +143,29 @@ def fit_thresholds(
         known: (n,) rows that say anything about the target; all, if not given.
         weights: (n,) how much each row counts beside the others; None: all the same.
     """
-    curves = threshold_curves(scores, indicator, known, weights)
+    return f1_thresholds(count_scores(scores, indicator, known, weights).common_curves())
+
+
+def f1_thresholds(curves: Curves, weights: F1Weights = BOTH) -> NDArray[np.float32]:
+    """(n_labels,) the thresholds of `fit_thresholds`, from counts at `CUTS`; `weights`: what counts."""
     if not curves.actual.any():
-        return np.full(scores.shape[1], 0.5, dtype=np.float32)
-    shared = int(curves.shared_f1().argmax())
-    chosen = _raise_together(
-        OBSERVED * curves.hits + (1 - OBSERVED) * curves.expected,
-        curves.given,
-        OBSERVED * curves.actual + (1 - OBSERVED) * curves.expected_actual,
-    )
-    weight = curves.actual / (curves.actual + PRIOR_ROWS)
-    drawn = weight * _log_odds(CUTS[chosen]) + (1 - weight) * _log_odds(CUTS[shared])
-    return (1 / (1 + np.exp(-drawn))).astype(np.float32)
+        return np.full(len(curves.actual), 0.5, dtype=np.float32)
+    shared = int(curves.shared_f1(weights).argmax())
+    mixed = curves.mixed()
+    chosen = _raise_together(mixed.hits, mixed.given, mixed.actual, weights)
+    return drawn(CUTS[chosen], CUTS[shared], curves.actual)
+
+
+def drawn(
+    own: Doubles, shared: Doubles | np.float64, actual: Doubles, prior: float = PRIOR_ROWS
+) -> NDArray[np.float32]:
+    """(n_labels,) thresholds between a label's own and a shared one, in log-odds.
+
+    `prior` rows speak for the shared one, and as many for the label's own as carry it, `actual` (n_labels,).
+    """
+    weight = actual / (actual + prior)
+    between = weight * _log_odds(own) + (1 - weight) * _log_odds(shared)
+    return (1 / (1 + np.exp(-between))).astype(np.float32)
 
 
 def fit_shared_threshold(scores: Floats, indicator: Bools, known: Bools | None = None) -> float:
@@ -85,25 +178,34 @@ def threshold_curves(
     scores: Floats, indicator: Bools, known: Bools | None = None, weights: Floats | None = None
 ) -> Curves:
     """Count what each threshold of `CUTS` would give; arguments as `fit_thresholds`."""
-    n_labels = scores.shape[1]
-    size = len(CUTS) + 1
+    return _curves(_histogram((scores, indicator, known, weights), CUTS), len(CUTS) + 1)
+
+
+def _histogram(rows: tuple[Floats, Bools, Bools | None, Floats | None], cuts: Doubles) -> Doubles:
+    """(3, n_labels * bins) rows that carry the label, are expected to, and all, by the bin that their score is in."""
+    scores, indicator, known, weights = rows
+    n_labels, size = scores.shape[1], len(cuts) + 1
     sums = np.zeros((3, n_labels * size))
-    rows = np.arange(len(scores)) if known is None else np.flatnonzero(known)
-    relative = None if weights is None or not len(rows) else weights / max(float(weights[rows].mean()), 1e-12)
+    used = np.arange(len(scores)) if known is None else np.flatnonzero(known)
+    relative = None if weights is None or not len(used) else weights / max(float(weights[used].mean()), 1e-12)
     step = max(1, BLOCK // max(1, n_labels))
-    for start in range(0, len(rows), step):
-        block = rows[start : start + step]
+    for start in range(0, len(used), step):
+        block = used[start : start + step]
         values = scores[block].astype(np.float64)
-        place = (np.searchsorted(CUTS, values, side="right") + np.arange(n_labels) * size).ravel()
+        place = (np.searchsorted(cuts, values, side="right") + np.arange(n_labels) * size).ravel()
         each = None if relative is None else np.repeat(relative[block].astype(np.float64), n_labels)
         for total, of_row in zip(sums, (indicator[block].ravel(), values.ravel(), None), strict=True):
             counted = of_row if each is None else each if of_row is None else each * of_row
             total += np.bincount(place, weights=counted, minlength=len(total))
-    above = sums.reshape(3, n_labels, size)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+    return sums
+
+
+def _curves(sums: Doubles, size: int) -> Curves:
+    above = sums.reshape(3, -1, size)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
     return Curves(above[0, :, 1:], above[1, :, 1:], above[2, :, 1:], above[0, :, 0], above[1, :, 0])
 
 
-def _raise_together(hits: Doubles, given: Doubles, actual: Doubles) -> NDArray[np.intp]:
+def _raise_together(hits: Doubles, given: Doubles, actual: Doubles, weights: F1Weights) -> NDArray[np.intp]:
     """(n_labels,) the place in `CUTS` for each label, by coordinate ascent on weighted micro-F1 plus macro-F1."""
     n_labels = len(hits)
     own = ratio(2 * hits, given + actual[:, None])
@@ -117,7 +219,7 @@ def _raise_together(hits: Doubles, given: Doubles, actual: Doubles) -> NDArray[n
             other_hits = all_hits - hits[label, chosen[label]] + hits[label]
             other_given = all_given - given[label, chosen[label]] + given[label]
             micro = ratio(2 * other_hits, other_given + everything)
-            both = own[label] / n_labels + MICRO_WEIGHT * micro
+            both = weights.macro * own[label] / n_labels + weights.micro * micro
             best = int(lowest[label] + both[lowest[label] :].argmax())
             chosen[label], all_hits, all_given = best, other_hits[best], other_given[best]
         if (chosen == before).all():

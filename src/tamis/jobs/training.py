@@ -28,7 +28,10 @@ from tamis.store.records import JobRecord, ModelRecord
 MIRROR_S = 60.0
 """Seconds between copies of the restart points to a bucket at least."""
 
-CHOSEN = ("training_steps", "epochs", "learning_rate", "weight_decay", "warmup_fraction", "seq_len", "seed")
+CHOSEN = (
+    *("training_steps", "epochs", "learning_rate", "weight_decay", "warmup_fraction", "seq_len", "seed"),
+    "optimise",
+)
 
 log = logging.getLogger(__name__)
 

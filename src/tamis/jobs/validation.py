@@ -80,7 +80,10 @@ def measure(store: Store, choices: Choices, job: JobRecord, stop: Callable[[], b
     file_ids = [*(file_id for file_id, _ in job.training_files), *job.validation_files]
     with files_here(store, file_ids, choices.work / job.id) as paths:
         loaded = load(job, paths, choices, stop)
-    found = estimate(loaded.train, load_base(job.base), hyperparameters(**job.hyperparameters), loaded.validation)
+    chosen = hyperparameters(**job.hyperparameters)
+    if chosen.optimise:
+        chosen.purpose.of(loaded.train.targets)  # labels that are not there are told before the training
+    found = estimate(loaded.train, load_base(job.base), chosen, loaded.validation)
     _refuse_beyond_limits(loaded, found, choices)
     return Measured(
         targets=_targets(loaded, job),

@@ -181,6 +181,11 @@ def _entry(path: Path) -> FileEntry:
     return FileEntry(sha256=hashlib.sha256(raw.data).hexdigest(), bytes=len(raw))
 
 
+def manifest_hash(manifest: Manifest, folder: Path | None = None) -> str:
+    """Return the SHA-256 of a model's `manifest.json`: of the file in its folder, or as this version would write it."""
+    return hashlib.sha256(_sealed(manifest) if folder is None else (folder / MANIFEST).read_bytes()).hexdigest()
+
+
 def _sealed(manifest: Manifest) -> bytes:
     body = render_json(manifest.model_dump(mode="json")).removesuffix("\n}").encode("utf-8") + b",\n"
     return body + _seal(body)

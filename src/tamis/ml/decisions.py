@@ -28,8 +28,9 @@ from tamis.evaluation.calibration import (
     probabilities_single,
     reliability_bins,
 )
-from tamis.evaluation.thresholds import abstains, fit_abstain, fit_thresholds
-from tamis.ml.manifest import Abstain, Calibration
+from tamis.evaluation.thresholds import abstains, f1_thresholds, fit_abstain
+from tamis.ml.manifest import Abstain, Calibration, ChosenFor
+from tamis.ml.threshold_record import HeldCounts, count_held
 from tamis.schema import Kind
 
 Floats = NDArray[np.float32]
@@ -54,22 +55,26 @@ class Decisions:
     Attributes:
         calibration: affine in the logits.
         thresholds: (n_labels,) the score from which each label is given; None for a single-label target.
+        chosen_for: what these were chosen for, where that was said.
         abstain: the rule for giving no answer, or None.
         ece_before: expected calibration error of the raw scores; None where nothing was held out.
         ece_after: the same of `scores`.
         truth: the held-out rows that were looked at: all, or evenly many where they are very many.
         scores: (n, n_labels) calibrated scores of these, each row's calibration fitted on other rows.
         abstained: (n,) whether the rule gives no answer to these, by the calibration that serves; None without a rule.
+        held: counts by which thresholds can be chosen again; multi-label only.
     """
 
     calibration: Calibration = field(default_factory=Calibration)
     thresholds: tuple[float, ...] | None = None
+    chosen_for: ChosenFor | None = None
     abstain: Abstain | None = None
     ece_before: float | None = None
     ece_after: float | None = None
     truth: Truth | None = None
     scores: Floats | None = None
     abstained: Bools | None = None
+    held: HeldCounts | None = None
 
 
 def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0, weights: Floats | None = None) -> Decisions:
@@ -94,15 +99,16 @@ def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0, weights: Float
         return _fit_single(truth, logits, seed, weights)
     known, carried = truth.known, truth.indicator()
     calibration = fit_multi(logits, carried, known, weights)
-    thresholds = fit_thresholds(probabilities_multi(logits, calibration), carried, known, weights)
     scores = cross_fitted_multi(logits, carried, known, seed=seed, weights=weights)
+    held = count_held(truth, probabilities_multi(logits, calibration), scores, weights)
     return Decisions(
         calibration=Calibration(scale=_plain(calibration.scale), bias=_plain(calibration.bias)),
-        thresholds=tuple(thresholds.tolist()),
+        thresholds=tuple(f1_thresholds(held.fit.common_curves()).tolist()),
         ece_before=raw_reliability(truth, logits).error(),
         ece_after=ece(scores[known], carried[known]),
         truth=truth,
         scores=scores,
+        held=held,
     )
 
 

@@ -65,6 +65,23 @@ class Abstain(_Part):
     coverage: Share
 
 
+class ChosenFor(_Part):
+    """What a target's thresholds were chosen for, where that was said, and by which rows.
+
+    `objective` is that of the labels which are not in `labels` (other objectives) or `fixed` (thresholds by hand); null
+    left them as they were. `rows` were counted: rows `held_out` in training, or `data` of the content hash `sha256`;
+    none for thresholds by hand. Of the labels `not_kept` none is known to do what was asked: they have the closest.
+    """
+
+    objective: str | None = None
+    labels: dict[str, str] = {}
+    fixed: dict[str, Share] = {}
+    source: Literal["held_out", "data"] | None = None
+    rows: Count = 0
+    sha256: Sha256 | None = None
+    not_kept: tuple[str, ...] = ()
+
+
 class TargetManifest(_Part):
     """One target of the model and how its scores become answers."""
 
@@ -74,6 +91,7 @@ class TargetManifest(_Part):
     none_labels: tuple[str, ...] = ()
     calibration: Calibration = Calibration()
     thresholds: tuple[Share, ...] | None = None  # multi-label only, one a label
+    chosen_for: ChosenFor | None = None  # what the thresholds are for; null: for F1, as training does unasked
     abstain: Abstain | None = None
     weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0  # of its loss in training, beside the other targets'
 
@@ -125,6 +143,21 @@ class DataManifest(_Part):
     files: tuple[DataFile, ...] = ()
 
 
+class ParentManifest(_Part):
+    """The model that this one was grown from: its name, the sha256 of its manifest.json, and what was added.
+
+    `kept` are targets that no row mentioned: their scores and answers are the parent's. `thresholds` are targets whose
+    thresholds alone were chosen again: nothing was trained.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    sha256: Sha256
+    labels: dict[str, tuple[str, ...]] = {}
+    targets: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    thresholds: tuple[str, ...] = ()
+
+
 class GoldenRow(_Part):
     """An input with the scores that the model gave when it was made.
 
@@ -167,6 +200,7 @@ class Manifest(_Part):
     targets: Annotated[tuple[TargetManifest, ...], Field(min_length=1)]
     hyperparameters: Facts = {}
     data: DataManifest
+    parent: ParentManifest | None = None
     training: Facts = {}
     metrics: Facts = {}
     checkpoints: tuple[Facts, ...] = ()

@@ -6,8 +6,9 @@ It does not know how it was trained, nor where models are kept under names.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -32,12 +33,14 @@ from tamis.ml.predictor import Chat, Inputs, Predictor, is_one
 from tamis.ml.published import fetch_model, is_repository
 from tamis.ml.registry import resolve
 from tamis.ml.scorer import Scorer
+from tamis.ml.threshold_record import RECORD
 from tamis.ml.tiers import tier
 from tamis.schema import Prediction, Target
 
 if TYPE_CHECKING:
     from tamis.ml.explaining import Explanation
     from tamis.ml.publishing import Published
+    from tamis.ml.rethresholding import Evidence
     from tamis.ml.training import TrainingRun
 
 Floats = NDArray[np.float32]
@@ -62,10 +65,19 @@ class Model:
     """
 
     def __init__(
-        self, scorer: Scorer, manifest: Manifest, *, folder: Path | None = None, run: TrainingRun | None = None
+        self,
+        scorer: Scorer,
+        manifest: Manifest,
+        *,
+        folder: Path | None = None,
+        run: TrainingRun | None = None,
+        record: bytes = b"",
     ) -> None:
-        """Put a model together; `load` and `tamis.train` are the usual ways to one."""
-        self.manifest, self.folder, self.run = manifest, folder, run
+        """Put a model together; `load` and `tamis.train` are the usual ways to one.
+
+        `record` is what `tamis.ml.threshold_record` writes of its held-out rows, if anything.
+        """
+        self.manifest, self.folder, self.run, self._record = manifest, folder, run, record
         self.predictor = Predictor(scorer, manifest)
         self._scorer = scorer
 
@@ -181,6 +193,58 @@ class Model:
             data = load_data(given, self.targets, options, max_bad_share=max_bad_share, rejects=rejects).data
         return self._measure(self._own(data), visit)
 
+    def with_thresholds(
+        self,
+        optimise: str | Sequence[str] | None = None,
+        *,
+        fixed: Mapping[str, float] | None = None,
+        shared: bool = False,
+        target: str | None = None,
+        data: Data | None = None,
+        options: ReadOptions | None = None,
+    ) -> Model:
+        """Return the model with other thresholds; scores stay as they are, and this model too.
+
+        Args:
+            optimise: what for: "f1", "micro-f1", "macro-f1", "precision>=0.95", "recall>=0.9", "cost:fp=1,fn=5"; as
+                "LABEL=precision>=0.95" for one label; several in a list.
+            fixed: thresholds by label, by hand.
+            shared: one threshold for all labels of a target.
+            target: the one that is meant, where there are several.
+            data: rows to choose by, which are then no test rows any more; None: the counts that the model keeps of
+                rows held out in training.
+            options: how to read files.
+
+        Raises:
+            InvalidSetting: nothing is asked for, or it cannot be done; the message says why.
+            UndeclaredLabel: there is no such label or target.
+            DataError: the data cannot be read, or too few rows speak of a target.
+        """
+        from tamis.evaluation.objectives import parse_purpose, require_purpose
+        from tamis.ml.rethresholding import parent_of, rethreshold
+
+        purpose = require_purpose(parse_purpose(optimise, fixed, shared=shared))
+        evidence = self.threshold_evidence(data, options=options)
+        made = rethreshold(self.manifest, evidence, purpose, parent_of(self.manifest, self.folder), target)
+        return Model(self._scorer, made.manifest, record=self._record)
+
+    def threshold_evidence(self, data: Data | None = None, *, options: ReadOptions | None = None) -> Evidence:
+        """Return what thresholds are chosen by: counts that the model keeps, or those of rows given here.
+
+        Raises:
+            DataError: the data cannot be read, or has none of the model's targets.
+            DamagedArtifact: what the model keeps is no record of counts.
+        """
+        from tamis.ml.rethresholding import Evidence, evidence_of
+        from tamis.ml.threshold_record import held_counts
+
+        held = held_counts(self._record, Path(self.folder or "."), self.targets)
+        if data is None:
+            return Evidence(held, held)
+        if not isinstance(data, Dataset):
+            data = load_data(given_to_measure(data, options), self.targets, options).data
+        return evidence_of(self._own(data), self.predictor, held)
+
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Model:
         """Write the model to a folder, whole or not at all, and return it as stored there.
 
@@ -188,7 +252,10 @@ class Model:
             OutputExists: something else is there, or a model and `overwrite` is not given.
             ModelError: the disk is full, or the place may not be written.
         """
-        write_artifact(Path(folder), self.manifest, self._scorer.contents(), overwrite=overwrite)
+        contents = self._scorer.contents()
+        if self._record:
+            contents = replace(contents, files={**contents.files, RECORD: self._record})
+        write_artifact(Path(folder), self.manifest, contents, overwrite=overwrite)
         stored = load(folder)
         stored.run = self.run
         return stored
@@ -209,7 +276,7 @@ class Model:
         """
         from tamis.ml.export.exporting import export
 
-        with self._stored() as stored:
+        with self.stored() as stored:
             return export(stored, to, Path(folder), overwrite=overwrite)
 
     def push(self, repository: str, *, private: bool = False, licence: str | None = None) -> Published:
@@ -229,12 +296,12 @@ class Model:
         from tamis.ml.publishing import publish, require_repository
 
         require_repository(repository)
-        with self._stored() as folder:
+        with self.stored() as folder:
             return publish(folder, repository, private=private, licence=licence)
 
     @contextmanager
-    def _stored(self) -> Iterator[Path]:
-        """Yield a folder with the model."""
+    def stored(self) -> Iterator[Path]:
+        """Yield a folder with the model: its own, or one that is there meanwhile."""
         if self.folder is not None:
             yield self.folder
             return
@@ -275,9 +342,10 @@ class Model:
             rows = slice(first, first + step)
             logits = self.predictor.logits(data.inputs[rows])
             scores = self.predictor.scores_of(logits)
-            abstained = self.predictor.abstained(scores)
+            judged = self.predictor.judged(scores)
             for name, part in parts.items():
-                part.add(scores[name], abstained[name])
+                rule = judged[name]
+                part.add(scores[name], *((rule.abstained, rule.evidence) if rule else ()))
                 raw[name] += raw_reliability(data.truth[name].select(rows), logits[name])
             if visit:
                 visit(first, scores)
@@ -310,7 +378,8 @@ def load(model: str | Path, *, home: str | Path | None = None) -> Model:
     """
     folder, of_hub = _found(model, home)
     artifact = open_artifact(folder, of_hub=of_hub)
-    loaded = Model(tier(artifact.manifest.tier).restore(artifact), artifact.manifest, folder=folder)
+    record = artifact.files[RECORD].tobytes() if RECORD in artifact.files else b""
+    loaded = Model(tier(artifact.manifest.tier).restore(artifact), artifact.manifest, folder=folder, record=record)
     inputs = [row.input for row in artifact.manifest.golden] or golden_inputs(loaded.targets)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
         scores = loaded.predictor.checked_scores(inputs)

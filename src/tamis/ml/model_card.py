@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import JsonValue
 
 from tamis.ml.card_header import card_header
-from tamis.ml.manifest import Manifest, TargetManifest
+from tamis.ml.manifest import ChosenFor, Manifest, TargetManifest
 
 MAX_LABELS = 60
 """Labels of a target that the card lists."""
@@ -45,7 +45,8 @@ def _summary(manifest: Manifest) -> str:
     return (
         f"A text classifier made with Tamis on {manifest.created:%Y-%m-%d}. "
         f"For a text or a chat it answers: {questions}. "
-        f"Scores are calibrated probabilities. It runs on a CPU, without a network.{_served(manifest)}"
+        "Scores are calibrated probabilities. It runs on a CPU, without a network."
+        f"{_served(manifest)}{_parent(manifest)}"
     )
 
 
@@ -53,6 +54,14 @@ def _served(manifest: Manifest) -> str:
     """In which numbers an encoder computes, and what that costs, as training measured it."""
     told = manifest.training.get("served")
     return f" {inline(told)}" if isinstance(told, str) else ""
+
+
+def _parent(manifest: Manifest) -> str:
+    """Which model it was made from, where only thresholds are new."""
+    made = manifest.parent
+    if made is None or not made.thresholds:
+        return ""
+    return f" It is {code(made.name)} with other thresholds: nothing was trained, and scores are the same."
 
 
 def _usage(manifest: Manifest, repository: str) -> str:
@@ -87,6 +96,8 @@ def _target(target: TargetManifest) -> str:
             f"Below a confidence of {_number(target.abstain.threshold)} it abstains; on held-out data it answered "
             f"{target.abstain.coverage:.1%} of the rows."
         )
+    if target.chosen_for:
+        lines.append(_chosen_for(target.chosen_for))
     if target.thresholds:
         given = [[code(label), _number(cut)] for label, cut in zip(target.labels, target.thresholds, strict=True)]
         lines.append(table(["label", "given from a score of"], given[:MAX_LABELS]))
@@ -95,6 +106,19 @@ def _target(target: TargetManifest) -> str:
     if len(target.labels) > MAX_LABELS:
         lines.append(f"… and {len(target.labels) - MAX_LABELS:,} more: see `manifest.json`.")
     return "\n\n".join(lines)
+
+
+def _chosen_for(made: ChosenFor) -> str:
+    """What the thresholds were chosen for, and which labels they do not do it for."""
+    asked = [f"for {code(made.objective)}"] if made.objective else []
+    asked += [f"of {code(label)} for {code(objective)}" for label, objective in [*made.labels.items()][:MAX_LABELS]]
+    asked += [f"of {code(label)} by hand" for label in [*made.fixed][:MAX_LABELS]]
+    rows = {"held_out": "rows held out in training", "data": "other rows"}.get(made.source or "")
+    said = f"Thresholds were chosen {', '.join(asked)}{f', by {made.rows:,} {rows}' if rows else ''}."
+    if not made.not_kept:
+        return said
+    names = ", ".join(map(code, made.not_kept[:MAX_LABELS]))
+    return f"{said} No threshold is known to do so for {names}: they have the closest."
 
 
 def _metrics(manifest: Manifest) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tamis.errors import InvalidSetting
+from tamis.evaluation.objectives import Purpose, parse_purpose
 from tamis.ml.encoder.options import EncoderOptions
 
 STEP_TOKENS = 65_536
@@ -47,7 +48,13 @@ class Hyperparameters(BaseModel):
     warmup_fraction: float = Field(default=DEFAULT_WARMUP, ge=0, le=1)
     seq_len: int | None = Field(default=None, ge=100, le=10_000_000)
     seed: int = Field(default=0, ge=0, lt=1 << 63)
+    optimise: tuple[str, ...] | None = Field(default=None, max_length=10_000)
     encoder: EncoderOptions | None = None
+
+    @property
+    def purpose(self) -> Purpose:
+        """What thresholds are to be chosen for."""
+        return parse_purpose(self.optimise)
 
 
 def hyperparameters(**chosen: object) -> Hyperparameters:
@@ -57,20 +64,23 @@ def hyperparameters(**chosen: object) -> Hyperparameters:
         InvalidSetting: a value is out of range or of the wrong type, or both steps and epochs are given.
     """
     given = {name: value for name, value in chosen.items() if value is not None}
+    if isinstance(given.get("optimise"), str):
+        given["optimise"] = (given["optimise"],)
     try:
         made = Hyperparameters.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise InvalidSetting(f"{name} = {first['input']!r}: {first['msg'].lower()}.", setting=name) from None
+    parse_purpose(made.optimise)
     if made.training_steps is not None and made.epochs is not None:
         raise InvalidSetting("Give training_steps or epochs, not both: each says how long to train.")
     return made
 
 
 def chosen_facts(chosen: Hyperparameters) -> dict[str, object]:
-    """Return the hyperparameters as a manifest keeps them: those of another tier are not mentioned."""
-    return chosen.model_dump(exclude={"encoder"} if chosen.encoder is None else None)
+    """Return the hyperparameters as a manifest keeps them: options of another tier, or of no use, are left out."""
+    return chosen.model_dump(exclude={name for name in ("encoder", "optimise") if getattr(chosen, name) is None})
 
 
 def epochs_of_steps(steps: float, data_tokens: int) -> float:

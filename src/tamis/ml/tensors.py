@@ -52,9 +52,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    for name, tensor in tensors.items():
-        if tensor.dtype not in DTYPES.values():
-            raise TypeError(f"Tensor {name!r} is of {tensor.dtype}: only {', '.join(DTYPES)} can be stored.")
+    _require_dtypes(tensors)
     path.touch()
     mode = path.stat().st_mode  # the package makes files that nobody else may read, whatever the umask says
     try:
@@ -63,6 +61,24 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         code = _SYSTEM_ERROR.search(str(error))
         raise (OSError(int(code[1]), os.strerror(int(code[1])), str(path)) if code else OSError(str(error))) from error
     path.chmod(mode)
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the bytes of a small safetensors file without metadata: the same tensors give the same bytes.
+
+    Raises:
+        TypeError: a tensor has a dtype that `read_tensors` does not read.
+    """
+    from safetensors.numpy import save
+
+    _require_dtypes(tensors)
+    return save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
+
+
+def _require_dtypes(tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES.values():
+            raise TypeError(f"Tensor {name!r} is of {tensor.dtype}: only {', '.join(DTYPES)} can be stored.")
 
 
 def read_tensors(path: Path, *, follow_links: bool = False) -> dict[str, Tensor]:

@@ -39,8 +39,10 @@ from tamis.ml.model import Model
 from tamis.ml.processes import is_first
 from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothing
 from tamis.ml.restart import RestartPoints
+from tamis.ml.rethresholding import for_purpose, remarks_on
 from tamis.ml.schedule import Hyperparameters, chosen_facts, hyperparameters
 from tamis.ml.static.model import one_blas_thread
+from tamis.ml.threshold_record import render_record
 from tamis.ml.tiers import tier
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
 from tamis.schema import Target
@@ -121,6 +123,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     warmup_fraction: float | None = None,
     seq_len: int | None = None,
     seed: int = 0,
+    optimise: str | Sequence[str] | None = None,
     encoder_options: Mapping[str, object] | EncoderOptions | None = None,
     targets: Sequence[Target | DeclaredTarget] | None = None,
     none_labels: Mapping[str, Sequence[str]] | None = None,
@@ -152,6 +155,9 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
             static tier cuts nothing, since it has no window; an encoder reads 512 tokens, or as many as it can. A
             static model itself cuts nothing, an encoder cuts what it is asked to classify like what it learnt from.
         seed: the same data, settings, seed and thread count give the same model, byte for byte.
+        optimise: what the thresholds of multi-label targets are for: "f1" (the default), "micro-f1", "macro-f1",
+            "precision>=0.95", "recall>=0.9", "cost:fp=1,fn=5", "shared:f1" (one threshold for all labels), and as
+            "LABEL=recall>=0.9" for one label; several in a list. What cannot be kept is among the remarks.
         encoder_options: for a base model of the encoder tier; see `tamis.ml.encoder.options.EncoderOptions`.
         targets: targets that are not to be inferred, in the order that the model will have; their labels keep their
             order. Rows of the training data with other labels are bad; other targets are left out with a note.
@@ -184,6 +190,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         warmup_fraction=warmup_fraction,
         seq_len=seq_len,
         seed=seed,
+        optimise=optimise,
         encoder=None if encoder_options is None else read_options(encoder_options),
     )
     declared = None if targets is None else Declarations(targets)
@@ -200,6 +207,8 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     require_learnable(loaded.train)
     if none_labels is not None:
         loaded = _marked(loaded, none_labels)
+    if chosen.optimise:
+        chosen.purpose.of(loaded.train.targets)  # a label that is not there is told before hours of work
     watch.lap("read")
     attended = Attended(listener, check, restart or RestartPoints(None))
     model = _Run(loaded, base_model, chosen, name, attended, watch, declared).model()
@@ -272,6 +281,10 @@ class _Run:
         self._tell("calibrating", 0.94)
         with one_blas_thread():
             decisions = self._decisions(trained.held_out)
+        if self.chosen.optimise:
+            decisions = for_purpose(decisions, self.chosen.purpose, self.loaded.train.targets)
+            more = [remark for name, made in decisions.items() for remark in remarks_on(name, made.chosen_for)]
+            trained = replace(trained, remarks=(*trained.remarks, *more))
         self.watch.lap("calibrate")
         self._tell("measuring", 0.96)
         held_out = self._report(trained.held_out, decisions)
@@ -293,7 +306,8 @@ class _Run:
             held_out=held_out,
             test=test,
         )
-        return Model(trained.scorer, manifest, run=run)
+        held = {name: each.held for name, each in decisions.items() if each.held is not None}
+        return Model(trained.scorer, manifest, run=run, record=render_record(held, model.targets))
 
     def _trained(self) -> tuple[Trained, float]:
 
@@ -321,7 +335,7 @@ class _Run:
         facts = {
             "version": tamis_version(),
             "versions": installed_versions(1).model_dump(),
-            "hyperparameters": self.chosen.model_dump(),
+            "hyperparameters": self.chosen.model_dump(exclude={"optimise"}),  # that decides what comes after
             "weights": self._weights(),
             "train": self.loaded.train.rows_hash(),
             "validation": None if self.loaded.validation is None else self.loaded.validation.rows_hash(),
@@ -405,6 +419,7 @@ def _entry(target: Target, made: Decisions, weight: float) -> TargetManifest:
         none_labels=target.none_labels,
         calibration=made.calibration,
         thresholds=made.thresholds,
+        chosen_for=made.chosen_for,
         abstain=made.abstain,
         weight=weight,
     )

@@ -15,7 +15,7 @@ import tamis
 from tamis.endpoints import InputLimits
 from tamis.settings import Settings
 from tamis.web import documents, problems
-from tamis.web.api import aliases, cohere, gateways, mistral, models, ops, reviews
+from tamis.web.api import aliases, cohere, gateways, mistral, models, ops, reviews, thresholds
 from tamis.web.auth import Auth
 from tamis.web.inference import Shortcut, hot_routes
 from tamis.web.limits import Limits
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def create_app(workspace: Workspace, settings: Settings) -> FastAPI:
     """Return the application that serves a workspace."""
     figures = Figures()
-    own = (gateways.router, models.router, aliases.router, reviews.router, ops.router)
+    own = (gateways.router, models.router, aliases.router, thresholds.router, reviews.router, ops.router)
     routers = (*mistral.routers(), *cohere.routers(), *own)
     hot = hot_routes(route for router in routers for route in router.routes)
     app = documents.DocumentedApi(

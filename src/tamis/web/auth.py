@@ -54,6 +54,7 @@ _RULES: Sequence[tuple[str, str, str]] = (  # where, scope to look, scope to cha
     ("/v1/check-api-key", ANY, ANY),
     ("/v1/datasets", TRAIN, TRAIN),
     ("/v1/tamis/aliases", INFER, TRAIN),
+    ("/v1/tamis/models", INFER, TRAIN),
     ("/v1/tamis/reviews", TRAIN, TRAIN),
     ("/v1/finetuning/", TRAIN, TRAIN),
     ("/classify", INFER, INFER),

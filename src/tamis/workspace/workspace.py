@@ -23,6 +23,7 @@ from tamis.workspace.models import Models
 from tamis.workspace.promotions import Promotions
 from tamis.workspace.reviews import Reviews
 from tamis.workspace.room import Room
+from tamis.workspace.thresholds import Thresholds
 from tamis.workspace.tokenizers import Tokenizers
 from tamis.workspace.tuning import Tuning
 
@@ -42,6 +43,7 @@ class Workspace:
         self.datasets = Datasets(store, self.files, settings)
         self.reviews = Reviews(store, self.files, settings)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
+        self.thresholds = Thresholds(self.models, self.files.room)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
         self.classifier = Classifier(self.models, settings)
         self.answerer = Answerer(self.classifier)

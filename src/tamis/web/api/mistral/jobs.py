@@ -46,6 +46,12 @@ class HyperparametersIn(BaseModel):
     warmup_fraction: float | None = Field(default=None, description="0 to 1")
     epochs: float | None = Field(default=None, description="above 0; an upper bound")
     seq_len: int | None = Field(default=None, description="100 or more")
+    optimise: list[Annotated[str, Field(max_length=2000)]] | str | None = Field(
+        default=None,
+        max_length=10_000,
+        description="what thresholds of multi-label targets are for, such as precision>=0.95; f1 where it is absent",
+        examples=["precision>=0.95"],
+    )
 
 
 class IntegrationIn(BaseModel):
@@ -94,6 +100,7 @@ class Hyperparameters(BaseModel):
     warmup_fraction: float | None = None
     epochs: float | None = None
     seq_len: int | None = None
+    optimise: list[str] | None = None
 
 
 class Integration(BaseModel):

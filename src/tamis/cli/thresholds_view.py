@@ -1,0 +1,90 @@
+"""Thresholds in the terminal: what each label's gives, what was asked for and is not kept, what others would give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tamis.cli.layout import cut, figures_table, marked, title
+from tamis.evaluation.verdict import percent
+from tamis.ml.rethresholding import OTHERS, LabelAt, ThresholdTable
+
+NAME, SHORTER = 26, 18  # characters of a label that fit beside the figures in 80 columns, and beside more of them
+FIGURES = {"micro_f1": "micro-F1", "macro_f1": "macro-F1"}
+ROWS = {"held_out": "rows held out in training", "data": "rows given"}
+NOTHING = (
+    "The model keeps no counts of held-out rows (an earlier version of Tamis made it, or there were too few): give "
+    "labelled rows with --data FILE to see what its thresholds give."
+)
+
+
+def show(tables: Mapping[str, ThresholdTable], console: Console, *, others: bool) -> None:
+    """Print the thresholds of each target; `others`: and what other thresholds would give."""
+    parts = [part for name, table in tables.items() for part in _target(name, table, others)]
+    console.print(*parts, sep="\n")
+
+
+def _target(name: str, table: ThresholdTable, others: bool) -> Iterator[RenderableType]:
+    counted = f", {table.rows:,} {ROWS[table.source]}" if table.source else ""
+    yield title(f"Target {name}", f"{len(table.labels):,} labels{counted}")
+    if table.counts is None:
+        yield marked("info", NOTHING)
+    yield _labels(table)
+    if table.figures:
+        yield Text.assemble(*_figures(table))
+    if others and table.counts is not None:
+        yield title("At one threshold for all", "precision / recall in percent")
+        yield _others(table)
+
+
+def _labels(table: ThresholdTable) -> Table:
+    changed = any(label.before is not None for label in table.labels)
+    asked = any(label.bound is not None for label in table.labels)
+    columns = ["threshold", "precision", "recall", "F1", "rows"]
+    columns = [*(["before"] if changed else []), *columns, *(["surely"] if asked else [])]
+    shown = figures_table("label", *columns)
+    for label in table.labels:
+        before = [] if not changed else ["" if label.before is None else f"{label.before:.3f}"]
+        share = [_percent(label.precision), _percent(label.recall), _percent(label.f1)]
+        rows = "" if label.support is None else f"{label.support:,}"
+        cells: list[str | Text] = [*before, Text(f"{label.threshold:.3f}", style="bold"), *share, rows]
+        sure = [_surely(label)] if asked else []
+        shown.add_row(Text(cut(label.label, SHORTER if changed or asked else NAME)), *cells, *sure)
+    return shown
+
+
+def _surely(label: LabelAt) -> Text:
+    """What the precision or recall that was asked for surely is, and whether that is enough."""
+    if label.asked is None:
+        return Text("")
+    known = "?" if label.bound is None else f"{100 * label.bound:.0f}%"
+    return Text(f"{known} {'✓' if label.kept else '✗'}", style="green" if label.kept else "yellow")
+
+
+def _figures(table: ThresholdTable) -> Iterator[str | tuple[str, str]]:
+    """A line with the averages, and what they were before."""
+    for name, word in FIGURES.items():
+        yield f"{word} "
+        yield percent(table.figures[name]), "bold"
+        if table.before is not None:
+            yield f" (before {percent(table.before[name])})", "dim"
+        yield "  "
+
+
+def _others(table: ThresholdTable) -> Table:
+    shown = figures_table("label", *(f"{threshold:g}" for threshold in OTHERS))
+    columns = [table.at(threshold) for threshold in OTHERS]
+    for place, label in enumerate(table.labels):
+        shown.add_row(Text(cut(label.label, NAME)), *(_pair(*column[place]) for column in columns))
+    return shown
+
+
+def _pair(precision: float | None, recall: float | None) -> str:
+    return " / ".join("–" if share is None else f"{100 * share:.0f}" for share in (precision, recall))
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else percent(share)
