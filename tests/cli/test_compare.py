@@ -41,7 +41,18 @@ def test_an_llm_gets_the_key_the_meanings_and_the_examples(run, model: Path, row
     with StubEndpoint(by_schema) as endpoint:
         monkeypatch.setenv("TAMIS_LLM_BASE_URL", f"{endpoint.url}/v1")
         asked = ["compare", model, "llm:gpt", "--data", rows, "--train", rows, "--limit", 4, "--shots", 1, *QUICK]
-        asked += ["--descriptions", tmp_path / "meanings.json", "--price-in", 1, "--price-out", 2, "--concurrency", 2]
+        asked += [
+            "--descriptions",
+            tmp_path / "meanings.json",
+            "--price-in",
+            1,
+            "--price-out",
+            2,
+            "--concurrency",
+            2,
+            "--context",
+            "letters to a shop",
+        ]
         result = run(*asked, "--cache", tmp_path / "kept", "--json")
         assert len(endpoint.requests) == 4
         assert endpoint.most_under_way <= 2
@@ -50,6 +61,7 @@ def test_an_llm_gets_the_key_the_meanings_and_the_examples(run, model: Path, row
     assert endpoint.headers[0]["authorization"] == "Bearer hush"
     said = json.dumps(endpoint.requests[0]["messages"])
     assert "MARKED" in said
+    assert "letters to a shop" in said
     assert said.count("<input>") > 1
     contender = Comparison.model_validate_json(result.stdout).contender("llm:gpt")
     assert contender.cost.million_texts == pytest.approx(120)
@@ -65,6 +77,17 @@ def test_one_may_be_shown_against_by_its_name_or_as_it_was_typed(run, model: Pat
     assert command._named(None, named) is None
     with pytest.raises(InvalidSetting, match="'nobody' is none of the contenders"):
         run(*base, "--against", "nobody")
+
+
+def test_answers_are_kept_in_the_home_unless_told_not_to(run, home: Path, model: Path, rows: Path):
+    with StubEndpoint(by_schema) as endpoint:
+        asked = ["compare", model, f"llm:gpt@{endpoint.url}", "--data", rows, "--limit", 2, *QUICK]
+        run(*asked, "--no-cache")
+        assert not (home / "llm-answers").exists()
+        run(*asked)
+        run(*asked)
+        assert len(endpoint.requests) == 4
+    assert len(list((home / "llm-answers").iterdir())) == 1
 
 
 def test_prices_by_llm():

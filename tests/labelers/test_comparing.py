@@ -161,6 +161,16 @@ def test_an_llm_over_http(model: Model, rows: Path, tmp_path: Path) -> None:
     assert again.targets["topic"].contenders["llm:gpt"] == made.targets["topic"].contenders["llm:gpt"]
 
 
+def test_keys_stay_with_their_host(model: Model, rows: Path) -> None:
+    with StubEndpoint(by_schema) as mine, StubEndpoint(by_schema) as other:
+        named = {"m": f"llm:a@{mine.url}", "o": f"llm:b@{other.url}"}
+        made = compare(named, str(rows), limit=2, llms=Llms(key="hush", default_url=mine.url), **QUICK)
+    assert mine.headers[0]["authorization"] == "Bearer hush"
+    assert "authorization" not in other.headers[0]
+    assert any(f"The key was not sent to {other.url}" in note for note in made.notes)
+    assert "hush" not in made.model_dump_json()
+
+
 def test_llms_alone_are_told_the_labels_of_the_rows(rows: Path) -> None:
     with StubEndpoint(by_schema) as endpoint:
         both = {"one": f"llm:a@{endpoint.url}", "two": f"llm:b@{endpoint.url}"}

@@ -10,6 +10,7 @@ from tamis.data.dataset import Dataset, build
 from tamis.errors import DataError, InvalidSetting
 from tamis.labelers.asking import Asking
 from tamis.labelers.budget import Price
+from tamis.labelers.endpoint import parse_llm
 from tamis.labelers.entering import (
     LEAST_COST,
     MOST,
@@ -27,6 +28,7 @@ from tamis.labelers.entering import (
 from tamis.schema import Example, Kind, Target
 
 LLM = "llm:gpt@https://llm.example.org/v1"
+ENDPOINT = parse_llm(LLM)
 
 
 def single(name: str, *labels: str, **more: object) -> Target:
@@ -99,7 +101,7 @@ def test_a_baseline_needs_rows_to_learn_from() -> None:
 def test_an_llm_is_told_the_labels_and_where_it_is(tmp_path: Path) -> None:
     targets = [single("t", "a", "b")]
     llms = Llms(asking=Asking(samples=3), prices={"gpt": Price(1, 2)}, key="secret", cache=tmp_path)
-    made = enter_llm("llm:gpt", LLM, llms, Learning(), targets, 0.0)
+    made = enter_llm("llm:gpt", ENDPOINT, llms, Learning(), targets, 0.0)
     assert made.targets == tuple(targets)
     assert (made.samples, made.price) == (3, Price(1, 2))
     assert made.about == "gpt at https://llm.example.org/v1, asked 3 times about each text"
@@ -108,28 +110,33 @@ def test_an_llm_is_told_the_labels_and_where_it_is(tmp_path: Path) -> None:
     made.close()
 
 
-def test_the_key_goes_to_the_endpoint() -> None:
-    made = enter_llm("llm:gpt", LLM, Llms(key="secret"), Learning(), [single("t", "a")], 0.0)
-    assert made.labels.endpoint.key == "secret"  # type: ignore[attr-defined]
+def test_the_key_of_one_host_is_not_shown_to_another() -> None:
+    here, there = "llm:a@https://HERE.example.org/v1", "llm:b@https://there.example.org"
+    assert Llms(key="k").keyless([here, "llm:c@https://here.example.org/v2"]) == frozenset()
+    both = Llms(key="k").keyless([here, there])
+    assert both == {"https://here.example.org", "https://there.example.org"}
+    named = Llms(key="k", default_url="https://there.example.org/v1")
+    assert named.keyless([here, there, "llm:c"]) == {"https://here.example.org"}
+    assert Llms().keyless([here, there]) == frozenset()
 
 
 def test_a_budget_is_what_is_left_and_needs_a_price() -> None:
     targets = [single("t", "a")]
     llms = Llms(most_cost=5.0, price=Price(1, 1))
     for spent, left in ((0.0, 5.0), (2.0, 3.0), (9.0, LEAST_COST)):
-        budget = enter_llm("llm:gpt", LLM, llms, Learning(), targets, spent).budget
+        budget = enter_llm("llm:gpt", ENDPOINT, llms, Learning(), targets, spent).budget
         assert budget is not None
         assert budget.most_cost == pytest.approx(left)
     with pytest.raises(InvalidSetting, match="--price gpt=IN,OUT"):
-        enter_llm("llm:gpt", LLM, Llms(most_cost=5.0), Learning(), targets, 0.0)
+        enter_llm("llm:gpt", ENDPOINT, Llms(most_cost=5.0), Learning(), targets, 0.0)
 
 
 @pytest.mark.parametrize("nearest", [False, True])
 def test_examples_come_from_the_training_rows(nearest: bool) -> None:
     llms = Llms(shots=2, nearest=nearest)
     with pytest.raises(InvalidSetting, match="--train"):
-        enter_llm("llm:gpt", LLM, llms, Learning(), [single("t", "a", "b")], 0.0)
-    made = enter_llm("llm:gpt", LLM, llms, Learning(rows()), [single("t", "a", "b")], 0.0)
+        enter_llm("llm:gpt", ENDPOINT, llms, Learning(), [single("t", "a", "b")], 0.0)
+    made = enter_llm("llm:gpt", ENDPOINT, llms, Learning(rows()), [single("t", "a", "b")], 0.0)
     shots = made.labels.asking.shots.of("text 3")  # type: ignore[attr-defined]
     assert len(shots) in (2, 4)
     assert all(shot.labels.keys() == {"t"} and shot.input != "text 3" for shot in shots)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tamis.cli import llm_options as llm
 from tamis.cli.app import app
 from tamis.cli.console import out, print_json
 from tamis.cli.given_model import load_model
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from tamis.labelers.entering import Llms
     from tamis.ml.model import Model
 
-_LLM = "How LLMs are asked, and what they cost"
+_LLM = "How the LLM is asked, and what it costs"  # the panel of `llm_options`
 
 Contenders = Annotated[
     list[str],
@@ -71,33 +73,6 @@ ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", hel
 RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
-Shots = Annotated[
-    int,
-    typer.Option(
-        min=0, metavar="K", help="Show K examples a label from --train; with --nearest K in all.", rich_help_panel=_LLM
-    ),
-]
-Nearest = Annotated[
-    bool, typer.Option("--nearest", help="Show the examples nearest to each text.", rich_help_panel=_LLM)
-]
-Samples = Annotated[
-    int,
-    typer.Option(
-        min=1, max=100, metavar="N", help="Ask N times about each text and let them vote.", rich_help_panel=_LLM
-    ),
-]
-Descriptions = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="What labels mean, as JSON: {target: {label: text}}.", rich_help_panel=_LLM),
-]
-PriceIn = Annotated[
-    float | None,
-    typer.Option(min=0.0, metavar="X", help="Price of a million prompt tokens.", rich_help_panel=_LLM),
-]
-PriceOut = Annotated[
-    float | None,
-    typer.Option(min=0.0, metavar="X", help="Price of a million answer tokens.", rich_help_panel=_LLM),
-]
 Prices = Annotated[
     list[str] | None,
     typer.Option(
@@ -111,18 +86,6 @@ BudgetOption = Annotated[
         min=0.0,
         metavar="X",
         help="What all LLMs together may cost: nothing is asked that could exceed it.",
-        rich_help_panel=_LLM,
-    ),
-]
-Concurrency = Annotated[
-    int, typer.Option(min=1, max=256, metavar="N", help="Requests at a time, at most.", rich_help_panel=_LLM)
-]
-CacheFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache",
-        metavar="DIR",
-        help="Keep answers here: a run that was stopped goes on from there.",
         rich_help_panel=_LLM,
     ),
 ]
@@ -140,16 +103,19 @@ def compare(  # size: each option is one line three times: what it is called, wh
     resamples: Resamples = 2000,
     hour_price: HourPrice = None,
     report: ReportFile = None,
-    shots: Shots = 0,
-    nearest: Nearest = False,
-    samples: Samples = 1,
-    descriptions: Descriptions = None,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
+    shots: llm.ShotsOption = 0,
+    nearest: llm.Nearest = False,
+    samples: llm.Samples = 1,
+    descriptions: llm.Descriptions = None,
+    context: llm.Context = "",
+    price_in: llm.PriceIn = None,
+    price_out: llm.PriceOut = None,
     price: Prices = None,
     budget: BudgetOption = None,
-    concurrency: Concurrency = 8,
-    cache: CacheFolder = None,
+    concurrency: llm.Concurrency = 8,
+    timeout: llm.Timeout = 60.0,
+    cache: llm.CacheOption = None,
+    no_cache: llm.NoCache = False,
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     as_json: AsJson = False,
@@ -187,13 +153,20 @@ def compare(  # size: each option is one line three times: what it is called, wh
         config=config,
     )
     refuse_overwriting((report,), data, train, validation)
-    llms = _llms(
-        (shots, nearest, samples, concurrency),
+    asked = llm.Asked(
+        llm="",
         descriptions=descriptions,
-        prices=_prices(price),
-        price=_price(price_in, price_out),
+        context=context,
+        shots=shots,
+        nearest=nearest,
+        samples=samples,
+        price_in=price_in,
+        price_out=price_out,
         budget=budget,
+        concurrency=concurrency,
+        timeout=timeout,
         cache=cache,
+        no_cache=no_cache,
     )
     named = names_of(contenders)
     entered = {name: _opened(str(given)) for name, given in named.items()}
@@ -205,7 +178,7 @@ def compare(  # size: each option is one line three times: what it is called, wh
             validation=validation,
             limit=limit,
             against=_named(against, named),
-            llms=llms,
+            llms=_llms(asked, _prices(price)),
             hour_price=hour_price,
             resamples=resamples,
             seed=seed,
@@ -246,34 +219,30 @@ def _named(against: str | None, named: dict[str, object]) -> str | None:
     return next((name for name, given in named.items() if against in (name, given)), against)
 
 
-def _llms(
-    asked: tuple[int, bool, int, int],
-    *,
-    descriptions: Path | None,
-    prices: dict[str, Price],
-    price: Price | None,
-    budget: float | None,
-    cache: Path | None,
-) -> Llms:
+def _llms(asked: llm.Asked, prices: Mapping[str, Price]) -> Llms:
+    """How LLMs are asked, as it was typed; the key and where answers are kept are settings."""
     from tamis.labelers.asking import Asking
     from tamis.labelers.descriptions import read_descriptions
     from tamis.labelers.entering import Llms
     from tamis.settings import load_settings
 
-    shots, nearest, samples, concurrency = asked
+    if asked.nearest and not asked.shots:
+        raise typer.BadParameter("Say with --shots how many examples to show.")
     settings = load_settings()
     return Llms(
         asking=Asking(
-            descriptions=read_descriptions(descriptions) if descriptions else {},
-            samples=samples,
-            concurrency=concurrency,
+            descriptions=read_descriptions(asked.descriptions) if asked.descriptions else {},
+            context=asked.context,
+            samples=asked.samples,
+            concurrency=asked.concurrency,
+            timeout_s=asked.timeout,
         ),
-        shots=shots,
-        nearest=nearest,
+        shots=asked.shots,
+        nearest=asked.nearest,
         prices=prices,
-        price=price,
-        most_cost=budget,
-        cache=cache,
+        price=_price(asked.price_in, asked.price_out),
+        most_cost=asked.budget,
+        cache=None if asked.no_cache else asked.cache or settings.home / llm.CACHE_FOLDER,
         key=settings.llm_api_key.get_secret_value(),
         default_url=settings.llm_base_url,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -27,7 +27,7 @@ from tamis.errors import DataError, InvalidSetting
 from tamis.evaluation.comparison import Comparison, ContenderKind, ContenderReport, TargetContest
 from tamis.evaluation.paired import RESAMPLES
 from tamis.labelers.contenders import BaselineContender, Contender, ModelContender, Spoken
-from tamis.labelers.endpoint import is_llm, parse_llm
+from tamis.labelers.endpoint import Endpoint, is_llm, parse_llm
 from tamis.labelers.entering import (
     Learning,
     Llms,
@@ -35,6 +35,7 @@ from tamis.labelers.entering import (
     common_targets,
     enter_baseline,
     enter_llm,
+    host_of,
     is_baseline,
     names_of,
     threshold_rows,
@@ -195,12 +196,21 @@ class _Entrants:
             return enter_baseline(name, str(given), self.learning, targets, self.seed, check)
         if not _is_llm(given):
             return cast("Contender", given)
-        contender = enter_llm(name, str(given), self.llms, self.learning, targets, self.spent)
+        contender = enter_llm(name, self._endpoint(str(given)), self.llms, self.learning, targets, self.spent)
         opened.callback(contender.close)
         rows = threshold_rows(self.learning, targets, self.seed) if contender.samples > 1 else None
         if rows is not None:
             contender.choose(rows, partial(told, f"{name}: validation rows"), check)
         return contender
+
+    @property
+    def keyless(self) -> frozenset[str]:
+        """The hosts of LLMs that the key is not for."""
+        return self.llms.keyless(str(what) for what in self.named.values() if _is_llm(what))
+
+    def _endpoint(self, reference: str) -> Endpoint:
+        endpoint = parse_llm(reference, key=self.llms.key, default_url=self.llms.default_url)
+        return replace(endpoint, key="") if host_of(endpoint) in self.keyless else endpoint
 
     def note(self, contender: Contender, spoken: Spoken, targets: Sequence[Target]) -> None:
         """Remember what a contender cost, and what it chose its thresholds on."""
@@ -380,6 +390,9 @@ def _notes(part: Part, targets: Sequence[Target], dropped: int, entrants: _Entra
         yield f"Not compared, since not all contenders or no rows have them: {', '.join(left)}."
     if not entrants.known_targets():
         yield "The LLMs were told the labels that these rows carry: nothing else says which there are."
+    if entrants.keyless:
+        hosts = ", ".join(sorted(entrants.keyless))
+        yield f"The key was not sent to {hosts}: of several hosts it is for that of TAMIS_LLM_BASE_URL alone."
     rejected = sum(tally.rejected for tally in part.tallies)
     if rejected:
         yield f"{rejected:,} rows could not be used, and were left out."

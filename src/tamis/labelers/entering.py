@@ -6,10 +6,11 @@ neither the rows that are measured nor what any contender says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -20,12 +21,11 @@ from tamis.errors import DataError, InvalidSetting
 from tamis.labelers.asking import Asking
 from tamis.labelers.budget import Budget, Price
 from tamis.labelers.contenders import BaselineContender, LlmContender
-from tamis.labelers.endpoint import is_llm, parse_llm
+from tamis.labelers.endpoint import Endpoint, is_llm, parse_llm
 from tamis.ml.baselines import BASELINES, PREFIX, fit_baseline
 from tamis.schema import Kind, Target
 
 if TYPE_CHECKING:
-    from tamis.labelers.endpoint import Endpoint
     from tamis.labelers.shots import Shots
 
 THRESHOLD_ROWS = 200
@@ -47,7 +47,7 @@ class Llms:
         price: of a million tokens of any other model.
         most_cost: what all LLMs together may cost; nothing is asked that could exceed it.
         cache: folder of answers from earlier runs; None keeps none.
-        key: for the endpoints; never shown.
+        key: for the endpoint; never shown. Where LLMs of several hosts are asked, it goes to that of `default_url`.
         default_url: of `llm:MODEL` without a URL.
     """
 
@@ -61,6 +61,13 @@ class Llms:
     key: str = field(default="", repr=False)
     default_url: str = ""
 
+    def keyless(self, references: Iterable[str]) -> frozenset[str]:
+        """Return the hosts among those of LLMs that the key is not for: nobody's key is shown to somebody else."""
+        hosts = {host_of(parse_llm(reference, default_url=self.default_url)) for reference in references}
+        if not self.key or len(hosts) < 2:
+            return frozenset()
+        return frozenset(hosts - {host_of(Endpoint("", self.default_url))})
+
     def price_of(self, model: str) -> Price | None:
         """What a million tokens of a model cost, where known."""
         return self.prices.get(model, self.price)
@@ -73,6 +80,12 @@ class Learning:
     train: Dataset | None = None
     validation: Dataset | None = None
     train_name: str = "the training file"
+
+
+def host_of(endpoint: Endpoint) -> str:
+    """Return where an endpoint is: scheme, host and port."""
+    parts = urlsplit(endpoint.base_url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def names_of(given: Mapping[str, object] | Sequence[object]) -> dict[str, object]:
@@ -201,17 +214,16 @@ _ABOUT = {
 
 
 def enter_llm(
-    name: str, reference: str, llms: Llms, learning: Learning, targets: Sequence[Target], spent: float
+    name: str, endpoint: Endpoint, llms: Llms, learning: Learning, targets: Sequence[Target], spent: float
 ) -> LlmContender:
     """Return an LLM that is told the labels of all contenders, and shown examples where that is asked for.
 
     Raises:
-        InvalidSetting: the reference cannot be read, or examples are asked for and there are no training rows.
+        InvalidSetting: examples are asked for and there are no training rows, or a budget and there is no price.
     """
     from tamis.labelers.cache import Cache
     from tamis.labelers.labeler import Labeler
 
-    endpoint = parse_llm(reference, key=llms.key, default_url=llms.default_url)
     asking = replace(llms.asking, shots=llms.asking.shots or _shots(llms, learning, targets))
     price = llms.price_of(endpoint.model)
     budget = _budget(llms, price, endpoint, spent)
