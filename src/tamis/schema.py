@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 NONE_LABELS = frozenset({"safe", "none", "ok", "neutral", "clean"})
 """Default names (lower case) of labels that mean "nothing applies"."""
@@ -31,6 +31,16 @@ class Target(BaseModel):
     kind: Kind
     labels: tuple[str, ...]
     none_labels: tuple[str, ...] = ()
+    oos_label: str | None = None
+    """What rows of data carry that are out of a single-label target's scope: none of its labels."""
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, plain: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """As it was before there were such rows, where there are none: hashes of data stay what they were."""
+        made: dict[str, object] = plain(self)
+        if self.oos_label is None:
+            made.pop("oos_label", None)
+        return made
 
     @classmethod
     def of(cls, name: str, kind: Kind, labels: tuple[str, ...], none_labels: tuple[str, ...] | None = None) -> Target:
@@ -84,13 +94,15 @@ class Answer:
     """What a model says of one input for one target.
 
     `labels` are those given (one for single-label; any number for multi-label; none when it abstains);
-    `scores` maps every label to its calibrated probability; `confidence` is the score the abstain rule looks at.
+    `scores` maps every label to its calibrated probability, `confidence` is the highest of them. `evidence` is what the
+    abstain rule looks at; None without a rule.
     """
 
     labels: tuple[str, ...]
     scores: Mapping[str, float]
     abstained: bool = False
     confidence: float = 1.0
+    evidence: float | None = None
 
     @property
     def label(self) -> str | None:

@@ -90,7 +90,12 @@ def test_the_map_shows_what_its_buttons_say(mixed):
     assert shown["F1"] == [charts.f1_curve(curve) for curve in curves]
 
 
-def test_coverage_chart_falls_while_accuracy_is_kept_apart(mixed):
-    answered, right = json.loads(charts.coverage(mixed[0].targets["intent"]).to_json())["data"]
-    assert answered["y"] == sorted(answered["y"], reverse=True)
-    assert len(right["y"]) == len(answered["x"])
+def test_coverage_chart_shows_what_is_right_of_what_is_answered(mixed):
+    report = mixed[0].targets["intent"]
+    (right,) = json.loads(charts.coverage(report).to_json())["data"]
+    assert right["x"] == sorted(right["x"], reverse=True)
+    assert len(right["y"]) == len(right["x"])
+    told = report.model_copy(update={"oos_rows": 3, "coverage": 0.9})
+    chart = json.loads(charts.coverage(told).to_json())
+    assert [trace["name"] for trace in chart["data"]][1:] == ["out of scope, turned away"]
+    assert chart["layout"]["shapes"][0]["x0"] == 0.9

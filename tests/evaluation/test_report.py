@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from tamis.data.truth import SingleTruth, multi_truth
+from tamis.data.truth import OUT_OF_SCOPE, UNKNOWN, SingleTruth, multi_truth
 from tamis.evaluation import report as module
 from tamis.evaluation.calibration import ece
 from tamis.evaluation.figures import MultiReport, SingleReport
@@ -204,9 +204,29 @@ def test_coverage_curve_starts_with_every_row_answered(single_case):
     report = evaluate_target(target, truth, scores, resamples=0)
     assert report.coverage_curve[0].coverage == 1
     assert report.coverage_curve[0].accuracy == report.accuracy
-    assert report.coverage_curve[50].coverage == pytest.approx(
-        (scores[truth.codes >= 0].max(axis=1) >= 0.5).mean(), abs=1e-6
-    )
+    half = report.coverage_curve[50]
+    assert half.coverage == pytest.approx((scores[truth.codes >= 0].max(axis=1) >= half.cut).mean(), abs=1e-6)
+    assert half.coverage == pytest.approx(0.5, abs=0.01)
+    assert half.accuracy > report.accuracy
+    assert half.oos_recall is None
+
+
+def test_rows_out_of_scope_count_where_abstaining_is_measured_and_nowhere_else(single_case):
+    target, truth, scores = single_case()
+    outside = np.arange(len(truth)) % 5 == 0
+    hidden = SingleTruth(np.where(outside, UNKNOWN, truth.codes).astype(np.int32), truth.n_labels, truth.unseen)
+    told = SingleTruth(np.where(outside, OUT_OF_SCOPE, truth.codes).astype(np.int32), truth.n_labels, truth.unseen)
+    evidence = np.where(outside, -1, 1) * np.linspace(0.1, 1, len(truth))
+    abstained = evidence < -0.5
+    plain = evaluate_target(target, hidden, scores, None, abstained, evidence=evidence, resamples=20)
+    found = evaluate_target(target, told, scores, None, abstained, evidence=evidence, resamples=20)
+    assert (found.oos_rows, found.oos_auroc) == (outside.sum(), 1.0)
+    assert found.oos_recall == pytest.approx(abstained[outside].mean(), abs=1e-6)
+    assert found.oos_recall_ci[0] < found.oos_recall < found.oos_recall_ci[1]
+    assert found.unknown == plain.unknown - outside.sum()
+    same = {"n", "accuracy", "macro_f1", "ece", "coverage", "log_loss", "accuracy_ci"}
+    assert found.model_dump(include=same) == plain.model_dump(include=same)
+    assert found.coverage_curve[0].oos_recall == 1.0  # all are below the least of the others
 
 
 def test_scores_that_do_not_fit_the_truth_are_refused(single_case):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
+from tamis.evaluation.evidence import evidence
 from tamis.ml import decisions
-from tamis.ml.decisions import LEAST_ROWS, calibrated, fit_decisions, plain_decisions
+from tamis.ml.decisions import LEAST_ROWS, Abstaining, calibrated, fit_decisions, plain_decisions
 from tamis.ml.manifest import Calibration
 from tamis.schema import Kind
 
@@ -49,7 +50,42 @@ def test_the_abstain_rule_answers_97_in_100_of_the_rows_that_have_a_label():
     assert made.abstain.coverage == pytest.approx((~made.abstained[in_scope]).mean(), abs=1e-6)
     assert 0.97 <= made.abstain.coverage < 0.975
     scores = calibrated(Kind.SINGLE_LABEL, made.calibration, logits)
-    assert ((scores.max(axis=1) < np.float32(made.abstain.threshold)) == made.abstained).all()
+    assert made.abstain.evidence == {"spread": 1.0}
+    np.testing.assert_array_equal(evidence(scores, made.abstain.evidence), made.evidence)
+    assert ((made.evidence < np.float32(made.abstain.threshold)) == made.abstained).all()
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.1, 0.5])
+def test_the_abstain_rule_costs_what_it_may(loss):
+    truth, logits = single()
+    made = fit_decisions(truth, logits, abstaining=Abstaining(loss))
+    if not loss:
+        assert made.abstain is None
+        assert made.abstained is None
+    else:
+        assert 1 - loss <= made.abstain.coverage < 1 - loss + 0.01
+        assert made.abstain.loss == loss
+
+
+def test_tokens_that_were_not_seen_speak_against_an_answer():
+    truth, logits = single()
+    seen = np.ones(len(truth), dtype=np.float32)
+    seen[::10] = 0.2
+    made = fit_decisions(truth, logits, abstaining=Abstaining(seen=seen))
+    assert made.abstain.evidence["seen"] > 0
+    assert made.abstained[::10].mean() > 5 * made.abstained[seen == 1].mean()
+
+
+def test_the_column_of_rows_out_of_scope_is_no_label():
+    truth, logits = single(labels=5)
+    made = fit_decisions(truth, logits, abstaining=Abstaining(learnt=True))
+    assert made.truth.n_labels == made.scores.shape[1] == 4
+    outside = truth.codes == 4
+    assert (made.truth.out_of_scope == outside).all()
+    assert set(made.abstain.evidence) == {"confidence", "scope"}
+    assert made.abstained[outside].mean() > 5 * made.abstained[~outside].mean()
+    assert made.abstained[~outside].mean() <= 0.03
+    assert made.scores[outside].sum(axis=1).mean() < 0.5 < made.scores[~outside].sum(axis=1).mean()
 
 
 def test_a_multi_label_target_gets_a_threshold_a_label_and_never_abstains():
@@ -99,8 +135,8 @@ def test_very_many_rows_are_thinned(make, monkeypatch):
 def test_no_row_with_a_label_of_the_model():
     _, logits = single(n=50)
     made = fit_decisions(SingleTruth(np.full(50, 4, dtype=np.int32), 4, ("new",)), logits)
-    assert made.abstain.threshold == 0
-    assert not made.abstained.any()
+    assert made.abstain is None
+    assert made.abstained is None
     assert np.isfinite(made.scores).all()
 
 

@@ -86,7 +86,11 @@ def test_nan_and_infinities_are_refused_everywhere(bad):
         ({"kind": Kind.MULTI_LABEL, "thresholds": (0.5, 0.5)}, "3 labels and 2 thresholds"),
         ({"kind": Kind.MULTI_LABEL, "thresholds": (0.5, 0.5, 1.5)}, "less than or equal to 1"),
         ({"kind": "both"}, "single_label"),
-        ({"abstain": {"threshold": -0.1, "coverage": 1}}, "greater than or equal to 0"),
+        ({"abstain": {"threshold": -0.1, "coverage": 1}}, "between 0 and 1"),
+        ({"abstain": {"threshold": -0.1, "coverage": 1, "evidence": {"mood": 1.0}}}, "mood"),
+        ({"oos_learnt": True}, "no name"),
+        ({"oos_label": "a"}, "cannot have"),
+        ({"oos_label": "none", "kind": "multi_label", "thresholds": (0.5,) * 3}, "cannot have"),
     ],
 )
 def test_a_target_that_contradicts_itself(changes, cause):

@@ -61,7 +61,8 @@ def test_answers_are_what_scores_and_rules_come_to(tiny_model):
     for row, prediction in enumerate(tiny_model.classify(inputs)):
         intent, topics = prediction["intent"], prediction["topics"]
         best = tiny_model.targets[0].labels[scores["intent"][row].argmax()]
-        assert intent.abstained == bool(scores["intent"][row].max() < np.float32(rule))
+        assert intent.abstained == (intent.evidence < np.float32(rule))
+        assert topics.evidence is None
         assert intent.labels == (() if intent.abstained else (best,))
         assert intent.confidence == pytest.approx(scores["intent"][row].max())
         given_labels = zip(tiny_model.targets[1].labels, scores["topics"][row] >= thresholds, strict=True)

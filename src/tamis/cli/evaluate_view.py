@@ -24,6 +24,8 @@ FIGURES = {
     "mean_average_precision": "mean average precision",
     "coverage": "coverage",
     "selective_accuracy": "right of those answered",
+    "oos_recall": "out of scope, turned away",
+    "oos_auroc": "out-of-scope AUROC",
     "ece": "calibration error",
     "log_loss": "log loss",
     "brier": "Brier score",

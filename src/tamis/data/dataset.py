@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.data.declared import Declarations
-from tamis.data.truth import UNKNOWN, MultiTruth, SingleTruth, Truth
+from tamis.data.declared import Declarations, with_oos_label
+from tamis.data.truth import OUT_OF_SCOPE, UNKNOWN, MultiTruth, SingleTruth, Truth
 from tamis.errors import DataError, NoRows, NothingToLearn
 from tamis.schema import Example, Input, Kind, Target, plain_text
 
@@ -89,7 +89,9 @@ class Dataset:
         names = target.labels + truth.unseen
         if isinstance(truth, SingleTruth):
             code = int(truth.codes[row])
-            return None if code == UNKNOWN else (names[code],)
+            if code == OUT_OF_SCOPE and target.oos_label is not None:
+                return (target.oos_label,)
+            return None if code < 0 else (names[code],)
         if not truth.known[row]:
             return None
         return tuple(names[code] for code in truth.codes[truth.offsets[row] : truth.offsets[row + 1]])
@@ -168,6 +170,10 @@ class DatasetBuilder:
         column = self._columns[name] = _Column()
         return column
 
+    def carrying(self, label: str) -> set[str]:
+        """Return the targets for which some row carries this label."""
+        return {name for name, column in self._columns.items() if label in column.index}
+
     def rename(self, name: str, new: str) -> None:
         """Call a target by another name."""
         self._columns = {new if known == name else known: column for known, column in self._columns.items()}
@@ -222,6 +228,8 @@ class DatasetBuilder:
         column = self._columns.get(target.name, _Column())
         column.pad(len(self._inputs))
         known_codes = {label: code for code, label in enumerate(target.labels)}
+        if target.oos_label is not None and not target.is_multi:
+            known_codes.setdefault(target.oos_label, OUT_OF_SCOPE)
         unseen = tuple(sorted(label for label in column.index if label not in known_codes))
         known_codes.update({label: len(target.labels) + i for i, label in enumerate(unseen)})
         recode = np.array([known_codes[label] for label in column.index], dtype=np.int32)
@@ -258,13 +266,17 @@ def build(examples: Iterable[Example], targets: Sequence[Target] | None = None) 
     return builder.finish(targets)
 
 
-def build_together(*splits: DatasetBuilder | None, declared: Declarations | None = None) -> list[Dataset | None]:
+def build_together(
+    *splits: DatasetBuilder | None, declared: Declarations | None = None, oos_label: str | None = None
+) -> list[Dataset | None]:
     """Finish training data and its further splits together: kinds from all of them, labels from the first.
 
-    What is `declared` is not inferred, and targets that are not declared are left out.
+    What is `declared` is not inferred, and targets that are not declared are left out. Rows with `oos_label` are out
+    of the scope of their single-label target, which does not have it as a label.
 
     Raises:
         NoRows: the first is empty.
+        InvalidSetting: no row has `oos_label`.
     """
     kinds: dict[str, Kind] = {}
     for builder in splits:
@@ -274,7 +286,11 @@ def build_together(*splits: DatasetBuilder | None, declared: Declarations | None
     if train is None:
         raise NoRows("There is no training data.")
     kinds |= declared.kinds if declared else {}
-    first = train.finish(declared.complete(train.inferred(kinds)) if declared else None, kinds)
+    targets = declared.complete(train.inferred(kinds)) if declared else train.inferred(kinds)
+    if oos_label is not None:
+        carried = {name for builder in splits if builder for name in builder.carrying(oos_label)}
+        targets = with_oos_label(targets, oos_label, carried)
+    first = train.finish(targets, kinds)
     return [first, *(builder.finish(first.targets) if builder and len(builder) else None for builder in splits[1:])]
 
 

@@ -68,15 +68,16 @@ class DeclaredTarget:
 class Declarations:
     """All targets that a caller declared, by name."""
 
-    def __init__(self, targets: Iterable[Target | DeclaredTarget]) -> None:
-        """Take them in their order.
+    def __init__(self, targets: Iterable[Target | DeclaredTarget], oos_label: str | None = None) -> None:
+        """Take them in their order; rows with `oos_label` fit whether or not it is declared.
 
         Raises:
             InvalidSetting: none, two of one name, or all weights are 0.
         """
         declared = [DeclaredTarget.of(target) for target in targets]
         self.targets: Mapping[str, DeclaredTarget] = {target.name: target for target in declared}
-        self._labels = {target.name: frozenset(target.labels) for target in declared if target.labels}
+        more = [] if oos_label is None else [oos_label]
+        self._labels = {target.name: frozenset([*target.labels, *more]) for target in declared if target.labels}
         if not declared:
             raise InvalidSetting("No target is declared: leave targets out to have them inferred.", setting="targets")
         if len(self.targets) < len(declared):
@@ -153,3 +154,29 @@ def with_none_labels(targets: Iterable[Target], marked: Mapping[str, Sequence[st
                 raise InvalidSetting(f"None labels: {name!r} has no label {label!r}.", setting="none_labels")
         by_name[name] = target.model_copy(update={"none_labels": tuple(dict.fromkeys(labels))})
     return tuple(by_name.values())
+
+
+def with_oos_label(targets: Sequence[Target], label: str, carried: Iterable[str]) -> tuple[Target, ...]:
+    """Return the targets with a label that means out of scope in the place of one that is learnt.
+
+    Args:
+        targets: of the data.
+        label: what rows carry that have none of the others.
+        carried: the names of the targets for which a row carries it.
+
+    Raises:
+        InvalidSetting: no row carries it for a single-label target.
+    """
+    of = {target.name for target in targets if not target.is_multi} & set(carried)
+    if not of:
+        raise InvalidSetting(
+            f"No row carries the label {label!r} for a single-label target, and it was to mean out of scope: name the "
+            "label as the rows have it, or leave it out. (A multi-label target says that with an empty list.)",
+            setting="oos_label",
+        )
+    return tuple(
+        target.model_copy(update={"labels": tuple(each for each in target.labels if each != label), "oos_label": label})
+        if target.name in of
+        else target
+        for target in targets
+    )

@@ -259,6 +259,7 @@ def load_splits(  # noqa: PLR0913  (the door to all data of a run)
     max_bad_share: float = 0.0,
     rejects: str | Path | None = None,
     declared: Declarations | None = None,
+    oos_label: str | None = None,
     check: Check | None = None,
 ) -> Loaded:
     """Read training data with its further splits; kinds are told from all of them, labels from the training data.
@@ -274,6 +275,7 @@ def load_splits(  # noqa: PLR0913  (the door to all data of a run)
         rejects: file to write the rejected rows to, as JSONL.
         declared: targets that are not to be inferred. A training row with a label that is not declared is bad; a target
             that is not declared is left out with a note.
+        oos_label: what rows carry that are out of their single-label target's scope; it is none of its labels.
         check: called every few hundred rows; what it raises ends the reading.
 
     Raises:
@@ -299,7 +301,7 @@ def load_splits(  # noqa: PLR0913  (the door to all data of a run)
             names = tuple(declared.targets if declared else builders["train"].kinds())
             _match_targets(builder, names, split, notes[split])
         _note_mixed(builder, notes[split])
-    datasets = build_together(*(builders.get(split) for split in SPLITS), declared=declared)
+    datasets = build_together(*(builders.get(split) for split in SPLITS), declared=declared, oos_label=oos_label)
     first = datasets[0]
     if first is None:
         raise NoRows("There is no training data.")

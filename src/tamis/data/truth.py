@@ -2,7 +2,8 @@
 
 Single-label truth is one code a row; multi-label truth is a ragged list of codes a row. Codes below the number of the
 target's labels are those labels; *unseen* labels (in validation or test data, absent from training) have codes too, so
-that they count as misses. Unknown rows (the target was not mentioned) are kept apart from "no label".
+that they count as misses. Unknown rows (the target was not mentioned) are kept apart from "no label", and rows that
+are known to be out of a single-label target's scope from both.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = -1
+OUT_OF_SCOPE = -2
 
 Codes = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -24,7 +26,9 @@ Rows = NDArray[np.intp] | slice
 class SingleTruth:
     """One code a row: `codes` (n,) int32, UNKNOWN (-1) where the target was not mentioned.
 
-    A code >= n_labels stands for the unseen label `unseen[code - n_labels]`.
+    OUT_OF_SCOPE (-2) is a row that has none of the target's labels: it is neither right nor wrong, and counts as
+    unknown everywhere but where abstaining is fitted and measured. A code >= n_labels stands for the unseen label
+    `unseen[code - n_labels]`.
     """
 
     codes: Codes
@@ -37,9 +41,15 @@ class SingleTruth:
 
     @property
     def known(self) -> Bools:
-        """(n,) whether the row says anything about this target."""
-        known: Bools = self.codes != UNKNOWN
+        """(n,) whether the row has a label of this target."""
+        known: Bools = self.codes >= 0
         return known
+
+    @property
+    def out_of_scope(self) -> Bools:
+        """(n,) whether the row is known to have none of the labels that there are."""
+        outside: Bools = self.codes == OUT_OF_SCOPE
+        return outside
 
     def select(self, rows: Rows) -> SingleTruth:
         """The same for some rows."""

@@ -168,24 +168,35 @@ def _wilson(share: float, rows: int) -> tuple[float, float]:
 
 
 def coverage(report: SingleReport) -> Figure:
-    """Share of rows answered, and how many of those answers are right, over the confidence that is asked for."""
+    """How many answers are right, and how many rows out of scope get none, over the share of rows that are answered."""
     from plotly.graph_objects import Figure, Scatter
 
     points = [point for point in report.coverage_curve if point.coverage]
-    cuts = [point.cut for point in points]
-    lines = (("answered", [p.coverage for p in points], BAD), ("of those, right", [p.accuracy for p in points], GOOD))
+    answered = [point.coverage for point in points]
+    lines = [("answers that are right", [point.accuracy for point in points], GOOD)]
+    if report.oos_rows:
+        lines.append(("out of scope, turned away", [point.oos_recall for point in points], THIRD))
     traces = [
         Scatter(
-            x=cuts,
+            x=answered,
             y=values,
             name=name,
             mode="lines",
-            line={"color": color, "shape": "hv"},
-            hovertemplate=f"from %{{x:.0%}} on: %{{y:.1%}} {name}<extra></extra>",
+            line={"color": color},
+            hovertemplate=f"%{{x:.1%}} answered: %{{y:.1%}} {name}<extra></extra>",
         )
         for name, values, color in lines
     ]
-    return Figure(traces, {"xaxis": _share("answer only from this score on"), "yaxis": _share("share of rows")})
+    layout: dict[str, Any] = {"xaxis": _share("share of rows answered"), "yaxis": _share("share")}
+    if report.coverage is not None:
+        layout["shapes"] = [_upright(report.coverage)]
+    return Figure(traces, layout)
+
+
+def _upright(at: float) -> dict[str, Any]:
+    """A line where the model's own rule stands."""
+    line = {"color": BAD, "dash": "dot", "width": 1.5}
+    return {"type": "line", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1, "line": line}
 
 
 def thresholds(curve: ThresholdCurve, cuts: Sequence[float]) -> Figure:

@@ -90,11 +90,15 @@ class ThresholdCurve(Record):
 
 
 class CoveragePoint(Record):
-    """If no answer were given below the confidence `cut`: share of rows answered, and share of those that is right."""
+    """If no answer were given below the evidence `cut`: share of rows answered, and share of those that is right.
+
+    `oos_recall` is the share of the rows out of scope that would get no answer.
+    """
 
     cut: float
     coverage: Figure
     accuracy: Figure = None
+    oos_recall: Figure = None
 
 
 class Baseline(Record):
@@ -149,12 +153,21 @@ class TargetFigures(Record):
 
 
 class SingleReport(TargetFigures):
-    """A single-label target. `ece` and `reliability` are about the answers' confidence."""
+    """A single-label target. `ece` and `reliability` are about the answers' confidence.
+
+    `oos_rows` are known to be out of scope, and count nowhere else: `oos_recall` is the share of them that got no
+    answer, `oos_auroc` how often such a row has less evidence than one with a label of the model.
+    """
 
     kind: Literal[Kind.SINGLE_LABEL] = Kind.SINGLE_LABEL
     accuracy: Figure = None
     accuracy_ci: IntervalFigure = None
     coverage_curve: tuple[CoveragePoint, ...]
+    oos_rows: int = 0
+    oos_recall: Figure = None
+    oos_recall_ci: IntervalFigure = None
+    oos_auroc: Figure = None
+    oos_auroc_ci: IntervalFigure = None
 
 
 class MultiReport(TargetFigures):

@@ -29,6 +29,8 @@ FIGURES = {
     "mean_average_precision": "Mean average precision",
     "coverage": "Coverage: rows that got an answer",
     "selective_accuracy": "Right of those that got an answer",
+    "oos_recall": "Rows out of scope that got none",
+    "oos_auroc": "Out of scope told apart (AUROC)",
     "ece_before": "Expected calibration error before calibration",
     "ece": "Expected calibration error",
     "log_loss": "Log loss",
@@ -107,6 +109,8 @@ def _facts(report: SingleReport | MultiReport) -> list[tuple[str, CellValue]]:
     ]
     if report.coverage is not None:
         facts.insert(3, ("Coverage", percent(report.coverage)))
+    if isinstance(report, SingleReport) and report.oos_recall is not None:
+        facts.insert(4, ("Out of scope, turned away", percent(report.oos_recall)))
     return facts
 
 
@@ -195,7 +199,9 @@ def _scores(page: Page, prefix: str, report: SingleReport | MultiReport) -> None
     )
     if isinstance(report, SingleReport):
         page.figure(
-            charts.coverage(report), "Answering only where the model is sure: fewer answers, more of them right."
+            charts.coverage(report),
+            "Answering only where there is evidence enough: fewer answers, more of them right. The dotted line is "
+            "where the model's own rule stands.",
         )
     else:
         page.figure(charts.thresholds(report.curves[0], report.cuts), "One threshold for all labels.")

@@ -49,6 +49,7 @@ from tamis.evaluation.metrics import (
     row_log_losses,
     weighted_f1,
 )
+from tamis.evaluation.out_of_scope import auroc, curve, share_of
 from tamis.evaluation.sums import TERMS, RowSums, marks, sparse_marks, terms
 from tamis.evaluation.thresholds import CUTS, Curves, decide, threshold_curves
 from tamis.evaluation.verdict import main_figure, percent, span
@@ -56,7 +57,6 @@ from tamis.schema import Target
 
 RANKED = 8_000_000  # scores kept for average precision
 BLOCK = 2_000_000  # scores worked on at a time
-FINE_BINS = 100  # bins of the coverage curve
 MOST_MISTAKES = 50
 MOST_CONFUSIONS = 5000
 MOST_CURVES = 60
@@ -100,6 +100,7 @@ def evaluate_target(  # noqa: PLR0913  (the last two say how the intervals are m
     thresholds: Floats | None = None,
     abstained: Bools | None = None,
     *,
+    evidence: Floats | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> TargetReport:
@@ -111,11 +112,12 @@ def evaluate_target(  # noqa: PLR0913  (the last two say how the intervals are m
         scores: (n, n_labels) calibrated probabilities.
         thresholds: (n_labels,) from which score a label is given; multi-label only, 0.5 where not given.
         abstained: (n,) whether the model gave no answer. Accuracy and F1 ignore it; coverage does not.
+        evidence: (n,) what it abstains by; None: its confidence.
         resamples: of the bootstrap; 0 for no intervals.
         seed: of the bootstrap and of the sample of rows.
     """
     evaluation = start(target, truth, thresholds, seed=seed)
-    evaluation.add(scores, abstained)
+    evaluation.add(scores, abstained, evidence)
     return evaluation.finish(resamples=resamples)
 
 
@@ -154,6 +156,7 @@ class _Progress:
         self.target = target
         self.names = (*target.labels, *truth.unseen)
         self.known = truth.known
+        self.out_of_scope = int(truth.out_of_scope.sum()) if isinstance(truth, SingleTruth) else 0
         self.seed = seed
         self.ranked = _Ranked(truth.known, len(target.labels), seed)
         self.next_row = 0
@@ -189,7 +192,7 @@ class _Progress:
         silent = self.abstained[self.known][unseen_rows]
         return found | {
             "n": len(sums),
-            "unknown": len(self.known) - len(sums),
+            "unknown": len(self.known) - len(sums) - self.out_of_scope,
             "unseen_labels": self.names[len(self.target.labels) :],
             "unseen_rows": int(unseen_rows.sum()),
             "unseen_abstained": float(silent.mean()) if self.has_abstain and len(silent) else None,
@@ -206,13 +209,16 @@ class SingleEvaluation:
         self._truth = truth
         self._given = np.zeros(len(truth), dtype=np.int32)
         self._confidence = np.zeros(len(truth), dtype=np.float32)
+        self._evidence = np.zeros(len(truth), dtype=np.float32)
         self._loss = np.zeros(len(truth))
         self._brier = np.zeros(len(truth))
         self._mistakes: list[Mistake] = []
 
-    def add(self, scores: Floats, abstained: Bools | None = None) -> None:
-        """Take the scores (m, n_labels) of the next m rows, and whether the model gave no answer (m,)."""
-        for first, part in self._progress.chunks(scores, abstained):
+    def add(self, scores: Floats, abstained: Bools | None = None, evidence: Floats | None = None) -> None:
+        """Take the scores (m, n_labels) of the next m rows, whether the model gave no answer (m,), and why (m,)."""
+        begin, parts = self._progress.next_row, self._progress.chunks(scores, abstained)
+        self._evidence[begin : begin + len(scores)] = scores.max(axis=1) if evidence is None else evidence
+        for first, part in parts:
             rows = slice(first, first + len(part))
             codes, given = self._truth.codes[rows], part.argmax(axis=1)
             self._given[rows] = given
@@ -258,12 +264,37 @@ class SingleEvaluation:
             **{name: value for name, value in common.items() if name in SingleReport.model_fields},
             ece=bins.error(),
             reliability=_reliability(bins),
-            coverage_curve=_coverage_curve(reliability_bins(confidence, right, FINE_BINS)),
+            coverage_curve=self._coverage_curve(right),
+            **self._out_of_scope(),
             baseline=_single_baseline(progress.target, sums.counts()),
             per_label=_per_label(progress, sums.counts(), self._average_precisions(), None),
             confusions=_named(progress.names, confusion_pairs(codes, given)),
             mistakes=tuple(self._mistakes),
         )
+
+    def _coverage_curve(self, right: Bools) -> tuple[CoveragePoint, ...]:
+        outside = self._evidence[self._truth.out_of_scope]
+        points = curve(self._evidence[self._progress.known], right, outside)
+        return tuple(
+            CoveragePoint(cut=at.cut, coverage=at.coverage, accuracy=at.accuracy, oos_recall=at.turned_away)
+            for at in points
+        )
+
+    def _out_of_scope(self) -> dict[str, Any]:
+        """What there is to say of rows that are known to be out of scope."""
+        outside, codes = self._truth.out_of_scope, self._truth.codes
+        rows = int(outside.sum())
+        inside = (codes >= 0) & (codes < self._truth.n_labels)
+        silent = int(self._progress.abstained[outside].sum())
+        found = {
+            "oos_recall": share_of(silent, rows) if self._progress.has_abstain else None,
+            "oos_auroc": auroc(self._evidence[inside], self._evidence[outside]),
+        }
+        told: dict[str, Any] = {"oos_rows": rows}
+        for name, share in found.items():
+            if share is not None:
+                told |= {name: share.value, f"{name}_ci": share.interval}
+        return told
 
     def _sums(self, codes: Ints, given: Ints) -> RowSums:
         known = self._progress.known
@@ -298,8 +329,11 @@ class MultiEvaluation:
         self._parts: list[tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array, Doubles]] = []
         self._mistakes: list[Mistake] = []
 
-    def add(self, scores: Floats, abstained: Bools | None = None) -> None:
-        """Take the scores (m, n_labels) of the next m rows, and whether the model gave no answer (m,)."""
+    def add(self, scores: Floats, abstained: Bools | None = None, evidence: Floats | None = None) -> None:
+        """Take the scores (m, n_labels) of the next m rows, and whether the model gave no answer (m,).
+
+        `evidence` is of no use here: a multi-label target does not abstain.
+        """
         for first, part in self._progress.chunks(scores, abstained):
             self._progress.ranked.add(first, part)
             rows = first + np.flatnonzero(self._progress.known[first : first + len(part)])
@@ -427,14 +461,6 @@ def _reliability(bins: Bins) -> tuple[ReliabilityBin, ...]:
             correct=correct[at],
         )
         for at in range(count)
-    )
-
-
-def _coverage_curve(bins: Bins) -> tuple[CoveragePoint, ...]:
-    rows, correct = bins.rows[::-1].cumsum()[::-1], bins.correct[::-1].cumsum()[::-1]
-    coverage, accuracy = ratio(rows, rows[:1], np.nan), ratio(correct, rows, np.nan)
-    return tuple(
-        CoveragePoint(cut=at / len(rows), coverage=coverage[at], accuracy=accuracy[at]) for at in range(len(rows))
     )
 
 

@@ -27,7 +27,8 @@ def verdict(report: SingleReport | MultiReport) -> list[Remark]:
     """Return what a reader should take from the figures, the most important first."""
     if not report.n:
         return [Remark("error", "No row says anything about this target: nothing was measured.")]
-    return [_headline(report), *_doubts(report), _calibration(report), *_labels(report), *_abstaining(report)]
+    last = (*_abstaining(report), *_out_of_scope(report))
+    return [_headline(report), *_doubts(report), _calibration(report), *_labels(report), *last]
 
 
 def percent(value: float | None) -> str:
@@ -139,3 +140,11 @@ def _abstaining(report: SingleReport | MultiReport) -> Iterator[Remark]:
     outside = report.unseen_abstained
     turned = f" Of the rows with a label it does not have, it turned away {percent(outside)}." if outside else ""
     yield Remark("info", f"{kept}{right}.{turned}")
+
+
+def _out_of_scope(report: SingleReport | MultiReport) -> Iterator[Remark]:
+    if isinstance(report, MultiReport) or not report.oos_rows:
+        return
+    rows = "1 row is" if report.oos_rows == 1 else f"{report.oos_rows:,} rows are"
+    turned = f"; {percent(report.oos_recall)} of them got no answer" if report.oos_recall is not None else ""
+    yield Remark("info", f"{rows} out of scope, and neither right nor wrong{turned}.")

@@ -7,7 +7,7 @@ know where logits come from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,15 +28,15 @@ from tamis.evaluation.calibration import (
     probabilities_single,
     reliability_bins,
 )
+from tamis.evaluation.evidence import evidence, fit_weights
 from tamis.evaluation.thresholds import abstains, f1_thresholds, fit_abstain
 from tamis.ml.manifest import Abstain, Calibration, ChosenFor
+from tamis.ml.schedule import DEFAULT_LOSS
+from tamis.ml.scoping import narrowed
 from tamis.ml.threshold_record import HeldCounts, count_held
 from tamis.schema import Kind
 
 Floats = NDArray[np.float32]
-
-COVERAGE = 0.97
-"""Share of the held-out rows that must still be answered under the abstain rule."""
 
 LEAST_ROWS = 10
 """Held-out rows below which nothing is fitted: scores stay as the training objective made them."""
@@ -61,7 +61,8 @@ class Decisions:
         ece_after: the same of `scores`.
         truth: the held-out rows that were looked at: all, or evenly many where they are very many.
         scores: (n, n_labels) calibrated scores of these, each row's calibration fitted on other rows.
-        abstained: (n,) whether the rule gives no answer to these, by the calibration that serves; None without a rule.
+        evidence: (n,) what the rule looks at, by the calibration that serves; None without a rule.
+        abstained: (n,) whether the rule gives no answer to these; None without a rule.
         held: counts by which thresholds can be chosen again; multi-label only.
     """
 
@@ -73,11 +74,38 @@ class Decisions:
     ece_after: float | None = None
     truth: Truth | None = None
     scores: Floats | None = None
+    evidence: Floats | None = None
     abstained: Bools | None = None
     held: HeldCounts | None = None
 
 
-def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0, weights: Floats | None = None) -> Decisions:
+@dataclass(frozen=True, slots=True, eq=False)
+class Abstaining:
+    """What the abstain rule is to be fitted to.
+
+    Attributes:
+        loss: the share of in-scope answers that it may cost; 0: none, there is no rule.
+        seen: (n,) the share of the tokens of each held-out row that were in the rows learnt from; None: not known.
+        learnt: whether the last column of the logits, and the last label of the truth, is that of rows out of scope.
+    """
+
+    loss: float = DEFAULT_LOSS
+    seen: Floats | None = None
+    learnt: bool = False
+
+    def select(self, rows: NDArray[np.intp]) -> Abstaining:
+        """The same for some rows."""
+        return self if self.seen is None else replace(self, seen=self.seen[rows])
+
+
+def fit_decisions(
+    truth: Truth,
+    logits: Floats,
+    *,
+    seed: int = 0,
+    weights: Floats | None = None,
+    abstaining: Abstaining | None = None,
+) -> Decisions:
     """Return what turns logits into answers.
 
     Args:
@@ -86,17 +114,20 @@ def fit_decisions(truth: Truth, logits: Floats, *, seed: int = 0, weights: Float
         seed: of the folds in which calibration is judged.
         weights: (n,) how much each row counts in what is fitted, as in training; None: all the same. What is measured
             (`ece_before`, `ece_after`) counts each row once.
+        abstaining: of a single-label target: what to fit its abstain rule to.
     """
+    abstaining = abstaining or Abstaining()
     if int(truth.known.sum()) < LEAST_ROWS:
         return plain_decisions(truth)
     kind = Kind.SINGLE_LABEL if isinstance(truth, SingleTruth) else Kind.MULTI_LABEL
     most = max(LEAST_ROWS, MOST_SCORES[kind] // truth.n_labels)
     if len(truth) > most:
-        rows = np.flatnonzero(truth.known)
+        rows = np.flatnonzero(truth.known | truth.out_of_scope if isinstance(truth, SingleTruth) else truth.known)
         rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.intp)]
         truth, logits, weights = truth.select(rows), logits[rows], None if weights is None else weights[rows]
+        abstaining = abstaining.select(rows)
     if isinstance(truth, SingleTruth):
-        return _fit_single(truth, logits, seed, weights)
+        return _fit_single(truth, logits, seed, weights, abstaining)
     known, carried = truth.known, truth.indicator()
     calibration = fit_multi(logits, carried, known, weights)
     scores = cross_fitted_multi(logits, carried, known, seed=seed, weights=weights)
@@ -119,25 +150,41 @@ def plain_decisions(truth: Truth) -> Decisions:
     return Decisions(thresholds=(PLAIN_THRESHOLD,) * truth.n_labels)
 
 
-def _fit_single(truth: SingleTruth, logits: Floats, seed: int, weights: Floats | None) -> Decisions:
+def _fit_single(
+    truth: SingleTruth, logits: Floats, seed: int, weights: Floats | None, abstaining: Abstaining
+) -> Decisions:
     calibration = fit_single(logits, truth.codes, seed=seed, weights=weights)
     scores = cross_fitted_single(logits, truth.codes, seed=seed, weights=weights)
-    in_scope = (truth.codes >= 0) & (truth.codes < truth.n_labels)
-    confidence = probabilities_single(logits, calibration).max(axis=1)
-    counted = None if weights is None else weights[in_scope]
-    cut = fit_abstain(confidence[in_scope], coverage=COVERAGE, weights=counted)
-    abstained = abstains(confidence, cut)
-    some = in_scope.any() and (counted is None or counted.any())
-    answered = float(np.average(~abstained[in_scope], weights=counted)) if some else 1.0
-    return Decisions(
+    served = probabilities_single(logits, calibration)
+    if abstaining.learnt:
+        truth = narrowed(truth)
+        scores, served = scores[:, : truth.n_labels], served[:, : truth.n_labels]
+    made = Decisions(
         calibration=Calibration(scale=(calibration.scale,), bias=_plain(calibration.bias)),
-        abstain=Abstain(threshold=cut, coverage=round(answered, 6)),
         ece_before=raw_reliability(truth, logits).error(),
         ece_after=_ece_single(truth, scores),
         truth=truth,
         scores=scores,
-        abstained=abstained,
     )
+    return made if abstaining.loss <= 0 else _with_rule(made, truth, served, weights, abstaining)
+
+
+def _with_rule(
+    made: Decisions, truth: SingleTruth, served: Floats, weights: Floats | None, abstaining: Abstaining
+) -> Decisions:
+    """Return the decisions with an abstain rule; `served` (n, n_labels) are scores by the calibration that serves."""
+    in_scope = (truth.codes >= 0) & (truth.codes < truth.n_labels)
+    if not in_scope.any():
+        return made
+    parts = fit_weights(served, abstaining.seen, in_scope, learnt=abstaining.learnt)
+    found = evidence(served, parts, abstaining.seen)
+    counted = None if weights is None else weights[in_scope]
+    cut = fit_abstain(found[in_scope], coverage=1 - abstaining.loss, weights=counted)
+    abstained = abstains(found, cut)
+    some = counted is None or counted.any()
+    answered = float(np.average(~abstained[in_scope], weights=counted)) if some else 1.0
+    rule = Abstain(threshold=cut, coverage=round(answered, 6), evidence=parts, loss=abstaining.loss)
+    return replace(made, abstain=rule, evidence=found, abstained=abstained)
 
 
 def raw_reliability(truth: Truth, logits: Floats) -> Bins:

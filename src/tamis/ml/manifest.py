@@ -18,6 +18,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from tamis.data.review.versions import Version
+from tamis.evaluation.evidence import Evidence
 from tamis.ml.cards import BaseModelCard, Tier
 from tamis.schema import Input, Kind, Target
 
@@ -59,10 +60,22 @@ class Calibration(_Part):
 
 
 class Abstain(_Part):
-    """The model says nothing where its confidence is below `threshold`; `coverage` is the share it then answers."""
+    """The model says nothing where its evidence is below `threshold`; `coverage` is the share it then answers.
 
-    threshold: Share
+    `evidence` has the weights of what counts (see `tamis.evaluation.evidence`); null: the highest score. `loss` is the
+    share of in-scope answers that it was allowed to cost.
+    """
+
+    threshold: Annotated[float, Field(ge=-1e6, le=1e6)]
     coverage: Share
+    evidence: dict[Evidence, Annotated[float, Field(ge=-1e6, le=1e6)]] | None = None
+    loss: Share = 0.03
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.evidence is None and not 0 <= self.threshold <= 1:
+            raise ValueError("a threshold of scores is between 0 and 1")
+        return self
 
 
 class ChosenFor(_Part):
@@ -94,11 +107,21 @@ class TargetManifest(_Part):
     chosen_for: ChosenFor | None = None  # what the thresholds are for; null: for F1, as training does unasked
     abstain: Abstain | None = None
     weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0  # of its loss in training, beside the other targets'
+    oos_label: Annotated[str, Field(min_length=1)] | None = None  # of rows that have none of the labels
+    oos_learnt: bool = False  # such rows have a column of their own behind those of the labels
 
     @property
     def target(self) -> Target:
         """The target alone."""
-        return Target(name=self.name, kind=self.kind, labels=self.labels, none_labels=self.none_labels)
+        none, oos = self.none_labels, self.oos_label
+        return Target(name=self.name, kind=self.kind, labels=self.labels, none_labels=none, oos_label=oos)
+
+    @property
+    def computed(self) -> Target:
+        """The target as weights and logits have it: what was learnt of rows out of scope is a label more."""
+        if not self.oos_learnt or self.oos_label is None:
+            return self.target
+        return self.target.model_copy(update={"labels": (*self.labels, self.oos_label), "oos_label": None})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -106,11 +129,15 @@ class TargetManifest(_Part):
         if not set(self.none_labels) <= set(self.labels):
             raise ValueError(f"target {self.name!r} has a none label that is not one of its labels")
         for name, numbers in (("scale", self.calibration.scale), ("bias", self.calibration.bias)):
-            if len(numbers) not in (1, len(self.labels)):
+            if len(numbers) not in (1, len(self.computed.labels)):
                 raise ValueError(
                     f"target {self.name!r} has {len(self.labels)} labels and {len(numbers)} values of {name}"
                 )
         self._check_thresholds()
+        if self.oos_label is not None and (self.kind is Kind.MULTI_LABEL or self.oos_label in self.labels):
+            raise ValueError(f"target {self.name!r} cannot have {self.oos_label!r} for rows out of its scope")
+        if self.oos_learnt and self.oos_label is None:
+            raise ValueError(f"target {self.name!r} learnt rows out of its scope that have no name")
         return self
 
     def _check_thresholds(self) -> None:

@@ -6,9 +6,9 @@ Texts or chats, one or a million. It does not know files, artifacts or training.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from tamis.data.rows import BadRow
 from tamis.data.truth import Bools
 from tamis.errors import DamagedArtifact, InvalidSetting
 from tamis.evaluation.calibration import FEW
+from tamis.evaluation.evidence import evidence
 from tamis.evaluation.thresholds import abstains, decide
 from tamis.ml.decisions import Floats, activation
 from tamis.ml.manifest import Manifest, TargetManifest
-from tamis.ml.scorer import Scorer
+from tamis.ml.scorer import SEEN, Scorer
 from tamis.schema import Answer, Input, Message, Prediction, Target
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ class Predictor:
         Raises:
             InvalidSetting: an input is neither a text nor a chat; the message names its index.
         """
-        return self.checked_scores(checked(inputs))
+        found = self.checked_scores(checked(inputs))
+        return {rule.name: found[rule.name] for rule in self._rules}
 
     def checked_scores(self, inputs: Sequence[Input]) -> dict[str, Floats]:
-        """Return the same for inputs that are known to be right, such as those of a dataset."""
+        """Return the same, and `SEEN`, for inputs that are known to be right, such as those of a dataset."""
         return self.scores_of(self.logits(inputs))
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
@@ -96,17 +98,21 @@ class Predictor:
         return [explain(self, given, asked or EVERYTHING) for given in checked(inputs)]
 
     def scores_of(self, logits: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Return the calibrated scores that logits come to.
+        """Return the calibrated scores that logits come to, and `SEEN` where it is among these.
 
         Raises:
             DamagedArtifact: a logit is not a finite number.
         """
-        return {rule.name: rule.scores(logits[rule.name]) for rule in self._rules}
+        found = {rule.name: rule.scores(logits[rule.name]) for rule in self._rules}
+        if SEEN in logits:
+            found[SEEN] = logits[SEEN]
+        return found
 
     def labels(self, inputs: Inputs) -> dict[str, list[tuple[str, ...]]]:
         """Return the labels given to each input for each target, none where the model abstains: `predict`, quicker."""
-        scores = self.scores(inputs)
-        return {rule.name: rule.given(scores[rule.name], rule.abstained(scores[rule.name])) for rule in self._rules}
+        scores = self.checked_scores(checked(inputs))
+        abstained = self.abstained(scores)
+        return {rule.name: rule.given(scores[rule.name], abstained[rule.name]) for rule in self._rules}
 
     def predict(self, inputs: Inputs) -> list[Prediction]:
         """Return what the model says of each input.
@@ -122,17 +128,30 @@ class Predictor:
 
     def predictions(self, scores: Mapping[str, Floats]) -> list[Prediction]:
         """Return what scores, as `scores` returns them, come to."""
-        answers = [rule.answers(scores[rule.name]) for rule in self._rules]
+        seen = scores.get(SEEN)
+        answers = [rule.answers(scores[rule.name], seen) for rule in self._rules]
         names = [rule.name for rule in self._rules]
         return [Prediction(dict(zip(names, row, strict=True))) for row in zip(*answers, strict=True)]
 
     def abstained(self, scores: Mapping[str, Floats]) -> dict[str, Bools | None]:
         """(n,) for each target whether the model gives no answer; None where it has no abstain rule."""
-        return {rule.name: rule.abstained(scores[rule.name]) for rule in self._rules}
+        return {name: None if found is None else found.abstained for name, found in self.judged(scores).items()}
+
+    def judged(self, scores: Mapping[str, Floats]) -> dict[str, Judged | None]:
+        """What each target's abstain rule says of scores, as `checked_scores` returns them; None without a rule."""
+        seen = scores.get(SEEN)
+        return {rule.name: rule.judged(scores[rule.name], seen) for rule in self._rules}
 
     def thresholds(self, target: str) -> Floats | None:
         """(n_labels,) from which score each label is given; None for a single-label target."""
         return next(rule.thresholds for rule in self._rules if rule.name == target)
+
+
+class Judged(NamedTuple):
+    """What an abstain rule says of some inputs: (n,) the evidence, and whether it is too little for an answer."""
+
+    evidence: Floats
+    abstained: Bools
 
 
 class LabelScores(Mapping[str, float]):
@@ -168,7 +187,7 @@ class _Rule:
         self.name, self.labels = entry.name, entry.labels
         self.thresholds = None if entry.thresholds is None else np.array(entry.thresholds, dtype=np.float32)
         self._activation = activation(entry.kind, entry.calibration)
-        self._cut = None if entry.abstain is None else entry.abstain.threshold
+        self._abstain, self._computed = entry.abstain, len(entry.computed.labels)
         self._places = {label: place for place, label in enumerate(entry.labels)}
 
     def scores(self, logits: Floats) -> Floats:
@@ -180,10 +199,15 @@ class _Rule:
                 target=self.name,
                 index=row,
             )
-        return self._activation(logits)
+        scores = self._activation(logits)
+        return scores if self._computed == len(self.labels) else scores[:, : len(self.labels)]
 
-    def abstained(self, scores: Floats) -> Bools | None:
-        return None if self._cut is None else abstains(scores.max(axis=1), self._cut)
+    def judged(self, scores: Floats, seen: Floats | None) -> Judged | None:
+        rule = self._abstain
+        if rule is None:
+            return None
+        found = scores.max(axis=1) if rule.evidence is None else evidence(scores, rule.evidence, seen)
+        return Judged(found, abstains(found, rule.threshold))
 
     def given(self, scores: Floats, abstained: Bools | None) -> list[tuple[str, ...]]:
         given: list[tuple[str, ...]]
@@ -202,12 +226,14 @@ class _Rule:
         names = [self.labels[code] for code in codes.tolist()]
         return [tuple(names[start:end]) for start, end in pairwise([0, *ends])]
 
-    def answers(self, scores: Floats) -> list[Answer]:
-        sure = scores.max(axis=1)
-        abstained = None if self._cut is None else abstains(sure, self._cut)
-        silent = repeat(False, len(scores)) if abstained is None else abstained.tolist()
-        rows = zip(self.given(scores, abstained), scores, silent, sure.tolist(), strict=True)
-        return [Answer(given, LabelScores(self._places, row), no, sure) for given, row, no, sure in rows]
+    def answers(self, scores: Floats, seen: Floats | None) -> list[Answer]:
+        found, sure = self.judged(scores, seen), scores.max(axis=1).tolist()
+        if found is None:
+            rows = zip(self.given(scores, None), scores, sure, strict=True)
+            return [Answer(given, LabelScores(self._places, row), False, top) for given, row, top in rows]
+        silent, by = found.abstained.tolist(), found.evidence.tolist()
+        judged = zip(self.given(scores, found.abstained), scores, silent, sure, by, strict=True)
+        return [Answer(given, LabelScores(self._places, row), no, top, why) for given, row, no, top, why in judged]
 
 
 def _all_finite(logits: Floats) -> bool:

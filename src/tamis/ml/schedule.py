@@ -21,6 +21,9 @@ STEP_TOKENS = 65_536
 DEFAULT_RATE = 1e-4
 DEFAULT_DECAY = 0.1
 DEFAULT_WARMUP = 0.05
+DEFAULT_LOSS = 0.03
+"""Share of in-scope answers that abstaining may cost."""
+
 EVALUATIONS = 20
 """Evaluations a run at least."""
 
@@ -49,6 +52,8 @@ class Hyperparameters(BaseModel):
     seq_len: int | None = Field(default=None, ge=100, le=10_000_000)
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     optimise: tuple[str, ...] | None = Field(default=None, max_length=10_000)
+    abstain_loss: float = Field(default=DEFAULT_LOSS, ge=0, le=0.5)
+    oos_label: str | None = Field(default=None, min_length=1, max_length=1_000)
     encoder: EncoderOptions | None = None
 
     @property
@@ -80,7 +85,7 @@ def hyperparameters(**chosen: object) -> Hyperparameters:
 
 def chosen_facts(chosen: Hyperparameters) -> dict[str, object]:
     """Return the hyperparameters as a manifest keeps them: options of another tier, or of no use, are left out."""
-    return chosen.model_dump(exclude={name for name in ("encoder", "optimise") if getattr(chosen, name) is None})
+    return chosen.model_dump(exclude={name for name in ("encoder", "optimise", "oos_label") if getattr(chosen, name) is None})
 
 
 def epochs_of_steps(steps: float, data_tokens: int) -> float:

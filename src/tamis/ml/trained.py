@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tamis.data.dataset import Dataset
 from tamis.data.truth import Truth
+from tamis.ml.manifest import TargetManifest
 from tamis.ml.progress import Check, Listener, nobody, nothing
 from tamis.ml.restart import RestartPoints, Stage
 from tamis.ml.schedule import Hyperparameters
@@ -20,7 +21,8 @@ from tamis.ml.scorer import Floats, Scorer
 class HeldOut:
     """Rows that the fit did not see: `rows` says what they are, `logits` (n, labels) and `truth` by target.
 
-    `weights` (n,) by target: how much each row counts beside the others, as in training; None: all the same.
+    `weights` (n,) by target: how much each row counts beside the others, as in training; None: all the same. `seen`
+    (n,) by target: the share of each row's tokens that the fit saw; None, or left out: not known.
     """
 
     rows: str
@@ -28,6 +30,7 @@ class HeldOut:
     logits: Mapping[str, Floats]
     truth: Mapping[str, Truth]
     weights: Mapping[str, Floats | None] = field(default_factory=dict)
+    seen: Mapping[str, Floats | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +54,19 @@ class Task:
     validation: Dataset | None
     chosen: Hyperparameters
     target_weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """A model that a run grows: what scores, how its scores become answers, and how many rows it learnt from."""
+
+    scorer: Scorer
+    targets: tuple[TargetManifest, ...]
+    n_rows: int
+
+    def target(self, name: str) -> TargetManifest | None:
+        """The target of that name, if it has one."""
+        return next((target for target in self.targets if target.name == name), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

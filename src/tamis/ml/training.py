@@ -29,7 +29,7 @@ from tamis.evaluation.figures import rounded
 from tamis.evaluation.report import EvaluationReport, TargetReport, evaluate_target
 from tamis.ml.artifact import refuse_output
 from tamis.ml.base_models import Base, load_base
-from tamis.ml.decisions import Decisions, fit_decisions, plain_decisions
+from tamis.ml.decisions import Abstaining, Decisions, fit_decisions, plain_decisions
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.options import encoder_options as read_options
 from tamis.ml.given import Data, given_splits
@@ -41,6 +41,7 @@ from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothi
 from tamis.ml.restart import RestartPoints
 from tamis.ml.rethresholding import for_purpose, remarks_on
 from tamis.ml.schedule import Hyperparameters, chosen_facts, hyperparameters
+from tamis.ml.scoping import learnt_targets, widened, without_unlearnt
 from tamis.ml.static.model import one_blas_thread
 from tamis.ml.threshold_record import render_record
 from tamis.ml.tiers import tier
@@ -55,6 +56,7 @@ FIGURES = (
     *("n", "accuracy", "accuracy_ci", "subset_accuracy", "subset_accuracy_ci", "micro_f1", "micro_f1_ci"),
     *("macro_f1", "macro_f1_ci", "weighted_f1", "weighted_f1_ci", "samples_jaccard", "mean_average_precision"),
     *("log_loss", "brier", "ece_before", "ece", "coverage", "selective_accuracy"),
+    *("oos_rows", "oos_recall", "oos_recall_ci", "oos_auroc", "oos_auroc_ci"),
 )
 """What a manifest keeps of a report."""
 
@@ -124,6 +126,8 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     seq_len: int | None = None,
     seed: int = 0,
     optimise: str | Sequence[str] | None = None,
+    abstain_loss: float | None = None,
+    oos_label: str | None = None,
     encoder_options: Mapping[str, object] | EncoderOptions | None = None,
     targets: Sequence[Target | DeclaredTarget] | None = None,
     none_labels: Mapping[str, Sequence[str]] | None = None,
@@ -158,6 +162,10 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         optimise: what the thresholds of multi-label targets are for: "f1" (the default), "micro-f1", "macro-f1",
             "precision>=0.95", "recall>=0.9", "cost:fp=1,fn=5", "shared:f1" (one threshold for all labels), and as
             "LABEL=recall>=0.9" for one label; several in a list. What cannot be kept is among the remarks.
+        abstain_loss: the share of in-scope answers that a single-label target may be silent for, so as not to answer
+            what it has no label for (default 0.03); 0: it always answers.
+        oos_label: what rows carry that are out of their single-label target's scope. It is none of its labels: ten such
+            rows of the training data and more are learnt as "none of them", those of other data are measured.
         encoder_options: for a base model of the encoder tier; see `tamis.ml.encoder.options.EncoderOptions`.
         targets: targets that are not to be inferred, in the order that the model will have; their labels keep their
             order. Rows of the training data with other labels are bad; other targets are left out with a note.
@@ -191,9 +199,11 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         seq_len=seq_len,
         seed=seed,
         optimise=optimise,
+        abstain_loss=abstain_loss,
+        oos_label=oos_label,
         encoder=None if encoder_options is None else read_options(encoder_options),
     )
-    declared = None if targets is None else Declarations(targets)
+    declared = None if targets is None else Declarations(targets, oos_label)
     name = _name(name, out, train)
     if out is not None:
         refuse_output(Path(out), overwrite=overwrite)
@@ -203,7 +213,17 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     _refuse_options(chosen, base_model)
     given = given_splits(train, validation, test, options)
     rejects = rejects if is_first() else None
-    loaded = load_splits(*given, options, max_bad_share=max_bad_share, rejects=rejects, declared=declared, check=check)
+    loaded = load_splits(
+        *given,
+        options,
+        max_bad_share=max_bad_share,
+        rejects=rejects,
+        declared=declared,
+        oos_label=oos_label,
+        check=check,
+    )
+    learnt = learnt_targets(loaded.train)
+    loaded = replace(loaded, train=without_unlearnt(loaded.train, learnt))
     require_learnable(loaded.train)
     if none_labels is not None:
         loaded = _marked(loaded, none_labels)
@@ -211,7 +231,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         chosen.purpose.of(loaded.train.targets)  # a label that is not there is told before hours of work
     watch.lap("read")
     attended = Attended(listener, check, restart or RestartPoints(None))
-    model = _Run(loaded, base_model, chosen, name, attended, watch, declared).model()
+    model = _Run(loaded, base_model, chosen, name, attended, watch, declared, learnt).model()
     check()
     if out is not None and is_first():
         listener(Progress("writing the model", 0.98))
@@ -275,6 +295,7 @@ class _Run:
     attended: Attended
     watch: _Stopwatch
     declared: Declarations | None = None
+    learnt: tuple[str, ...] = ()  # targets that learn from rows out of their scope
 
     def model(self) -> Model:
         trained, seconds = self._trained()
@@ -315,7 +336,9 @@ class _Run:
             self.attended.listener(replace(progress, share=0.02 + 0.92 * progress.share))
 
         self._begin(told)
-        task = Task(self.loaded.train, self.loaded.validation, self.chosen, self._weights())
+        validation = self.loaded.validation
+        wide = None if validation is None else widened(validation, self.learnt)
+        task = Task(widened(self.loaded.train, self.learnt), wide, self.chosen, self._weights())
         trained = tier(self.base.card.tier).train(self.base, task, replace(self.attended, listener=told))
         return trained, self.watch.lap("train")
 
@@ -335,7 +358,7 @@ class _Run:
         facts = {
             "version": tamis_version(),
             "versions": installed_versions(1).model_dump(),
-            "hyperparameters": self.chosen.model_dump(exclude={"optimise"}),  # that decides what comes after
+            "hyperparameters": self.chosen.model_dump(exclude={"optimise", "abstain_loss"}),  # what comes after training
             "weights": self._weights(),
             "train": self.loaded.train.rows_hash(),
             "validation": None if self.loaded.validation is None else self.loaded.validation.rows_hash(),
@@ -356,9 +379,13 @@ class _Run:
         made = {}
         for target in self.loaded.train.targets:
             self.attended.check()
-            name, weights = target.name, held.weights.get(target.name)
-            made[name] = fit_decisions(held.truth[name], held.logits[name], seed=self.chosen.seed, weights=weights)
+            made[target.name] = self._fitted(held, target.name)
         return made
+
+    def _fitted(self, held: HeldOut, name: str) -> Decisions:
+        abstaining = Abstaining(self.chosen.abstain_loss, held.seen.get(name), name in self.learnt)
+        weights, seed = held.weights.get(name), self.chosen.seed
+        return fit_decisions(held.truth[name], held.logits[name], seed=seed, weights=weights, abstaining=abstaining)
 
     def _report(self, held: HeldOut | None, decisions: Mapping[str, Decisions]) -> EvaluationReport | None:
         """The report on held-out rows, of the targets for which there are enough."""
@@ -369,7 +396,8 @@ class _Run:
             if made.truth is None or made.scores is None:
                 continue
             cuts = None if made.thresholds is None else np.array(made.thresholds, dtype=np.float32)
-            report = evaluate_target(target, made.truth, made.scores, cuts, made.abstained, seed=self.chosen.seed)
+            rule, seed = made.abstained, self.chosen.seed
+            report = evaluate_target(target, made.truth, made.scores, cuts, rule, evidence=made.evidence, seed=seed)
             reports[target.name] = report.model_copy(update={"ece_before": rounded(made.ece_before)})
         if held is None or not reports:
             return None
@@ -395,7 +423,8 @@ class _Run:
             tier=self.base.card.tier,
             architecture=_json(trained.architecture),
             targets=tuple(
-                _entry(target, decisions[target.name], self._weights().get(target.name, 1.0)) for target in data.targets
+                _entry(target, decisions[target.name], self._weights(), learnt=target.name in self.learnt)
+                for target in data.targets
             ),
             hyperparameters=_json(chosen_facts(self.chosen)),
             data=DataManifest(
@@ -411,7 +440,7 @@ class _Run:
         )
 
 
-def _entry(target: Target, made: Decisions, weight: float) -> TargetManifest:
+def _entry(target: Target, made: Decisions, weights: Mapping[str, float], *, learnt: bool) -> TargetManifest:
     return TargetManifest(
         name=target.name,
         kind=target.kind,
@@ -421,7 +450,9 @@ def _entry(target: Target, made: Decisions, weight: float) -> TargetManifest:
         thresholds=made.thresholds,
         chosen_for=made.chosen_for,
         abstain=made.abstain,
-        weight=weight,
+        weight=weights.get(target.name, 1.0),
+        oos_label=target.oos_label,
+        oos_learnt=learnt,
     )
 
 

@@ -44,7 +44,7 @@ def _reader(artifact: Artifact) -> Reader:
     refuse_architecture(facts, artifact.folder / "manifest.json")
     base = EncoderBase(artifact.manifest.base_model, Path(artifact.folder))
     encoding = encoding_of(base.tokenizer_json, facts, base.template)
-    targets = tuple(entry.target for entry in artifact.manifest.targets)
+    targets = tuple(entry.computed for entry in artifact.manifest.targets)
     return Reader(encoding, int(str(facts["pad_id"])), targets)
 
 

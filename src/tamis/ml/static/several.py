@@ -64,7 +64,7 @@ class Several:
         with one_blas_thread():
             logits += product_by_rows(hidden, model.network.heads)
         logits += model.weights[-1] + model.network.head_bias
-        seen = tokens[:, :1] / np.maximum(tokens[:, 1:], 1)
+        seen: Floats = (tokens[:, :1] / np.maximum(tokens[:, 1:], 1)).astype(np.float32)
         return {SEEN: seen} | {name: logits[:, columns] for name, columns in model.columns.items()}
 
     def _add_field(self, logits: Floats, hidden: Floats, given: _Field, field: int) -> Floats:

@@ -103,8 +103,9 @@ def _architecture(artifact: Artifact) -> _Architecture:
 def _columns(artifact: Artifact) -> tuple[dict[str, slice], int]:
     columns, at = dict[str, slice](), 0
     for target in artifact.manifest.targets:
-        columns[target.name] = slice(at, at + len(target.labels))
-        at += len(target.labels)
+        wide = len(target.computed.labels)
+        columns[target.name] = slice(at, at + wide)
+        at += wide
     return columns, at
 
 

@@ -124,8 +124,8 @@ def seen_share(runs: Runs, tokens: RunTokens, seen: NDArray[np.bool_]) -> Floats
     sums = np.concatenate([[0], np.cumsum(seen)])
     of_run = sums[tokens.offsets[1:]] - sums[tokens.offsets[:-1]]
     known = np.bincount(runs.row, of_run[runs.run], runs.n_rows)
-    share: Floats = known / np.maximum(np.bincount(runs.row, tokens.lengths[runs.run], runs.n_rows), 1)
-    return share.astype(np.float32, copy=False)
+    share = known / np.maximum(np.bincount(runs.row, tokens.lengths[runs.run], runs.n_rows), 1)
+    return share.astype(np.float32)
 
 
 def used_tokens(matrix: Matrix) -> Ints:

@@ -42,6 +42,7 @@ from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT, Ints
 from tamis.ml.static.sampled import WIDE
 from tamis.ml.static.scorer import StaticScorer
 from tamis.ml.static.sparse import Floats
+from tamis.ml.static.tokens import seen_share
 from tamis.ml.static.updates import Updates, network_arrays, restore_network
 from tamis.ml.static.watching import (
     Best,
@@ -189,7 +190,8 @@ class StaticTrainer:
         few = {name: n for name, n in _judged(watched.data).items() if n < ENOUGH_TO_CALIBRATE}
         fit = self._watch(given, watched, _Watch("validation", (0.05, 0.4 if few else 0.95)))
         self._remarks += fit.outcome.remarks()
-        held = _Held(VALIDATION, watched.data, fit.lexical_logits, fit.semantic_logits)
+        seen = self._seen(given, watched)
+        held = _Held(VALIDATION, watched.data, fit.lexical_logits, fit.semantic_logits, seen)
         if few:
             held = self._with_more(given, held, few)
         return _Fitted(fit.lexical, fit.semantic, fit.outcome.checkpoints, held)
@@ -242,7 +244,8 @@ class StaticTrainer:
         train, held = given.select(split["train"]), given.select(split["held"])
         fit = self._watch(train, held, _Watch("held out", between, vocabulary_of=given.rows))
         name = f"{len(held.data):,} of the training rows, held out"
-        return _Once(train, fit, _Held(name, held.data, fit.lexical_logits, fit.semantic_logits))
+        seen = self._seen(train, held)
+        return _Once(train, fit, _Held(name, held.data, fit.lexical_logits, fit.semantic_logits, seen))
 
     def _cross_validate(self, given: _Part) -> _Fitted:
         folded = self._folded(given, (0.05, 0.8))
@@ -265,13 +268,24 @@ class StaticTrainer:
             return None
         fold = folds(data, count, self._chosen.seed)
         logits = np.empty((2, len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
+        seen = np.zeros(len(data), dtype=np.float32)
         outcomes = []
         for number in range(count):
             inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
             shares = (begin + (end - begin) * number / count, begin + (end - begin) * (number + 1) / count)
             outcome, logits[:, outside] = self._fold(given, inside, outside, _Watch(f"fold {number}", shares, True))
+            seen[outside] = self._seen(given.select(inside), given.select(outside))
             outcomes.append(outcome)
-        return _Held(f"{count}-fold cross-validation", data, logits[0], logits[1]), outcomes
+        return _Held(f"{count}-fold cross-validation", data, logits[0], logits[1], seen), outcomes
+
+    def _seen(self, given: _Part, held: _Part) -> Floats:
+        """(held rows,) the share of the tokens of each that the given rows have."""
+        known, shares = given.rows.used_tokens(), []
+        for some in held.rows.portions():
+            self._attended.check()
+            tokens = self._semantics.tokenizer(some.runs.strings)
+            shares.append(seen_share(some.runs, tokens, np.isin(tokens.ids, known)))
+        return np.concatenate(shares)
 
     def _fold(self, given: _Part, inside: Ints, outside: Ints, how: _Watch) -> tuple[Outcome, Floats]:
         """Return how the fit of a fold went, and the (2, rows, labels) logits of its two parts for the rows outside."""
@@ -375,7 +389,7 @@ class StaticTrainer:
         """Choose each target's share of the semantic part, and add the parts up."""
         if held is None:
             return {target.name: USUAL_SHARE for target in data.targets}, None
-        shares, logits, truths, weights = {}, {}, {}, {}
+        shares, logits, truths, weights, seen = {}, {}, {}, {}, {}
         for name, place in columns_of(data).items():
             self._attended.check()
             source = held.of(name)
@@ -384,10 +398,10 @@ class StaticTrainer:
                 source.semantic[:, place],
                 source.data.truth[name],
             )
-            weights[name] = source.data.weights
+            weights[name], seen[name] = source.data.weights, source.seen
             shares[name] = best_share(lexical, semantic, truths[name], weights[name])
             logits[name] = lexical + np.float32(shares[name]) * semantic
-        return shares, HeldOut(held.told(), max(map(len, truths.values())), logits, truths, weights)
+        return shares, HeldOut(held.told(), max(map(len, truths.values())), logits, truths, weights, seen)
 
     def _tell_share(self, stage: str, between: tuple[float, float], share: float) -> None:
         self._tell(stage, between[0] + (between[1] - between[0]) * share)
@@ -399,12 +413,16 @@ class StaticTrainer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """Rows that a fit did not see, and the logits of its two parts; of some targets others, `instead`."""
+    """Rows that a fit did not see, and the logits of its two parts; of some targets others, `instead`.
+
+    `seen` (n,) is the share of their tokens that the fit saw.
+    """
 
     rows: str
     data: Dataset
     lexical: Floats
     semantic: Floats
+    seen: Floats
     instead: Mapping[str, _Held] = field(default_factory=dict)
 
     def of(self, target: str) -> _Held:
