@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tamis.data.truth import SingleTruth, multi_truth
+from tamis.data.truth import OUT_OF_SCOPE, SingleTruth, multi_truth
 from tamis.errors import InvalidSetting
 from tamis.evaluation.calibration import ece
 from tamis.evaluation.conditions import parse
@@ -157,6 +157,31 @@ def test_rows_that_say_nothing_hold_nothing():
     (found,) = verdicts("accuracy >= 0", single([]), truth=SingleTruth(np.full(60, -1, dtype=np.int32), 3))
     assert not found.holds
     assert "no row" in found.why
+
+
+def test_rows_out_of_scope_are_to_be_left_without_an_answer():
+    codes = np.where(np.arange(60) % 6 == 5, OUT_OF_SCOPE, CODES).astype(np.int32)
+    truth = SingleTruth(codes, 3)
+    outside = np.flatnonzero(codes == OUT_OF_SCOPE)
+
+    def silent(in_these):
+        said = single([])
+        return Said(said.given, said.scores, said.failed, np.isin(np.arange(60), in_these))
+
+    good, poor = silent(outside[:8]), silent(outside[:3])
+    found = verdicts(
+        "oos_recall >= 80% and oos_recall > current surely and oos_recall >= 80% surely and coverage >= 1",
+        good,
+        poor,
+        truth=truth,
+    )
+    assert [each.holds for each in found] == [True, True, False, True]
+    assert found[0].value == 0.8
+    low, high = found[1].beyond_ci
+    assert 0 < low < 0.5 < high
+    assert verdicts("oos_recall >= 0 surely", single([]), truth=truth)[0].holds, "a model that never abstains has 0"
+    (none,) = verdicts("oos_recall >= 0", good)
+    assert (none.holds, none.why) == (False, "no row is known to be out of scope")
 
 
 def test_latencies_are_compared_too():

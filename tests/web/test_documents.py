@@ -31,7 +31,9 @@ def test_every_operation_explains_itself(document: dict[str, Any]) -> None:
         assert operation["description"], path
         assert set(operation["tags"]) <= tags
         assert {"200", "401", "422", "429", "500"} <= operation["responses"].keys(), path
-        if method in ("post", "patch") and not path.endswith(("/start", "/cancel", "/archive", "/check-api-key")):
+        if method in ("post", "patch") and not path.endswith(
+            ("/start", "/cancel", "/archive", "/rollback", "/check-api-key")
+        ):
             assert operation["requestBody"]["content"], path
 
 

@@ -22,7 +22,7 @@ from tamis.errors import InvalidSetting
 
 SHARES = (
     *("accuracy", "subset_accuracy", "macro_f1", "weighted_f1", "micro_f1", "samples_jaccard"),
-    *("ece", "coverage", "selective_accuracy"),
+    *("ece", "coverage", "selective_accuracy", "oos_recall"),
 )
 LOSSES = ("log_loss", "brier")
 OF_A_LABEL = ("precision", "recall", "f1")

@@ -25,21 +25,14 @@ from tamis.evaluation.said import Said
 from tamis.schema import Target
 
 CANDIDATE, CURRENT = "candidate", "current"
+OOS = "oos_recall"
+"""The share of rows out of a target's scope that a model leaves without an answer."""
+
 SINGLE = (
-    "accuracy",
-    "macro_f1",
-    "weighted_f1",
-    "micro_f1",
-    "log_loss",
-    "brier",
-    "ece",
-    "coverage",
-    "selective_accuracy",
+    *("accuracy", "macro_f1", "weighted_f1", "micro_f1", "log_loss", "brier", "ece"),
+    *("coverage", "selective_accuracy", OOS),
 )
-MULTI = (
-    *("subset_accuracy", "micro_f1", "macro_f1", "weighted_f1", "samples_jaccard", "log_loss", "brier", "ece"),
-    *("coverage", "selective_accuracy"),
-)
+MULTI = ("subset_accuracy", "micro_f1", "macro_f1", "weighted_f1", "samples_jaccard", "log_loss", "brier", "ece")
 SHOWN = {False: ("accuracy", "macro_f1", "log_loss", "ece"), True: ("micro_f1", "macro_f1", "samples_jaccard", "ece")}
 """Figures that are shown of every target, single-label and multi-label, beside those that conditions name."""
 
@@ -128,10 +121,14 @@ class Ballot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighed:
-    """One target's figures, on the rows and on resamples of them; those of labels are of the labels asked for."""
+    """One target's figures, on the rows and on resamples of them; those of labels are of the labels asked for.
+
+    `known` rows have a label of it, `outside` rows are known to have none; `support` rows carry each label.
+    """
 
     target: Target
     known: int
+    outside: int
     support: Mapping[str, int]
     resampled: Resampled
 
@@ -182,14 +179,35 @@ def weigh(ballot: Ballot, conditions: Sequence[Condition], *, resamples: int = R
     drawn = drawn_figures(
         [(part.columns, part.figures) for part in parts.values()] if rows else [], resamples=resamples, seed=seed
     )
+    silent = _silent_outside(truth, names)
+    shares = [(sparse.csr_array(each / each.shape[0]), lambda sums: {OOS: sums[:, 0]}) for each in silent.values()]
+    outside = drawn_figures(shares, resamples=resamples, seed=seed)
     resampled = Resampled(
         rows=rows,
-        figures={name: part.whole() for name, part in parts.items()},
-        drawn=dict(zip(parts, drawn or [{}] * len(parts), strict=True)),
+        figures={name: part.whole() | _whole(silent.get(name)) for name, part in parts.items()},
+        drawn={
+            name: {**inside, **more}
+            for name, inside, more in zip(parts, drawn or [{}] * len(parts), outside or [{}] * len(parts), strict=True)
+        },
         right={name: part.sums.right for name, part in parts.items()},
     )
     support = dict(zip(target.labels, truth.counts().tolist(), strict=True))
-    return Weighed(target, rows, support, resampled)
+    return Weighed(target, rows, next((each.shape[0] for each in silent.values()), 0), support, resampled)
+
+
+def _silent_outside(truth: Truth, said: Mapping[str, Said]) -> dict[str, sparse.csr_array]:
+    """(rows out of scope, 1) whether each model gives no answer, by model; nothing where there are no such rows."""
+    rows = np.flatnonzero(truth.out_of_scope) if isinstance(truth, SingleTruth) else np.zeros(0, dtype=np.intp)
+    if not len(rows):
+        return {}
+    nothing = np.zeros(len(truth), dtype=bool)
+    silent = {name: nothing if one.abstained is None else one.abstained for name, one in said.items()}
+    return {name: sparse.csr_array(each[rows, None].astype(np.float64)) for name, each in silent.items()}
+
+
+def _whole(silent: sparse.csr_array | None) -> dict[str, float]:
+    """The share of rows out of scope without an answer."""
+    return {} if silent is None else {OOS: float(silent.sum()) / silent.shape[0]}
 
 
 def compared(weighed: Weighed, conditions: Sequence[Condition]) -> tuple[Compared, ...]:
@@ -346,7 +364,7 @@ def _spread(values: Doubles, weighed: Weighed, key: Key) -> Interval | None:
     if not len(numbers):
         return None
     low, high = (float(bound) for bound in np.quantile(numbers, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-    rows = weighed.known if key[1] is None else weighed.support.get(key[1], 0)
+    rows = weighed.support.get(key[1], 0) if key[1] is not None else weighed.outside if key[0] == OOS else weighed.known
     if key[0] not in LOSSES and numbers.min() == numbers.max() and rows:
         unseen = 1 - float(((1 - LEVEL) / 2) ** (1 / rows))
         return low - unseen, high + unseen
@@ -365,10 +383,7 @@ def _judged(condition: Condition, weighed: Weighed) -> Judged:
     needed = condition.bound.times * current + condition.bound.plus
     if not (isfinite(value) and isfinite(needed)):
         return judged(value=value, needed=needed, holds=False, why=_undefined(condition, weighed))
-    drawn = weighed.resampled.drawn
-    theirs = drawn[CURRENT][_key(*key)] if condition.bound.needs_current else np.zeros(1)
-    moved = drawn[CANDIDATE][_key(*key)] - condition.bound.times * theirs - condition.bound.plus
-    beyond = _spread(moved, weighed, key)
+    beyond = _beyond(condition, weighed, key)
     holds = condition.op.holds(value, needed)
     why = ""
     if condition.surely and holds:
@@ -376,6 +391,16 @@ def _judged(condition: Condition, weighed: Weighed) -> Judged:
         holds = worse is not None and condition.op.holds(worse, 0.0)
         why = "" if holds else "it holds on these rows, but not surely: more rows would tell"
     return judged(value=value, needed=needed, beyond_ci=beyond, holds=holds, why=why)
+
+
+def _beyond(condition: Condition, weighed: Weighed, key: Key) -> Interval | None:
+    """The 95 % interval of how far the candidate's figure is above the bound."""
+    times, plus = condition.bound.times, condition.bound.plus
+    if not condition.bound.needs_current:
+        own = _interval(weighed, CANDIDATE, key)
+        return None if own is None else (own[0] - plus, own[1] - plus)
+    drawn = weighed.resampled.drawn
+    return _spread(drawn[CANDIDATE][_key(*key)] - times * drawn[CURRENT][_key(*key)] - plus, weighed, key)
 
 
 def _judged_p50(condition: Condition, p50: Mapping[str, float]) -> Judged:
@@ -400,6 +425,8 @@ def _result(condition: Condition, target: str | None) -> Callable[..., Judged]:
 def _undefined(condition: Condition, weighed: Weighed) -> str:
     if condition.figure in OF_A_LABEL and not weighed.support.get(str(condition.label)):
         return f"no row carries {condition.label}"
+    if condition.figure == OOS:
+        return "no row is known to be out of scope"
     return "it is not defined on these rows"
 
 
