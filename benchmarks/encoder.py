@@ -4,6 +4,8 @@
     python benchmarks/encoder.py --data DATA --folds 5            # cross-validation of all its rows
     python benchmarks/encoder.py --data DATA --sets hwu64,banking77 --seeds 1
     python benchmarks/encoder.py --data DATA --quick              # one seed, 200 rows to learn from
+    python benchmarks/encoder.py --data DATA --sets movie_reviews_long --methods encoder,windows,static --seeds 1 \
+        --split validation --rows 200 --watch 40 --epochs 3 --measured 100 --title encoder_windows  # long texts
 
 All methods run one after the other in one process, after libraries are loaded. Seconds are those of training: for Tamis
 all that `tamis.train` does (folds, calibration, export, golden rows), for Trainer `trainer.train()` alone. Test rows
@@ -13,6 +15,7 @@ are read to report; in one further run Tamis sees them, of which only the moment
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import statistics
 import tempfile
@@ -39,6 +42,8 @@ Rows = list[dict[str, Any]]
 class Result:
     """One training: percent of test rows that are right, seconds of the clock, seconds of all cores."""
 
+    cut: float = dataclasses.field(default=0.0, kw_only=True)  # share of the training rows of which a part was not read
+
     set: str
     method: str
     seed: int
@@ -59,12 +64,12 @@ def main() -> None:
     for name in chosen.sets.split(","):
         for seed, train, test in parts(Path(chosen.data) / name, chosen):
             for method in chosen.methods.split(","):
-                for result in METHOD[method](name, seed, train, test):
+                for result in method_of(method, chosen)(name, seed, train, test):
                     results.append(result)
                     print(json.dumps(asdict(result)), flush=True)
             if {"encoder", "trainer"} <= set(chosen.methods.split(",")):
                 add_moment(results, name, seed, train, test)
-    report(results, Path(chosen.out))
+    report(results, Path(chosen.out), chosen.title)
 
 
 def arguments() -> argparse.Namespace:
@@ -75,6 +80,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--folds", type=int, default=0, help="cross-validate all rows in so many parts")
     parser.add_argument("--rows", type=int, default=0, help="learn from so many rows at most")
+    parser.add_argument(
+        "--split", choices=("test", "validation"), default="test", help="measure on it; to choose: validation"
+    )
+    parser.add_argument("--measured", type=int, default=0, help="measure on so many of its rows at most")
+    parser.add_argument(
+        "--watch", type=int, default=0, help="give so many of the rows to learn from as validation data"
+    )
+    parser.add_argument("--epochs", type=float, help="passes over the rows at most")
+    parser.add_argument("--title", default="encoder", help="of the files of results")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", default=str(Path(__file__).parent / "results"))
     given = parser.parse_args()
@@ -86,8 +100,10 @@ def arguments() -> argparse.Namespace:
 def parts(folder: Path, chosen: argparse.Namespace) -> Iterator[tuple[int, Rows, Rows]]:
     """Seeds, each with the rows to learn from and those to measure on."""
     train = rows_in(folder / "train.jsonl")
-    held = next(folder / f"{name}.jsonl" for name in ("test", "validation") if (folder / f"{name}.jsonl").is_file())
-    test = rows_in(held)
+    held = next(
+        folder / f"{name}.jsonl" for name in (chosen.split, "validation") if (folder / f"{name}.jsonl").is_file()
+    )
+    test = rows_in(held)[: chosen.measured or None]
     if not chosen.folds:
         for seed in range(chosen.seeds):
             yield seed, train[: chosen.rows or None], test
@@ -103,18 +119,21 @@ def rows_in(path: Path) -> Rows:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def by_tamis(base: str) -> Callable[[str, int, Rows, Rows], list[Result]]:
+def by_tamis(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Rows, Rows], list[Result]]:
     def run(name: str, seed: int, train: Rows, test: Rows) -> list[Result]:
         import tamis
 
+        how: dict[str, Any] = {"encoder_options": {"long_texts": "windows"}} if method == "windows" else {}
+        learnt, watched = (train[chosen.watch :], train[: chosen.watch]) if chosen.watch else (train, None)
         with tempfile.TemporaryDirectory() as folder:
             wall, cpu = perf_counter(), process_time()
-            model = tamis.train(train, base=base, out=Path(folder, "model"), seed=seed)
+            base, place = "static-en" if method == "static" else BASE, Path(folder, "model")
+            model = tamis.train(learnt, watched, base=base, out=place, seed=seed, epochs=chosen.epochs, **how)
             took = perf_counter() - wall, process_time() - cpu
             found = model.evaluate(test).targets
-        method = "static" if base == "static-en" else "encoder"
-        measures = {target: figures.accuracy or figures.micro_f1 for target, figures in found.items()}
-        return [Result(name, method, seed, target, 100 * float(value), *took) for target, value in measures.items()]
+        cut = float(model.manifest.training.get("cut_share") or 0)
+        measures = {target: 100 * float(figures.accuracy or figures.micro_f1) for target, figures in found.items()}
+        return [Result(name, method, seed, target, value, *took, cut=cut) for target, value in measures.items()]
 
     return run
 
@@ -160,7 +179,9 @@ def by_trainer(name: str, seed: int, train: Rows, test: Rows) -> list[Result]:
     return [Result(name, "trainer", seed, target, 100 * float(right.mean()), *took)]
 
 
-METHOD = {"encoder": by_tamis(BASE), "static": by_tamis("static-en"), "trainer": by_trainer}
+def method_of(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Rows, Rows], list[Result]]:
+    """Return what trains and measures: `windows` is `encoder` with long texts in windows."""
+    return by_trainer if method == "trainer" else by_tamis(method, chosen)
 
 
 def add_moment(results: list[Result], name: str, seed: int, train: Rows, test: Rows) -> None:
@@ -185,11 +206,11 @@ def add_moment(results: list[Result], name: str, seed: int, train: Rows, test: R
         print(f"as good as Trainer after {mine.reached_seconds:.1f} s ({goal.seconds:.1f} s)", flush=True)
 
 
-def report(results: list[Result], folder: Path) -> None:
+def report(results: list[Result], folder: Path, title: str) -> None:
     about = surroundings()
     folder.mkdir(parents=True, exist_ok=True)
     plain = {"about": about, "results": [asdict(result) for result in results]}
-    (folder / "encoder.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{title}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     head = [
         "set",
         "target",
@@ -200,10 +221,11 @@ def report(results: list[Result], folder: Path) -> None:
         "seconds",
         "CPU seconds",
         "as good as Trainer after",
+        "rows to learn from that were cut",
     ]
     lines = [line(results, *key) for key in dict.fromkeys((each.set, each.target, each.method) for each in results)]
     page = f"# A fine-tuned encoder ({BASE})\n\n{preamble(about)}\n{NOTE}\n\n{table(head, lines)}\n"
-    (folder / "encoder.md").write_text(page, encoding="utf-8")
+    (folder / f"{title}.md").write_text(page, encoding="utf-8")
     print(page)
 
 
@@ -223,6 +245,7 @@ def line(results: list[Result], name: str, target: str, method: str) -> list[str
         f"{statistics.median(each.seconds for each in some):.1f}",
         f"{statistics.median(each.cpu for each in some):.1f}",
         f"{statistics.median(reached):.1f} CPU seconds" if reached else "",
+        f"{statistics.mean(each.cut for each in some):.0%}",
     ]
 
 

@@ -3,6 +3,7 @@
     python -m venv ~/.cache/tamis-bench/venvs/infinity
     ~/.cache/tamis-bench/venvs/infinity/bin/pip install 'infinity-emb[torch,server]==0.0.78' torch==2.13.0
     python benchmarks/encoder_serving.py --data ../shared/data
+    python benchmarks/encoder_serving.py --data ../shared/data --gathering    # requests computed together, or not
 
 Each is a server of one process on the loopback. They take turns: texts in calls of 64, one text after the other, and 16
 clients with a text each; medians of the rounds count, and each process's peak memory. The answers of all three are
@@ -25,7 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,19 +105,27 @@ def one_by_one(server: Server, texts: list[str]) -> float:
 
 def sixteen_clients(server: Server, texts: list[str]) -> float:
     """Requests a second."""
+    return by_clients(server, texts, CLIENTS)[0]
+
+
+def by_clients(server: Server, texts: list[str], count: int) -> tuple[float, float]:
+    """Requests a second of so many clients at the same time, and the median milliseconds of a request."""
+    taken: list[float] = []
 
     def client(mine: list[str]) -> None:
         connection = server.connect()
         for text in mine:
+            begin = time.perf_counter()
             server.ask(connection, [text])
+            taken.append((time.perf_counter() - begin) * 1e3)
 
-    threads = [threading.Thread(target=client, args=(texts[number::CLIENTS],)) for number in range(CLIENTS)]
+    threads = [threading.Thread(target=client, args=(texts[number::count],)) for number in range(count)]
     begin = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return len(texts) / (time.perf_counter() - begin)
+    return len(texts) / (time.perf_counter() - begin), statistics.median(taken)
 
 
 def peak_mb(pid: int) -> float:
@@ -194,10 +203,70 @@ REGISTER = "import sys; from pathlib import Path; from tamis.ml.registry import 
 REGISTER += "register(Path(sys.argv[1]), sys.argv[3], Path(sys.argv[2]))"
 
 
+ALONE = """
+import sys
+from tamis.serving import batching
+async def alone(self, inputs, compute):
+    return await self._dispatcher.aside(lambda: compute(inputs))
+batching.Gathering.scores = alone
+from tamis.cli import main
+sys.argv = ["tamis", *sys.argv[1:]]
+main()
+"""
+"""The server in which each request is computed for itself."""
+
+CROWDS = (1, 16, 64)
+
+
+def gathering(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Requests a second and milliseconds of a request by clients: gathered, and each for itself, taking turns."""
+    home, _, texts, _ = prepare(given, work)
+    found: dict[str, dict[str, list[float]]] = {}
+    with ExitStack() as stack:
+        servers_ = []
+        for title, start in (("gathered", ["-m", "tamis"]), ("each alone", ["-c", ALONE])):
+            port = free_port()
+            command = [
+                sys.executable,
+                *start,
+                "serve",
+                "--home",
+                str(home),
+                "--port",
+                str(port),
+                "--train-workers",
+                "0",
+            ]
+            server = running("tamis", command, port, "/v1/classifications", work / f"{title}.log")
+            servers_.append((title, stack.enter_context(server)))
+        for _, server in servers_:
+            by_clients(server, texts[:CALL], 4)
+        for _ in range(given.rounds):
+            for count in CROWDS:
+                for title, server in servers_:
+                    asked = texts[: given.texts // 4 if count == 1 else given.texts]
+                    begin = cpu_seconds(server.pid)
+                    rate, wait = by_clients(server, asked, count)
+                    row = found.setdefault(f"{title}, {count}", {"requests_per_second": [], "p50_ms": [], "cpu_ms": []})
+                    row["requests_per_second"].append(rate)
+                    row["p50_ms"].append(wait)
+                    row["cpu_ms"].append((cpu_seconds(server.pid) - begin) / len(asked) * 1e3)
+    return {name: {kind: statistics.median(each) for kind, each in row.items()} for name, row in found.items()}
+
+
+def gathering_page(about: dict[str, Any], found: dict[str, Any]) -> str:
+    head = ["requests are computed", "clients", "requests/s", "p50 ms", "processor ms a request"]
+    rows = [
+        [*name.split(", "), f"{row['requests_per_second']:,.0f}", f"{row['p50_ms']:.1f}", f"{row['cpu_ms']:.1f}"]
+        for name, row in found.items()
+    ]
+    return "\n".join(
+        ["# An encoder, asked by many at once\n", record.preamble(about), record.table(head, rows, left=1)]
+    )
+
+
 @contextmanager
 def servers(home: Path, plain: Path, work: Path) -> Iterator[list[Server]]:
-    from contextlib import ExitStack
-
     (work / "pipeline.py").write_text(PIPELINE)
     ports = [free_port() for _ in range(3)]
     tamis = [
@@ -285,14 +354,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--texts", type=int, default=640, help="to ask about")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gathering", action="store_true", help="Tamis alone: with and without gathering requests")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     given = parser.parse_args()
+    name, measured, paged = "encoder_serving", measure, markdown
+    if given.gathering:
+        name, measured, paged = "encoder_gathering", gathering, gathering_page
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(given, Path(folder))
+        found = measured(given, Path(folder))
     about = record.surroundings()
-    page = markdown(about, found)
+    page = paged(about, found)
     print(page)
-    record.write(given.out, "encoder_serving", page, {"about": about, "found": found})
+    record.write(given.out, name, page, {"about": about, "found": found})
 
 
 if __name__ == "__main__":
