@@ -6,6 +6,7 @@ It does not know how the network was trained.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile, rmtree
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
+from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import quiet
 from tamis.ml.encoder.onnx_file import NotExportable, export
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
@@ -26,7 +28,7 @@ from tamis.ml.encoder.torch_scorer import TorchScorer
 from tamis.ml.encoder.trainer import Finished, Held
 from tamis.ml.encoder.variants import FLOAT, Variant, choose_variant
 from tamis.ml.golden import golden_inputs
-from tamis.ml.progress import Progress
+from tamis.ml.progress import Check, Progress
 from tamis.ml.scorer import Scorer
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
 
@@ -34,6 +36,12 @@ Floats = NDArray[np.float32]
 
 MOST_ASKED = 2_000
 """Held-out rows on which forms are compared."""
+
+MOST_SHIFTED = 5_000
+"""Held-out rows that calibration and thresholds are fitted on where another form than 32-bit numbers is served."""
+
+AT_ONCE = 500
+"""Rows that are asked about at a time: a run may be stopped after each portion."""
 
 CONFIG = "config.json"
 
@@ -94,39 +102,52 @@ class _Served:
             return by_torch, "torch", told, None if held is None else held.out()
         attended.check()
         attended.listener(Progress("choosing what is served", 0.97))
-        asked = _Asked.of(held, train)
-        encoded = reader.encoding.encode(asked.data.inputs, attended.check)
+        asked = _some_of(train if held is None else held.data, MOST_ASKED)
+        encoded = reader.encoding.encode(asked.inputs, attended.check)
         variant = choose_variant(
-            self.folder, lambda place: OnnxScorer(place, reader), encoded, reader.targets, asked.data.truth
+            self.folder, lambda place: OnnxScorer(place, reader), encoded, reader.targets, asked.truth
         )
+        if held is not None and variant.form != FLOAT:
+            attended.listener(Progress("calibrating what is served", 0.98))
+            held = self._as_served(held, variant, attended.check)
         for name in (MODEL, DATA):
             (variant.folder / name).replace(self.folder / name)
         scorer = OnnxScorer(self.folder, reader, form=variant.form, keep=self.keep)
-        out = None if held is None else asked.shifted(held, variant).out()
-        return scorer, variant.form, variant.told(), out
+        return scorer, variant.form, variant.told(), None if held is None else held.out()
 
+    def _as_served(self, held: Held, variant: Variant, check: Check) -> Held:
+        """Return held-out rows with logits as the form that is served gives them, of very many rows evenly some.
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """Rows that forms are compared on: places in what was held out, or in the training rows where nothing was."""
-
-    data: Dataset
-    places: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, held: Held | None, train: Dataset) -> _Asked:
-        data = train if held is None else held.data
-        places = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_ASKED)).astype(np.int64))
-        return cls(data.select(places), places)
-
-    def shifted(self, held: Held, variant: Variant) -> Held:
-        """Held-out logits as the form that is served gives them.
-
-        What a fold's network said of a row is shifted by how far the form is off for the network that is served.
+        What a fold's network said of a row is shifted by how far the form is off for the network that is served: a
+        form of each fold's own network comes to the same calibration (docs/log.md).
         """
-        logits = held.logits.copy()
-        logits[self.places] += variant.logits - variant.reference
-        return Held(held.rows, held.data, logits, held.instead)
+        data, logits = _some_of(held.data, MOST_SHIFTED), held.logits[_evenly(len(held.data), MOST_SHIFTED)]
+        asked = held is self.finished.held and len(held.data) == len(variant.logits)
+        moved = variant.logits - variant.reference if asked else self._moved(data, variant, check)
+        instead = {name: self._as_served(other, variant, check) for name, other in held.instead.items()}
+        return Held(held.rows, data, logits + moved, instead)
+
+    def _moved(self, data: Dataset, variant: Variant, check: Check) -> Floats:
+        """(rows, labels) how far a form is off the 32-bit numbers."""
+        encoded = self.reader.encoding.encode(data.inputs, check)
+        plain, served = (OnnxScorer(place, self.reader) for place in (self.folder / FLOAT, variant.folder))
+        parts = [served.of_tokens(part) - plain.of_tokens(part) for part in _portions(encoded, check)]
+        moved: Floats = np.concatenate(parts)
+        return moved
+
+
+def _evenly(n_rows: int, most: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, n_rows - 1, min(n_rows, most)).astype(np.int64))
+
+
+def _some_of(data: Dataset, most: int) -> Dataset:
+    return data if len(data) <= most else data.select(_evenly(len(data), most))
+
+
+def _portions(encoded: Encoded, check: Check) -> Iterator[Encoded]:
+    for start in range(0, len(encoded), AT_ONCE):
+        check()
+        yield encoded.select(np.arange(start, min(start + AT_ONCE, len(encoded))))
 
 
 def _write_files(finished: Finished, base: EncoderBase, folder: Path) -> None:

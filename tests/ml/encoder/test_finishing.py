@@ -1,0 +1,55 @@
+"""What calibration is fitted on is what the form that is served says of rows that the fit did not see."""
+
+import numpy as np
+import pytest
+import torch
+
+from tamis.ml.encoder import finishing, variants
+from tamis.ml.encoder.trainer import EncoderTrainer
+from tamis.ml.schedule import hyperparameters
+from tamis.ml.trained import Attended, Task
+
+
+@pytest.fixture(scope="module")
+def task(dataset_of, rows_of):
+    return Task(dataset_of([(text, {"t": label}) for text, label in rows_of(24)]), None, hyperparameters(epochs=1))
+
+
+@pytest.fixture(scope="module")
+def finished(base_of, task):
+    return EncoderTrainer(base_of("bert"), task, Attended()).train()
+
+
+def float_logits(network, encoded):
+    made = []
+    for row in range(len(encoded)):
+        ids = torch.from_numpy(encoded.ids[encoded.offsets[row] : encoded.offsets[row + 1]].astype(np.int64))[None]
+        with torch.inference_mode():
+            made.append(network(input_ids=ids).logits[0].numpy())
+    return np.array(made)
+
+
+@pytest.mark.parametrize(("most_asked", "most_shifted"), [(2_000, 5_000), (5, 9)])
+def test_held_out_logits_are_those_of_the_form_that_is_served(
+    finished, task, base_of, monkeypatch, most_asked, most_shifted
+):
+    monkeypatch.setattr(variants, "MOST_TIME", 1e9)
+    monkeypatch.setattr(variants, "MOST_CHANGED", 1.0)
+    monkeypatch.setattr(finishing, "MOST_ASKED", most_asked)
+    monkeypatch.setattr(finishing, "MOST_SHIFTED", most_shifted)
+    monkeypatch.setattr(finishing, "AT_ONCE", 4)
+    trained = finishing.finish(finished, base_of("bert"), task, Attended())
+    assert trained.architecture["served"] == "int8"
+    held, rows = finished.held, np.unique(np.linspace(0, 23, min(24, most_shifted)).astype(int))
+    encoded = trained.scorer.reader.encoding.encode([held.data.inputs[row] for row in rows])
+    moved = trained.scorer.of_tokens(encoded) - float_logits(finished.network, encoded)
+    assert np.abs(moved).max() > 1e-5, "else nothing is tested"
+    np.testing.assert_allclose(trained.held_out.logits["t"], held.logits[rows] + moved, atol=1e-5)
+    assert len(trained.held_out.truth["t"]) == len(rows) == trained.held_out.n
+
+
+def test_in_32_bit_numbers_they_are_what_they_were(finished, task, base_of, monkeypatch):
+    monkeypatch.setattr(variants, "MOST_TIME", 0.0)
+    trained = finishing.finish(finished, base_of("bert"), task, Attended())
+    assert trained.architecture["served"] == "float32"
+    np.testing.assert_array_equal(trained.held_out.logits["t"], finished.held.logits)
