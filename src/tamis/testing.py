@@ -95,13 +95,14 @@ class ScriptedLabeler:
         return found
 
     def _one(self, given: Input) -> Labelled:
+        from tamis.labelers.answer_schema import choices
         from tamis.labelers.labeler import Labelled, Outcome
         from tamis.labelers.votes import vote
 
         said = self._script(given)
         if said is None:
             return Labelled(None, Outcome.REFUSED, "the script refuses it", 0.0, *self._tokens)
-        good = {t.name: tuple(said[t.name]) for t in self.targets if set(said.get(t.name, "?")) <= set(t.labels)}
+        good = {t.name: tuple(said[t.name]) for t in self.targets if set(said.get(t.name, "?")) <= set(choices(t))}
         whole = len(good) == len(self.targets)
         why = "" if whole else "the script says what is no label"
         kind = Outcome.ANSWERED if whole else Outcome.INVALID

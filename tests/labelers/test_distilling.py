@@ -82,6 +82,25 @@ def test_rows_of_the_test_data_are_neither_labelled_nor_learnt_from(tmp_path: Pa
     assert not set(leaking) & {str(example.input) for example in found.labelled.examples}
 
 
+def test_rows_out_of_scope_are_learnt_as_such(tmp_path: Path, test_file: Path) -> None:
+    target = TARGET.model_copy(update={"oos_label": "other"})
+    odd = [
+        f"thank you for {word}"
+        for word in ["login", "email", "username", "settings", "profile", "password", "it", "my"]
+    ]
+    (tmp_path / "texts.txt").write_text("".join(f"{text} {n}\n" for text in [*TEXTS, *odd] for n in "ab"))
+
+    def script(text: object) -> dict[str, tuple[str, ...]]:
+        return {"topic": ("other",) if str(text).startswith("thank") else (truth_of(str(text)),)}
+
+    student = Student(base=str(tiny_base(tmp_path / "base")))
+    rows = read_unlabelled(tmp_path / "texts.txt")
+    found = distil(rows, str(test_file), ScriptedLabeler([target], script), student=student)
+    learnt = found.model.targets[0]
+    assert (learnt.labels, learnt.oos_label) == (("billing", "delivery"), "other")
+    assert found.labelled.counts()["topic"]["other"] == 2 * len(odd)
+
+
 def test_nothing_to_learn_from_is_told(tmp_path: Path, test_file: Path) -> None:
     with pytest.raises(NoRows, match="test data"):
         run(tmp_path, test_file, TESTS)

@@ -57,6 +57,10 @@ def test_labels_that_are_not_sure_enough_and_none_of_the_labels_are_not() -> Non
     assert [row["labels"] for row in rows.rows()] == [{"intent": "refund"}, {"intent": "oos"}]
     assert [example.input for example in rows.training()] == ["a"]
     assert rows.training(0.7) == []
+    assert [example.labels for example in rows.training(oos_label="oos")] == [
+        {"intent": ("refund",)},
+        {"intent": ("oos",)},
+    ]
 
 
 def test_everything_is_counted() -> None:

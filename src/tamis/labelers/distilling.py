@@ -217,7 +217,9 @@ def _after_labelling(listener: Listener) -> Listener:
 
 
 def _trained(labelled: LabelledRows, student: Student, listener: Listener, check: Check) -> Model:
-    examples = labelled.training(student.least_confidence)
+    outside = {target.oos_label for target in labelled.targets if target.oos_label is not None}
+    oos_label = outside.pop() if len(outside) == 1 else None  # a model knows one word for it
+    examples = labelled.training(student.least_confidence, oos_label=oos_label)
     if not examples:
         raise NothingToLearn(
             f"None of {len(labelled):,} rows got a label that is sure enough: nothing can be learnt. tamis label says "
@@ -238,6 +240,7 @@ def _trained(labelled: LabelledRows, student: Student, listener: Listener, check
         seed=student.seed,
         overwrite=student.overwrite,
         targets=declared,
+        oos_label=oos_label if any((oos_label,) in example.labels.values() for example in examples) else None,
         listener=attend,
     )
 

@@ -102,10 +102,10 @@ class LabelledRows:
         """Rows of which nothing is known."""
         return sum(not _labels(self.targets, found) for found in self.labelled)
 
-    def training(self, least_confidence: float = 0.0) -> list[Example]:
+    def training(self, least_confidence: float = 0.0, *, oos_label: str | None = None) -> list[Example]:
         """Return the rows of which something is known, to learn from; labels that are less sure are not known.
 
-        Nor is what is out of a target's scope.
+        Rows out of a target's scope are there as rows with its `oos_label`, where that is the one that is given.
         """
         listed = frozenset(target.name for target in self.targets if target.is_multi)
         made = []
@@ -114,7 +114,8 @@ class LabelledRows:
             known = {
                 name: labels
                 for name, labels in _labels(self.targets, found).items()
-                if answers[name].confidence >= least_confidence and not answers[name].abstained
+                if answers[name].confidence >= least_confidence
+                and not (answers[name].abstained and labels != oos_label)
             }
             if known:
                 labels = {name: tuple(each) if isinstance(each, list) else (str(each),) for name, each in known.items()}
