@@ -15,6 +15,11 @@ texts = st.one_of(st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join), s
 turns = st.lists(st.builds(Message, st.sampled_from(["user", "assistant", "system"]), texts), max_size=4).map(tuple)
 
 
+@pytest.fixture(autouse=True)
+def always_sums(monkeypatch):
+    monkeypatch.setattr(omitting, "FEW_CHARACTERS", 0)
+
+
 def assert_as_scored_anew(scorer, given, spans):
     found = scorer.omissions(given).logits(spans)
     plain = scorer.model.logits([leave_out(given, [span]) for span in spans])
@@ -63,6 +68,16 @@ def test_few_at_a_time_is_the_same(tiny_model, monkeypatch):
     monkeypatch.setattr(omitting, "CELLS_AT_ONCE", 1)
     for name, logits in tiny_model._scorer.omissions(text).logits(words_of(text)).items():
         np.testing.assert_allclose(logits, whole[name], atol=1e-6)
+
+
+def test_what_is_little_is_scored_anew(tiny_model, monkeypatch):
+    text = "where is my parcel"
+    sums = tiny_model._scorer.omissions(text).logits(words_of(text))
+    monkeypatch.setattr(omitting, "FEW_CHARACTERS", 4 * len(text))
+    omissions = tiny_model._scorer.omissions(text)
+    monkeypatch.setattr(omissions, "_fill", lambda *_: pytest.fail("made of sums"))
+    for name, logits in omissions.logits(words_of(text)).items():
+        np.testing.assert_allclose(logits, sums[name], atol=1e-5)
 
 
 def test_nothing_left_out_gives_no_rows(tiny_model):
