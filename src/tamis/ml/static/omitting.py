@@ -2,8 +2,8 @@
 
 A static model is a sum over runs, word pairs and tokens, and a few functions of these sums. So an input without a run
 needs not be read again: what the run added is taken off. That gives the logits of the shortened input itself, but for
-the last digits; the tests hold them against it. Words that are parts of a run (of Chinese, say) make new runs: those inputs
-are scored like any other, and so are short ones, where that is quicker.
+the last digits; the tests hold them against it. Words that are parts of a run (of Chinese, say) make new runs: those
+inputs are scored like any other, and so are short ones, where that is quicker.
 """
 
 from __future__ import annotations
