@@ -55,6 +55,18 @@ def test_hostile_texts_stay_texts():
     assert figure["layout"]["title"]["text"] == figure["data"][0]["name"] == shown
 
 
+def test_names_on_an_axis_and_in_a_menu_stay_what_they_are():
+    """A tick that was escaped otherwise than its category would not be drawn."""
+    menu = {"buttons": [{"label": HOSTILE, "method": "restyle", "args": [{"y": [[HOSTILE]]}]}]}
+    figure = bar().update_layout(yaxis={"tickvals": [HOSTILE], "ticktext": [HOSTILE]}, updatemenus=[menu])
+    html = Page("t").section("s").figure(figure).render()
+    layout = json.loads(re.search(r'data-figure="figure-1">(.*?)</script>', html)[1])["layout"]
+    (shown,) = layout["yaxis"]["tickvals"]
+    assert "<" not in shown
+    button = layout["updatemenus"][0]["buttons"][0]
+    assert [shown] == layout["yaxis"]["ticktext"] == button["args"][0]["y"][0] == [button["label"]]
+
+
 def test_only_the_scripts_of_the_page_may_run():
     html = hostile_page().render()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]

@@ -96,6 +96,26 @@ def test_weights_and_declared_targets_reach_the_trainer(tools: Tools, add_job, a
     assert [target["weight"] for target in tools.store.models.look_up(done.model_id).targets] == [2.0]
 
 
+def test_what_thresholds_are_for_reaches_the_trainer(tools: Tools, add_job, add_file, rows):
+    asked = {"optimise": ["recall>=0.9", "safe=precision>=0.8"]}
+    job = add_job(training_files=((add_file("rows.jsonl", rows(60)), 1.0),), hyperparameters=asked, auto_start=True)
+    run_task(tools, claim(tools), nothing)
+    run_task(tools, claim(tools), nothing)
+    done = tools.store.jobs.find(job.id)
+    assert done.status == "SUCCESS", done.error
+    said = load(tools.store.objects.root / "models" / done.model_id).manifest.target("tone").chosen_for
+    assert (said.objective, said.labels) == ("recall>=0.9", {"safe": "precision>=0.8"})
+
+
+def test_a_purpose_of_labels_that_are_not_there_fails_validation(tools: Tools, add_job, add_file, rows):
+    asked = {"optimise": ["saef=f1"]}
+    job = add_job(training_files=((add_file("rows.jsonl", rows(60)), 1.0),), hyperparameters=asked)
+    run_task(tools, claim(tools), nothing)
+    failed = tools.store.jobs.find(job.id)
+    assert (failed.status, failed.error_code) == ("FAILED_VALIDATION", "undeclared_label")
+    assert "did you mean 'safe'" in failed.error
+
+
 @pytest.mark.parametrize(
     ("content", "code", "told"),
     [

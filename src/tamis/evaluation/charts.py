@@ -251,7 +251,7 @@ def label_thresholds(report: MultiReport) -> Figure:
         for curve, lines in zip(curves, shown, strict=True)
     ]
     menu = {**MENU, "buttons": buttons, "y": 1.02}
-    legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    legend = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
     return Figure(
         traces,
         {
@@ -259,8 +259,8 @@ def label_thresholds(report: MultiReport) -> Figure:
             "yaxis": _share("this label"),
             "updatemenus": [menu],
             "legend": legend,
-            "height": 400,
-            "margin": {"t": 70},
+            "height": 430,
+            "margin": {"t": 50},
         },
     )
 

@@ -213,7 +213,7 @@ def _scores(page: Page, prefix: str, report: SingleReport | MultiReport) -> None
             page.figure(
                 charts.threshold_map(report),
                 "Each label over its threshold, most frequent label first; marks are the thresholds in use. "
-                "`tamis thresholds` chooses others, for a precision, a recall or a cost.",
+                "The command tamis thresholds chooses others, for a precision, a recall or a cost.",
             )
 
 

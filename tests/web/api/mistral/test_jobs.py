@@ -54,6 +54,15 @@ class TestCreate:
         assert job["metadata"]["cost"] == 0.0
         assert job["metadata"]["train_tokens"] is None
 
+    def test_what_thresholds_are_for_is_echoed(self, create: Any) -> None:
+        asked = {"optimise": ["precision>=0.9", "safe=recall>=0.95"]}
+        assert create(hyperparameters=asked).json()["hyperparameters"]["optimise"] == asked["optimise"]
+        one = create(hyperparameters={"optimise": "macro-f1"}).json()["hyperparameters"]
+        assert one["optimise"] == ["macro-f1"]
+        refused = create(hyperparameters={"optimise": "precision>0.9"}).json()
+        assert "precision>=0.95" in refused["message"]
+        assert "--" not in refused["message"]
+
     def test_bare_file_ids(self, create: Any, upload: Upload) -> None:
         file = upload()["id"]
         assert create(training_files=[file]).json()["training_files"] == [file]
@@ -77,6 +86,7 @@ class TestCreate:
             ({"integrations": [{"project": "p", "api_key": "short"}]}, ["body", "integrations"]),
             ({"model": "gpt-4"}, ["body", "model"]),
             ({"hyperparameters": {"training_steps": 0}}, ["body", "hyperparameters", "training_steps"]),
+            ({"hyperparameters": {"optimise": "precision=0.9"}}, ["body", "hyperparameters", "optimise"]),
             ({"hyperparameters": {"training_steps": 1.5}}, ["body", "hyperparameters", "training_steps"]),
             ({"classifier_targets": [{"name": "a", "loss_function": "z"}]}, ["body", "classifier_targets"]),
         ],
