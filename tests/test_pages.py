@@ -8,7 +8,7 @@ import pytest
 from plotly import graph_objects
 
 from tamis.errors import InvalidSetting
-from tamis.pages import Cell, Page
+from tamis.pages import Cell, Marked, Page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
 
@@ -143,3 +143,12 @@ def test_in_a_browser_nothing_hostile_runs_and_tables_sort(tmp_path):
         assert view.locator("table").last.locator("td").all_inner_texts() == ["10", "2", "1"]
         browser.close()
     assert said == []
+
+
+def test_marked_words_are_told_by_more_than_colour_and_are_only_text():
+    parts = [("<b>where</b>", 1.5), (" is ", 0.0), ("parcel", -0.2), ("now", 0.8)]
+    html = Page("t").table(["Text"], [[Marked(parts, "a & b")]]).render()
+    assert '<mark class="for s3" title="+1.50">&lt;b&gt;where&lt;/b&gt;</mark> is ' in html
+    assert '<mark class="against s1" title="-0.20">parcel</mark><mark class="for s2"' in html
+    assert "<small>a &amp; b</small>" in html
+    assert "text-decoration:underline" in html
