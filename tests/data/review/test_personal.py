@@ -56,6 +56,18 @@ def test_masked_texts_hold_no_more_of_it():
     assert find_personal(masked(text)) == []
 
 
+def test_all_of_a_long_text_is_looked_at():
+    text = "x" * 5 + " so it is." * 30_000 + " write to jo@mail.example.org or +44 20 7946 0958"
+    assert [found.kind for found in find_personal(text)] == ["email", "phone"]
+    assert masked(text).endswith(" write to [email] or [phone]")
+
+
+def test_very_much_of_it_is_found_once_each():
+    n = 40_000  # with each compared to all others, this would never end
+    found = find_personal("jo@mail.example.org 4111 1111 1111 1111, " * n)
+    assert [each.kind for each in found] == ["email", "card"] * n
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(alphabet="0123456789 +-()@.aZé", max_size=60))
 def test_finds_never_overlap_and_masking_is_done_in_one_go(text):
