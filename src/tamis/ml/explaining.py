@@ -197,9 +197,9 @@ class _Columns:
 
     def log_odds(self, logits: Floats) -> Doubles:
         """(inputs, labels) of the calibrated scores, log(p / (1 - p)), which does not run out of digits near 1."""
-        calibrated = logits.astype(np.float64) * self._scale + self._bias
+        calibrated: Doubles = logits.astype(np.float64) * self._scale + self._bias
         if not self._is_single:
-            return calibrated[:, self.codes]
+            return np.take(calibrated, self.codes, axis=1)
         if calibrated.shape[1] == 1:
             return np.zeros_like(calibrated)  # the only label there is: nothing moves it
         columns = [calibrated[:, code] - _log_sum(np.delete(calibrated, code, axis=1)) for code in self.codes]
