@@ -36,8 +36,13 @@ DIGITS = 8
 FEW = 32
 """Scores for which plain arithmetic is quicker than arrays."""
 
+EVIDENCE_DIGITS = 4
+
 Floats = NDArray[np.float32]
 Json = dict[str, Any]
+
+Judge = Callable[[Mapping[str, Floats]], Mapping[str, tuple[Floats, NDArray[np.bool_]] | None]]
+"""From scores to each target's (n,) evidence, and whether it is too little for an answer; None without a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,9 +351,11 @@ def _beyond(setting: str, limit: int, value: int, what: str, loc: list[str | int
 class Answering:
     """Turns the scores of one model into answers; made once a model, since it prepares what all answers share."""
 
-    def __init__(self, targets: Sequence[Target], thresholds: Mapping[str, Floats | None]) -> None:
-        """Take the targets, and from which score each label of a multi-label one is given."""
-        self._targets = tuple(targets)
+    def __init__(
+        self, targets: Sequence[Target], thresholds: Mapping[str, Floats | None], judge: Judge = lambda _: {}
+    ) -> None:
+        """Take the targets, from which score each label of a multi-label one is given, and who says what is silent."""
+        self._targets, self._judge = tuple(targets), judge
         several = sum(target.kind is Kind.MULTI_LABEL for target in targets) > 1
         self._categories = [
             _Categories.of(target, cast("Floats", thresholds[target.name]), several)
@@ -374,10 +381,16 @@ class Answering:
         return {"id": f"mod-{name}" if moderates else name, "model": model, "results": results}
 
     def _classifications(self, scores: Mapping[str, Floats]) -> list[Json]:
-        columns = []
+        columns, judged = [], self._judge(scores)
         for target in self._targets:
-            labels = target.labels
-            columns.append([{"scores": dict(zip(labels, row, strict=True))} for row in _rows(scores[target.name])])
+            labels, rule = target.labels, judged.get(target.name)
+            answers: list[Json] = [
+                {"scores": dict(zip(labels, row, strict=True))} for row in _rows(scores[target.name])
+            ]
+            if rule is not None:
+                for answer, silent, evidence in zip(answers, rule[1].tolist(), rule[0].tolist(), strict=True):
+                    answer["abstained"], answer["evidence"] = silent, round(evidence, EVIDENCE_DIGITS)
+            columns.append(answers)
         names = [target.name for target in self._targets]
         if len(names) == 1:
             return [{names[0]: answer} for answer in columns[0]]

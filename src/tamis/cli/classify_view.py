@@ -42,7 +42,7 @@ def show_answers(
 def _add(table: Table, target: Target, answer: Answer, top: int) -> None:
     name = Text("  " + cut(target.name, TARGET), style="dim")
     if answer.abstained:
-        table.add_row(name, Text("–", style="yellow"), Text("no answer: not sure enough", style="yellow"), "", "")
+        table.add_row(name, Text("–", style="yellow"), Text("none of these: not sure enough", style="yellow"), "", "")
         name = Text("")
     elif not answer.labels:
         table.add_row(name, Text("–", style="dim"), Text("none of the labels", style="dim"), "", "")

@@ -40,18 +40,22 @@ def input_keys(given: Input) -> Row:
 
 
 def prediction_keys(prediction: Prediction, targets: Iterable[Target], top: int | None = None) -> Row:
-    """Return what a model said: `predicted`, `scores` and `abstained`, each by target.
+    """Return what a model said: `predicted`, `scores`, `abstained` and (of targets that may) `evidence`, by target.
 
     `predicted` has the form of labels in data: one name, or null where the model abstains; a list for a multi-label
     target. `scores` has every label, the highest first, or the `top` ones.
     """
     predicted, scores, abstained = Row(), dict[str, dict[str, float]](), dict[str, bool]()
+    evidence = dict[str, float]()
     for target in targets:
         answer = prediction[target.name]
         predicted[target.name] = list(answer.labels) if target.is_multi else answer.label
         scores[target.name] = {name: round(score, 6) for name, score in highest(answer.scores, top)}
         abstained[target.name] = answer.abstained
-    return {"predicted": predicted, "scores": scores, "abstained": abstained}
+        if answer.evidence is not None:
+            evidence[target.name] = round(answer.evidence, 4)
+    said: Row = {"predicted": predicted, "scores": scores, "abstained": abstained}
+    return said | {"evidence": evidence} if evidence else said
 
 
 def highest(scores: Mapping[str, float], top: int | None = None) -> list[tuple[str, float]]:

@@ -99,6 +99,20 @@ NoneLabels = Annotated[
 ]
 RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
+AbstainLoss = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=0.5,
+        metavar="X",
+        help="Share of in-scope answers that saying “none of these” may cost; 0: always answer.  [default: 0.03]",
+        rich_help_panel=_PANEL,
+    ),
+]
+OosLabel = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What rows carry that are out of scope: it is none of the model's labels."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -130,6 +144,8 @@ def train(  # size: each option is one line three times: what it is called, what
     binary_columns: BinaryColumns = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
+    abstain_loss: AbstainLoss = None,
+    oos_label: OosLabel = None,
     header: Header = None,
     empty_means_none: EmptyMeansNone = False,
     split: DatasetSplit = None,
@@ -188,6 +204,8 @@ def train(  # size: each option is one line three times: what it is called, what
             max_bad_share=max_bad_share,
             rejects=rejects,
             overwrite=force,
+            abstain_loss=abstain_loss,
+            oos_label=oos_label,
             listener=listener,
             restart=restart,
         )

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tamis.evaluation.evidence import evidence
 from tamis.evaluation.thresholds import abstains, decide
 from tamis.ml.decisions import Floats
 from tamis.ml.manifest import Manifest, TargetManifest
+from tamis.ml.scorer import SEEN
 
 MOST_CONTROLS = 24
 """Labels up to which each has a threshold of its own to move; beyond, one control moves all of them."""
@@ -87,21 +89,27 @@ class Panel:
                 return (Control("All thresholds", info, -FURTHEST, FURTHEST, 0.0, 0.1),)
             pairs = zip(entry.labels, entry.thresholds, strict=True)
             return tuple(Control(label, "", 0.0, 1.0, round(cut, DIGITS), 0.001) for label, cut in pairs)
-        if entry.abstain is not None:
+        if entry.abstain is not None and entry.abstain.evidence is None:
             info = "Where its highest score is lower, the model gives no answer."
             return (Control("Answers from", info, 0.0, 1.0, round(entry.abstain.threshold, DIGITS), 0.001),)
         return ()
 
-    def verdict(self, scores: Floats, values: Sequence[float] = ()) -> Verdict:
+    def verdict(self, scores: Floats, values: Sequence[float] = (), seen: Floats | None = None) -> Verdict:
         """Return what (n_labels,) scores come to.
 
         Args:
             scores: of one input.
             values: where the controls stand; without any, where they stand at first.
+            seen: (1, 1) the share of its tokens that training saw; None: not known.
         """
         if self.entry.thresholds is not None:
             cuts = self._cuts(values)
             return Verdict(self._bars(scores, cuts, decide(scores, cuts)))
+        rule = self.entry.abstain
+        if rule is not None and rule.evidence is not None:
+            silent = bool(abstains(evidence(scores[None], rule.evidence, seen), rule.threshold)[0])
+            given = (np.arange(len(scores)) == scores.argmax()) & (not silent)
+            return Verdict(self._bars(scores, None, given), silent)
         cut = self._confidence(values)
         abstained = cut is not None and bool(abstains(scores.max(keepdims=True), cut)[0])
         given = np.arange(len(scores)) == scores.argmax()
@@ -157,7 +165,7 @@ def verdicts(
     found, start = [], 0
     for panel in panels:
         end = start + len(panel.controls)
-        found.append((panel, panel.verdict(scores[panel.name][0], values[start:end])))
+        found.append((panel, panel.verdict(scores[panel.name][0], values[start:end], scores.get(SEEN))))
         start = end
     return found
 

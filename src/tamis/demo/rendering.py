@@ -112,6 +112,11 @@ def _card(panel: Panel, manifest: Manifest, inside: str) -> str:
 def _words(panel: Panel, verdict: Verdict) -> str:
     if not panel.is_multi:
         best = verdict.bars[0]
+        if verdict.abstained and verdict.cut is None:
+            return (
+                f'<p class="tm-words tm-unsure" role="status">No answer: <b>{_label(best.label)}</b> comes first, '
+                "but too little speaks for any of the labels.</p>"
+            )
         if verdict.abstained:
             score, cut = _percent(best.score), _percent(verdict.cut or 0, ceil)
             score = _percent(best.score, floor) if score == cut else score

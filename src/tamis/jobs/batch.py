@@ -201,7 +201,7 @@ class _Run:
         predictor, name = self._find(model)
         if name not in self._answering:
             thresholds = {target.name: predictor.thresholds(target.name) for target in predictor.targets}
-            self._answering[name] = Answering(predictor.targets, thresholds)
+            self._answering[name] = Answering(predictor.targets, thresholds, predictor.judged)
         inputs: list[Input] = [given for request in requests if request.question for given in request.question.inputs]
         scores = predictor.checked_scores(inputs)
         answers, at = {}, 0

@@ -30,7 +30,7 @@ MIRROR_S = 60.0
 
 CHOSEN = (
     *("training_steps", "epochs", "learning_rate", "weight_decay", "warmup_fraction", "seq_len", "seed"),
-    "optimise",
+    *("optimise", "abstain_loss", "oos_label"),
 )
 
 log = logging.getLogger(__name__)

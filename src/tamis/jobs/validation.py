@@ -103,13 +103,14 @@ def load(job: JobRecord, paths: Mapping[str, Path], choices: Choices, stop: Call
         DataError: they cannot be read or learnt from.
         Cancelled: `stop` said so.
     """
-    declared = declarations(job)
+    declared, oos_label = declarations(job), job.hyperparameters.get("oos_label")
     loaded = load_splits(
         training_data(job, paths),
         [paths[file_id] for file_id in job.validation_files] or None,
         options=choices.reading,
         max_bad_share=job.max_bad_share,
-        declared=None if declared is None else Declarations(declared),
+        declared=None if declared is None else Declarations(declared, oos_label),
+        oos_label=oos_label,
         check=StopCheck(stop),
     )
     require_learnable(loaded.train)

@@ -92,10 +92,13 @@ def _target(target: TargetManifest) -> str:
     if target.none_labels:
         lines.append(f"Labels that mean that nothing applies: {', '.join(map(code, target.none_labels))}.")
     if target.abstain:
+        by = "a confidence" if target.abstain.evidence is None else "an evidence"
         lines.append(
-            f"Below a confidence of {_number(target.abstain.threshold)} it abstains; on held-out data it answered "
-            f"{target.abstain.coverage:.1%} of the rows."
+            f"Below {by} of {_number(target.abstain.threshold)} it abstains: it says that none of the labels applies. On "
+            f"held-out data it answered {target.abstain.coverage:.1%} of the rows in scope."
         )
+    if target.oos_label and target.oos_learnt:
+        lines.append(f"It learnt from rows out of scope ({code(target.oos_label)}), which is none of its labels.")
     if target.chosen_for:
         lines.append(_chosen_for(target.chosen_for))
     if target.thresholds:

@@ -166,4 +166,5 @@ class Classifier:
             raise
         thresholds = {target.name: predictor.thresholds(target.name) for target in predictor.targets}
         n_labels = sum(len(target.labels) for target in predictor.targets)
-        return Served(record, predictor, Answering(predictor.targets, thresholds), n_labels), record.bytes
+        answering = Answering(predictor.targets, thresholds, predictor.judged)
+        return Served(record, predictor, answering, n_labels), record.bytes

@@ -76,5 +76,5 @@ def mean_logits(artifact: Artifact, inputs: Sequence[Input], run: Callable[[Ints
 
 
 def scores_of(target: TargetManifest, logits: Floats) -> Floats:
-    """Return the scores that calibrated logits come to."""
-    return calibrated(target.kind, Calibration(), logits)
+    """Return the scores that calibrated logits come to, of the labels alone."""
+    return calibrated(target.kind, Calibration(), logits)[:, : len(target.labels)]

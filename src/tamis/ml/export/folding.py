@@ -41,11 +41,11 @@ class Head:
         """
         torch_: Any = require("torch", "encoder")
         scale, shift = (
-            torch_.tensor(np.broadcast_to(np.array(numbers, np.float64), len(target.labels)).copy())
+            torch_.tensor(np.broadcast_to(np.array(numbers, np.float64), len(target.computed.labels)).copy())
             for numbers in (target.calibration.scale, target.calibration.bias)
         )
         weight = self._weight[rows] * scale[:, None]
-        self._layer.out_features = len(target.labels)
+        self._layer.out_features = len(target.computed.labels)
         self._layer.weight = torch_.nn.Parameter(weight.float())
         if self._bias is not None:
             self._layer.bias = torch_.nn.Parameter((self._bias[rows] * scale + shift).float())

@@ -42,7 +42,7 @@ def write(artifact: Artifact, folder: Path) -> None:
     """
     manifest, places = artifact.manifest, places_of(artifact.manifest, folder)
     network, head = _of_artifact(artifact)
-    columns = np.cumsum([0, *(len(target.labels) for target in manifest.targets)]).tolist()
+    columns = np.cumsum([0, *(len(target.computed.labels) for target in manifest.targets)]).tolist()
     for number_, target in enumerate(manifest.targets):
         head.fold(slice(columns[number_], columns[number_ + 1]), target)
         _set_labels(network, target)
@@ -108,7 +108,7 @@ def _of_artifact(artifact: Artifact) -> tuple[Any, Head]:
     require("torch", "encoder")
     from tamis.ml.encoder.network import last_linear, load_network
 
-    n_labels = sum(len(target.labels) for target in artifact.manifest.targets)
+    n_labels = sum(len(target.computed.labels) for target in artifact.manifest.targets)
     network = load_network(artifact.folder, n_labels, number(artifact, "pad_id"), name=artifact.manifest.name).eval()
     return network, Head(network, last_linear(network))
 
@@ -121,11 +121,11 @@ def _quiet() -> Any:  # noqa: ANN401
 
 def _set_labels(network: Any, target: TargetManifest) -> None:  # noqa: ANN401
     config = network.config
-    config.id2label = dict(enumerate(target.labels))  # num_labels follows from it
-    config.label2id = {label: place for place, label in enumerate(target.labels)}
+    config.id2label = dict(enumerate(target.computed.labels))  # num_labels follows from it
+    config.label2id = {label: place for place, label in enumerate(target.computed.labels)}
     config.problem_type = PROBLEMS[target.kind]
     config.name_or_path = config._name_or_path = ""  # a folder of the machine that it was made on
-    network.num_labels = len(target.labels)
+    network.num_labels = len(target.computed.labels)
 
 
 def _write_tokenizer(artifact: Artifact, place: Path) -> None:

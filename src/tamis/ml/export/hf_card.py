@@ -11,6 +11,12 @@ from tamis.ml.model_card import code, inline, table
 
 MAX_LABELS = 60
 SAME = 1e-5
+PARTS = {
+    "spread": "`-mean(log(max(s, 1e-5)))`",
+    "confidence": "`log(max(s) / sum(s))`",
+    "scope": "`log(sum(s) / max(1 - sum(s), 1e-6))`",
+}
+"""What an encoder's evidence is made of."""
 
 
 def card_of_one(manifest: Manifest, target: TargetManifest, off: float) -> str:
@@ -69,8 +75,20 @@ def _compared(manifest: Manifest, off: float) -> str:
 
 def _decision(target: TargetManifest) -> str:
     if target.thresholds is None:
-        cut = target.abstain.threshold if target.abstain else 0.0
-        return f"The label with the highest score; no answer where that is below {cut:.4g}."
+        return f"The label with the highest score.{_abstaining(target)}"
     given = [[code(label), f"{cut:.4g}"] for label, cut in zip(target.labels, target.thresholds, strict=True)]
     more = f"\n\n… and {len(given) - MAX_LABELS:,} more." if len(given) > MAX_LABELS else ""
     return table(["label", "given from a score of"], given[:MAX_LABELS]) + more
+
+
+def _abstaining(target: TargetManifest) -> str:
+    """When the model itself gives no answer: what the folder does not do for its user."""
+    rule = target.abstain
+    none = f" {code(str(target.oos_label))} says that none of the labels applies." if target.oos_learnt else ""
+    if rule is None:
+        return none
+    if rule.evidence is None:
+        return f"{none} The model itself gives no answer where that is below {rule.threshold:.4g}."
+    parts = " + ".join(f"{weight:g} x {PARTS[name]}" for name, weight in rule.evidence.items() if name in PARTS)
+    told = f" (with s the scores{' of all other labels' if target.oos_learnt else ''})"
+    return f"{none} The model itself gives no answer where {parts} is below {rule.threshold:.4g}{told}."

@@ -162,7 +162,7 @@ def add_scores(graph: Graph, logits: str, targets: Sequence[TargetManifest]) -> 
     """Add for each target its calibrated logits and its scores, as `NAME_logits` and `NAME_scores`."""
     at, names = 0, names_of_targets(targets)
     for number, target in enumerate(targets):
-        n_labels, name = len(target.labels), names[target.name]
+        n_labels, name = len(target.computed.labels), names[target.name]
         own = graph.slice(logits, 1, at, at + n_labels)
         scale = np.broadcast_to(np.array(target.calibration.scale, dtype=np.float32), n_labels)
         bias = np.broadcast_to(np.array(target.calibration.bias, dtype=np.float32), n_labels)
@@ -171,7 +171,9 @@ def add_scores(graph: Graph, logits: str, targets: Sequence[TargetManifest]) -> 
         graph.output(f"{name}_logits", own, n_labels)
         single = target.kind is Kind.SINGLE_LABEL
         scores = graph.add("Softmax", own, axis=1) if single else graph.add("Sigmoid", own)
-        graph.output(f"{name}_scores", scores, n_labels)
+        if n_labels > len(target.labels):  # what was learnt of rows out of scope is what the scores lack to 1
+            scores = graph.slice(scores, 1, 0, len(target.labels))
+        graph.output(f"{name}_scores", scores, len(target.labels))
         at += n_labels
 
 
@@ -187,6 +189,7 @@ def label_file(manifest: Manifest, **more: object) -> str:
             "labels": [*target.labels],
             "thresholds": None if target.thresholds is None else [*target.thresholds],
             "abstain_below": None if target.abstain is None else target.abstain.threshold,
+            "abstain_by": None if target.abstain is None else target.abstain.evidence or "the highest score",
         }
         for target in manifest.targets
     ]

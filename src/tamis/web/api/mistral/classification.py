@@ -15,9 +15,14 @@ _MODEL = "ft:classifier:ministral-3b-latest:8e27a1b3:20250416:db22a1b3"
 
 
 class TargetScores(BaseModel):
-    """The scores of a target's labels."""
+    """The scores of a target's labels, and whether the model would rather say that none applies.
+
+    `abstained` and `evidence`, by which it decides, are there for targets that may abstain.
+    """
 
     scores: dict[str, float] = Field(examples=[{"delivery": 0.93, "payment": 0.07}])
+    abstained: bool | None = Field(default=None, examples=[False])
+    evidence: float | None = Field(default=None, examples=[4.12])
 
 
 class ExplainedPiece(BaseModel):

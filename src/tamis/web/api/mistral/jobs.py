@@ -52,6 +52,12 @@ class HyperparametersIn(BaseModel):
         description="what thresholds of multi-label targets are for, such as precision>=0.95; f1 where it is absent",
         examples=["precision>=0.95"],
     )
+    abstain_loss: float | None = Field(
+        default=None, description="0 to 0.5; the share of in-scope answers that abstaining may cost, 0.03 where absent"
+    )
+    oos_label: str | None = Field(
+        default=None, max_length=1000, description="the label of rows out of scope: none of the model's labels"
+    )
 
 
 class IntegrationIn(BaseModel):
@@ -101,6 +107,8 @@ class Hyperparameters(BaseModel):
     epochs: float | None = None
     seq_len: int | None = None
     optimise: list[str] | None = None
+    abstain_loss: float | None = None
+    oos_label: str | None = None
 
 
 class Integration(BaseModel):
