@@ -89,16 +89,6 @@ EncoderOption = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-NoneLabels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--none-label",
-        metavar="TARGET=LABEL",
-        help="A label that means that nothing applies; repeatable. TARGET= says that there is none.",
-    ),
-]
-RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
 AbstainLoss = Annotated[
     float | None,
     typer.Option(
@@ -113,6 +103,16 @@ OosLabel = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="What rows carry that are out of scope: it is none of the model's labels."),
 ]
+NoneLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--none-label",
+        metavar="TARGET=LABEL",
+        help="A label that means that nothing applies; repeatable. TARGET= says that there is none.",
+    ),
+]
+RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -132,6 +132,8 @@ def train(  # size: each option is one line three times: what it is called, what
     seq_len: SeqLen = None,
     encoder_option: EncoderOption = None,
     optimise: Optimise = None,
+    abstain_loss: AbstainLoss = None,
+    oos_label: OosLabel = None,
     seed: Seed = 0,
     none_label: NoneLabels = None,
     max_bad_share: MaxBadShare = 0.0,
@@ -144,8 +146,6 @@ def train(  # size: each option is one line three times: what it is called, what
     binary_columns: BinaryColumns = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
-    abstain_loss: AbstainLoss = None,
-    oos_label: OosLabel = None,
     header: Header = None,
     empty_means_none: EmptyMeansNone = False,
     split: DatasetSplit = None,
@@ -188,6 +188,8 @@ def train(  # size: each option is one line three times: what it is called, what
             encoder_options=parsed_options(encoder_option or ()),
             seed=seed,
             optimise=optimise,
+            abstain_loss=abstain_loss,
+            oos_label=oos_label,
             none_labels=none_labels(none_label),
             options=read_options(
                 text_column=text_column,
@@ -204,8 +206,6 @@ def train(  # size: each option is one line three times: what it is called, what
             max_bad_share=max_bad_share,
             rejects=rejects,
             overwrite=force,
-            abstain_loss=abstain_loss,
-            oos_label=oos_label,
             listener=listener,
             restart=restart,
         )
