@@ -56,6 +56,9 @@ def test_teacher_and_student_are_measured_on_the_same_rows(tmp_path: Path, test_
     assert set(contenders) == {TEACHER, STUDENT}
     assert contenders[TEACHER].figures["accuracy"].value == pytest.approx(0.9)  # the van
     assert found.agreement["topic"].n == len(TESTS)
+    teacher_report = next(each for each in found.comparison.contenders if each.name == TEACHER)
+    assert teacher_report.speed.seconds < 60
+    assert teacher_report.speed.texts_per_second == pytest.approx(len(teacher.asked) / teacher_report.speed.seconds)
     assert found.agreement["topic"].share is not None
     assert found.labelled.outcomes()["refused"] == 10
     assert found.model.manifest.data.train_rows == 30

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
+from typing import cast
 
 import numpy as np
 from pydantic import JsonValue
@@ -24,7 +25,7 @@ from tamis.evaluation.comparison import Comparison
 from tamis.evaluation.metrics import Bools
 from tamis.labelers.budget import Price
 from tamis.labelers.comparing import compare
-from tamis.labelers.contenders import LlmContender
+from tamis.labelers.contenders import LlmContender, Spoken
 from tamis.labelers.labeler import Labelled
 from tamis.labelers.labelled_rows import LabelledRows, LabelsInputs, Unlabelled, label_rows
 from tamis.ml.model import Model
@@ -147,7 +148,7 @@ def distil(  # noqa: PLR0913  (the door to distilling)
     label_rows([Example(given, {}) for given in part.data.inputs], teacher, told=told(0), check=check)
     labelled = label_rows(rows, teacher, told=told(len(part.data)), check=check)
     model = _trained(labelled, student, _after_labelling(listener), check)
-    contender = LlmContender(TEACHER, teacher, teacher.targets, f"labelled {len(rows):,} rows", samples, price)
+    contender = _Teacher(TEACHER, teacher, teacher.targets, f"labelled {len(rows):,} rows", samples, price)
     comparison = compare({TEACHER: contender, STUDENT: model}, test, options=options, against=TEACHER, check=check)
     return Distilled(
         model=model,
@@ -167,6 +168,8 @@ class _Remembering:
 
     labeler: LabelsInputs
     known: dict[Input, Labelled] = field(default_factory=dict)
+    seconds: float = 0.0  # that labelling took, of a clock
+    asked: int = 0  # inputs about which something had to be asked
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -181,8 +184,23 @@ class _Remembering:
     ) -> list[Labelled]:
         new = [given for given in dict.fromkeys(inputs) if given not in self.known]
         if new:
-            self.known |= dict(zip(new, self.labeler.label(new, told=told, check=check), strict=True))
+            begin = perf_counter()
+            found = self.labeler.label(new, told=told, check=check)
+            self.seconds += perf_counter() - begin
+            self.asked += sum(not each.cached for each in found)
+            self.known |= dict(zip(new, found, strict=True))
         return [self.known[given] for given in inputs]
+
+
+class _Teacher(LlmContender):
+    """The teacher as a contender: how fast it was is known from when it was asked, not from when it is remembered."""
+
+    def answer(self, inputs: Sequence[Input], told: Told, check: Check) -> Spoken:
+        spoken = super().answer(inputs, told, check)
+        remembered = cast("_Remembering", self.labels)
+        rate = remembered.asked / remembered.seconds if remembered.asked and remembered.seconds else None
+        speed = spoken.speed.model_copy(update={"seconds": remembered.seconds, "texts_per_second": rate})
+        return replace(spoken, speed=speed)
 
 
 def _without(examples: Sequence[Example], test: Part) -> list[Example]:
