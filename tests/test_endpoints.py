@@ -233,3 +233,14 @@ def test_fewer_inputs_are_explained_than_are_classified():
         with pytest.raises(LimitExceeded, match=setting) as refused:
             read_question(endpoint, {"input": asked, "explain": True}, limits)
         assert refused.value.context["loc"] == ["body", "explain"]
+
+
+def test_targets_that_may_abstain_say_so_beside_their_scores():
+    targets = [Target(name=name, kind=Kind.SINGLE_LABEL, labels=("a", "b")) for name in ("t", "u")]
+    judged = {"t": (np.array([1.23456, -2], np.float32), np.array([False, True])), "u": None}
+    answering = Answering(targets, {"t": None, "u": None}, lambda _: judged)
+    scores = {name: np.full((2, 2), 0.5, dtype=np.float32) for name in ("t", "u")}
+    first, second = answering.answer(CLASSIFICATIONS, "m", scores)["results"]
+    assert first == {"t": {"scores": {"a": 0.5, "b": 0.5}, "abstained": False, "evidence": 1.2346}, "u": second["u"]}
+    assert second["t"]["abstained"] is True
+    assert second["u"] == {"scores": {"a": 0.5, "b": 0.5}}

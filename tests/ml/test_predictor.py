@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,9 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tamis.errors import DamagedArtifact, InvalidSetting
+from tamis.ml.manifest import FORMAT
+from tamis.ml.model import load
 from tamis.ml.predictor import LabelScores, checked, is_one
 from tamis.schema import Message, plain_text
 
+FIXTURE = Path(__file__).parent / "fixtures" / f"format-{FORMAT}"
 WORDS = [
     "parcel",
     "card",
@@ -214,3 +218,23 @@ def test_more_inputs_than_are_held_at_once(tiny_model, monkeypatch):
     found = tiny_model.classify(iter(inputs))
     assert [p["intent"].label for p in found] == [tiny_model.classify([text])[0]["intent"].label for text in inputs]
     assert plain_text(inputs[0])
+
+
+def test_a_model_of_before_abstains_by_its_highest_score():
+    model = load(FIXTURE)
+    rule = model.manifest.target("intent").abstain
+    assert rule.evidence is None
+    inputs = ["where is my parcel please", "xyz", "please refund the card now", "", "a zebra"]
+    scores = model.scores(inputs)["intent"].max(axis=1)
+    answers = [prediction["intent"] for prediction in model.classify(inputs)]
+    assert [answer.abstained for answer in answers] == (scores < np.float32(rule.threshold)).tolist()
+    assert [answer.evidence for answer in answers] == pytest.approx(scores.tolist())
+    assert any(answer.abstained for answer in answers)
+
+
+def test_scores_are_of_targets_alone_and_predictions_know_the_rest(tiny_model):
+    assert set(tiny_model.scores(["a"])) == {"intent", "topics"}
+    assert set(tiny_model.manifest.target("intent").abstain.evidence) == {"spread", "seen"}
+    known, unknown = (tiny_model.classify(text)["intent"] for text in ("where is my parcel", "zebra opera galaxy"))
+    assert known.evidence > unknown.evidence
+    assert unknown.abstained

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,10 @@ from tamis.data.dataset import build
 from tamis.data.truth import OUT_OF_SCOPE, SingleTruth
 from tamis.errors import InvalidSetting
 from tamis.ml import training
+from tamis.ml.artifact import open_artifact
+from tamis.ml.export.onnx_static import scores
 from tamis.ml.model import load
+from tamis.ml.restart import RestartPoints
 from tamis.ml.scoping import LEAST_ROWS, learnt_targets, narrowed, widened, without_unlearnt
 from tamis.schema import Example, Kind, Target
 
@@ -81,3 +86,46 @@ def test_the_same_rows_give_the_same_bytes(tiny_rows, tiny_base, outside_rows, t
         training.train([*tiny_rows, *outside_rows], base=str(tiny_base), oos_label="oos", out=tmp_path / name)
     first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in "ab")
     assert first == second
+
+
+def test_an_export_has_the_same_scores_and_says_how_the_model_abstains(tiny_rows, tiny_base, outside_rows, tmp_path):
+    rows = [*tiny_rows, *outside_rows]
+    model = training.train(rows, base=str(tiny_base), oos_label="oos", out=tmp_path / "m")
+    folder = model.export("onnx", tmp_path / "onnx")
+    (told,) = (t for t in json.loads((folder / "labels.json").read_text())["targets"] if t["name"] == "intent")
+    assert told["labels"] == list(model.manifest.target("intent").labels)
+    assert told["abstain_by"].keys() == {"confidence", "scope"}
+    found = scores(open_artifact(tmp_path / "m"), folder, ["the opera saw a galaxy", "where is my parcel please"])
+    np.testing.assert_allclose(
+        found["intent"], model.scores(["the opera saw a galaxy", "where is my parcel please"])["intent"], atol=1e-5
+    )
+    assert found["intent"][0].sum() < 0.6
+    assert "none of its labels" in (tmp_path / "m" / "README.md").read_text()
+    assert "not carried" in (folder / "README.md").read_text()
+
+
+def test_chats_and_runs_that_go_on(tiny_rows, tiny_base, outside_rows, tmp_path):
+    rows = [
+        {
+            "messages": [{"role": "user", "content": row["text"]}, {"role": "assistant", "content": "yes"}],
+            "labels": row["labels"],
+        }
+        for row in [*tiny_rows, *outside_rows]
+    ]
+    given = {"base": str(tiny_base), "oos_label": "oos", "epochs": 3}
+    whole = training.train(rows, out=tmp_path / "a", **given)
+
+    class Killed(Exception):
+        pass
+
+    def kill(progress):
+        if progress.stage == "using all rows":
+            raise Killed
+
+    with pytest.raises(Killed):
+        training.train(rows, out=tmp_path / "b", listener=kill, restart=RestartPoints(tmp_path / "points"), **given)
+    training.train(rows, out=tmp_path / "b", restart=RestartPoints(tmp_path / "points"), **given)
+    first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in "ab")
+    assert first == second
+    rules = [load(tmp_path / name).manifest.target("intent").abstain for name in "ab"]
+    assert rules[0] == rules[1] == whole.manifest.target("intent").abstain
