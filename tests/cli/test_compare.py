@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from labelers.stub_endpoint import StubEndpoint, by_schema
+from labelers.stub_endpoint import StubEndpoint, by_schema, fails
 from tamis.cli import compare as command
-from tamis.errors import InvalidSetting
+from tamis.errors import InvalidSetting, UpstreamFailed
 from tamis.evaluation.comparison import Comparison
 from tamis.labelers.budget import Price
 
@@ -88,6 +88,21 @@ def test_answers_are_kept_in_the_home_unless_told_not_to(run, home: Path, model:
         run(*asked)
         assert len(endpoint.requests) == 4
     assert len(list((home / "llm-answers").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("contenders", "no_cache", "told"),
+    [(["llm:a"], False, True), (["llm:a"], True, False), (["baseline:x"], False, False)],
+)
+def test_a_run_that_ends_early_is_said_to_go_on_where_answers_were_kept(contenders, no_cache, told, capsys):
+    with pytest.raises(UpstreamFailed), command._kept(contenders, no_cache=no_cache):
+        raise UpstreamFailed
+    assert ("goes on from there" in capsys.readouterr().err) == told
+
+
+def test_an_endpoint_that_answers_nothing_ends_it(run, model: Path, rows: Path):
+    with StubEndpoint(lambda number, body: fails(401)) as endpoint, pytest.raises(UpstreamFailed):
+        run("compare", model, f"llm:gpt@{endpoint.url}", "--data", rows, "--limit", 2, *QUICK)
 
 
 def test_prices_by_llm():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from tamis.cli import llm_options as llm
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import err, out, print_json
 from tamis.cli.given_model import load_model
 from tamis.cli.reading import (
     BinaryColumns,
@@ -170,7 +171,7 @@ def compare(  # size: each option is one line three times: what it is called, wh
     )
     named = names_of(contenders)
     entered = {name: _opened(str(given)) for name, given in named.items()}
-    with comparison_progress(shown=not as_json) as told:
+    with comparison_progress(shown=not as_json) as told, _kept(entered.values(), no_cache=no_cache):
         comparison = run_comparison(
             entered,
             data[0] if len(data) == 1 else data,
@@ -188,6 +189,20 @@ def compare(  # size: each option is one line three times: what it is called, wh
             told=told,
         )
     _tell(comparison, report, as_json=as_json)
+
+
+@contextmanager
+def _kept(contenders: Collection[object], *, no_cache: bool) -> Iterator[None]:
+    """Say that a comparison that ends early can be gone on with, where answers were paid for."""
+    from tamis.errors import UpstreamFailed
+    from tamis.labelers.endpoint import is_llm
+
+    try:
+        yield
+    except (UpstreamFailed, KeyboardInterrupt):
+        if not no_cache and any(isinstance(given, str) and is_llm(given) for given in contenders):
+            err.print("Not finished: answers so far are kept, and the same command goes on from there.", soft_wrap=True)
+        raise
 
 
 def _tell(comparison: Comparison, report: Path | None, *, as_json: bool) -> None:

@@ -109,12 +109,21 @@ def fit_baseline(
     fit, draws = BASELINES[kind]
     targets = train.targets
     multi = () if draws else tuple(target.name for target in targets if target.is_multi)
-    thresholds, rows = _choose(fit, train, validation, multi, seed) if multi else ({}, "")
+    chosen = _choose(fit, train, validation, multi, seed) if multi else _Chosen()
     scorers = {}
     for target in targets:
         check()
-        scorers[target.name] = _fitted(fit, target, train)
-    return Baseline(kind, targets, scorers, thresholds, rows, draws, seed)
+        scorers[target.name] = chosen.scorers.get(target.name) or _fitted(fit, target, train)
+    return Baseline(kind, targets, scorers, chosen.thresholds, chosen.rows, draws, seed)
+
+
+@dataclass(slots=True)
+class _Chosen:
+    """Thresholds by target, the rows they were chosen on in words, and what has learnt from all rows already."""
+
+    thresholds: dict[str, float] = field(default_factory=dict)
+    rows: str = ""
+    scorers: dict[str, Scorer] = field(default_factory=dict)
 
 
 def _fitted(fit: Fit, target: Target, data: Dataset) -> Scorer:
@@ -123,25 +132,27 @@ def _fitted(fit: Fit, target: Target, data: Dataset) -> Scorer:
     return fit(target, truth.select(known), [data.inputs[row] for row in known.tolist()])
 
 
-def _choose(
-    fit: Fit, train: Dataset, validation: Dataset | None, targets: Sequence[str], seed: int
-) -> tuple[dict[str, float], str]:
-    """The threshold of each of these targets, and on which rows it was chosen."""
-    learnt, held, rows = train, validation, f"the {len(validation):,} validation rows" if validation else ""
+def _choose(fit: Fit, train: Dataset, validation: Dataset | None, targets: Sequence[str], seed: int) -> _Chosen:
+    """Choose the threshold of each of these targets on rows that its scores were not learnt from."""
+    learnt, held = train, validation
+    rows = f"the {len(validation):,} validation rows" if validation else ""
     if held is None:
         parts = split_rows(train, {"train": 1 - HELD_OUT, "held out": HELD_OUT}, seed)
         if len(parts["held out"]) < FEWEST_HELD_OUT:
-            return dict.fromkeys(targets, 0.5), "no rows: there are too few to hold some out, so it is a half"
+            nothing = "no rows: there are too few to hold some out, so it is a half"
+            return _Chosen(dict.fromkeys(targets, 0.5), nothing)
         learnt, held = train.select(parts["train"]), train.select(parts["held out"])
         rows = f"{len(held):,} training rows, which the scores were not learnt from"
-    found: dict[str, float] = {}
+    chosen = _Chosen(rows=rows)
     for name in targets:
         truth = held.truth[name]
         if not isinstance(truth, MultiTruth):
             raise InvalidSetting(f"Target {name!r} is multi-label in training and not in validation.", setting="data")
-        scores = _fitted(fit, train.target(name), learnt).scores(held.inputs)
-        found[name] = fit_shared_threshold(scores, truth.indicator(), truth.known)
-    return found, rows
+        scorer = _fitted(fit, train.target(name), learnt)
+        chosen.thresholds[name] = fit_shared_threshold(scorer.scores(held.inputs), truth.indicator(), truth.known)
+        if learnt is train:
+            chosen.scorers[name] = scorer
+    return chosen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
