@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tamis.web.api.mistral.chat import endpoint_of
+from tamis.labelers.endpoint import chat_url
 
 MakeClient = Callable[..., TestClient]
 PATH = "/v1/chat/completions"
@@ -207,4 +207,4 @@ def test_a_caller_that_leaves_lets_the_endpoint_go(llm: Llm, make_client: MakeCl
     ],
 )
 def test_base_urls(base: str, endpoint: str) -> None:
-    assert endpoint_of(base) == endpoint
+    assert chat_url(base) == endpoint

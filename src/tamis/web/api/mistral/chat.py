@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -19,6 +18,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import StreamingResponse
 
 from tamis.errors import InvalidRequest, InvalidSetting, UpstreamFailed
+from tamis.labelers.endpoint import chat_url
 from tamis.settings import Settings
 from tamis.web.problems import described, id_of, upstream_problem
 from tamis.web.routing import JSON, RawRoute, body_docs
@@ -83,7 +83,7 @@ async def complete(request: Request) -> Response:
     client: httpx.AsyncClient = request.app.state.llm
     outgoing = client.build_request(
         "POST",
-        endpoint_of(settings.llm_base_url),
+        chat_url(settings.llm_base_url),
         content=orjson.dumps(body),
         headers=_headers(settings, streams=bool(body.get("stream"))),
         timeout=httpx.Timeout(settings.request_timeout_s, connect=min(CONNECT_S, settings.request_timeout_s)),
@@ -93,14 +93,6 @@ async def complete(request: Request) -> Response:
     except httpx.HTTPError as error:
         raise _failed(error) from error
     return await _relayed(request, incoming)
-
-
-def endpoint_of(base_url: str) -> str:
-    """Return where chats go: the base URL may end in `/v1`, in nothing, or name the whole path."""
-    base = base_url.rstrip("/")
-    if base.endswith("/chat/completions"):
-        return base
-    return f"{base}/chat/completions" if urlsplit(base).path.strip("/") else f"{base}{PATH}"
 
 
 def _read(content: bytes) -> dict[str, Any]:
