@@ -92,9 +92,12 @@ class Settings(BaseSettings):
 
     # limits of the server
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="largest file")
-    max_storage_bytes: int = Field(default=0, ge=0, description="bytes of all files together; 0: no limit")
+    max_storage_bytes: int = Field(default=0, ge=0, description="bytes of all files and reports together; 0: no limit")
     min_free_disk_bytes: int = Field(
         default=10**9, ge=0, description="room on the disk that uploads and jobs leave free; 0: none"
+    )
+    review_days: int = Field(
+        default=90, ge=0, description="days without a change after which the report of a review is deleted; 0: never"
     )
     max_request_bytes: int = Field(default=16 * 2**20, ge=1, description="largest request that is not a file")
     max_inputs: int = Field(default=2048, ge=1, description="inputs of one call")

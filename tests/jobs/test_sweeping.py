@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
+
+from cryptography.fernet import Fernet
 
 from tamis.jobs.sweeping import OLD, sweep
 from tamis.jobs.tools import Tools
-from tamis.store.records import ModelRecord
+from tamis.store.records import ModelRecord, ReviewRecord
+from tamis.store.sealing import sealed_at
 
 MODEL = "00000000-0000-4000-8000-000000000001"
 
@@ -63,3 +67,56 @@ def test_expired_files_go_unless_a_job_needs_them(tools: Tools, add_job, add_fil
     assert sweep(tools) == 1
     assert tools.store.files.find(unused) is None
     assert keys(tools) == {f"files/{used}"}
+
+
+def test_old_reviews_go_but_what_a_file_was_made_from_stays(tools: Tools, add_file):
+    tools = replace(tools, choices=replace(tools.choices, review_days=30))
+    there, now = add_file("rows.v2.jsonl", b"x"), int(time.time())
+    for name, age, output in (("old", 31, None), ("young", 29, None), ("applied", 31, there), ("lost", 31, "gone")):
+        put(tools, f"reviews/{name}/report.json")
+        made = now - age * 86400
+        tools.store.reviews.add(
+            ReviewRecord(
+                id=name,
+                status="SUCCESS",
+                training_file="f",
+                created_at=made,
+                modified_at=made,
+                result_key=f"reviews/{name}/report.json",
+                output_file=output,
+                version={"number": 2},
+                bytes=1,
+            )
+        )
+    assert tools.store.files.stored_bytes() == 1 + 4
+    assert sweep(tools) == 3
+    assert {record.id for record in tools.store.reviews.list()[0]} == {"young", "applied"}
+    assert keys(tools) == {"reviews/young/report.json", f"files/{there}"}
+    assert tools.store.reviews.version_of(there) == {"number": 2}
+    assert tools.store.files.stored_bytes() == 1 + 1
+    assert sweep(tools) == 0
+
+
+def test_reviews_are_kept_for_ever_where_the_operator_says_so(tools: Tools):
+    tools.store.reviews.add(ReviewRecord(id="r", status="SUCCESS", training_file="f", created_at=0, modified_at=0))
+    assert sweep(tools) == 0
+
+
+def test_sealed_secrets_whose_job_never_came_go_after_an_hour(tools: Tools, add_job, monkeypatch):
+    job = add_job()
+    hour_ago = int(time.time()) - 3700
+    with monkeypatch.context() as patch:
+        fernet = Fernet(Fernet.generate_key())
+        patch.setattr(tools.store.sealer, "seal", lambda plain: fernet.encrypt_at_time(plain, hour_ago))
+        for owner in (job.id, "killed"):
+            tools.store.secrets.put(owner, "wandb", "canary")
+    tools.store.secrets.put("about to be there", "wandb", "canary")
+    assert sweep(tools) == 1
+    with tools.store.database.reading() as connection:
+        left = {row[0] for row in connection.exec_driver_sql("select owner_id from secrets")}
+    assert left == {job.id, "about to be there"}
+
+
+def test_when_something_was_sealed_is_told_without_the_key():
+    assert sealed_at(Fernet(Fernet.generate_key()).encrypt_at_time(b"x", 1_700_000_000)) == 1_700_000_000
+    assert sealed_at(b"no token!") == 0

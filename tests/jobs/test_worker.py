@@ -49,6 +49,24 @@ def test_it_starts_as_many_jobs_as_it_has_slots_and_batches_beside_them(
     assert executor.runs[-1].task.id == jobs[2].id
 
 
+def test_batches_that_waited_for_longer_than_they_may_end_without_a_worker_for_them(
+    store: Store, executor, forgotten: list[str], add_batch, monkeypatch: pytest.MonkeyPatch
+):
+    now = int(time())
+    at_work, late = add_batch(created_at=now - 3700, timeout_hours=2), add_batch(created_at=now - 3700, timeout_hours=1)
+    worker = make(store, executor, forgotten, slots=1)
+    worker.step()
+    worker.step()
+    found = store.batches.find(late.id)
+    assert (found.status, found.completed_at is not None) == ("TIMEOUT_EXCEEDED", True)
+    assert found.errors == ({"message": "No worker took it up within its 1 hours.", "count": 1},)
+    assert store.batches.find(at_work.id).status == "RUNNING"
+    monkeypatch.setattr(store.database, "now", lambda: now + 7200)  # what is at work sees to its time itself
+    worker._next_overdue = 0.0
+    worker.step()
+    assert store.batches.find(at_work.id).status == "RUNNING"
+
+
 def test_validation_does_not_wait_for_training(store: Store, executor, forgotten: list[str], add_job):
     training, waiting = add_job(phase="train"), add_job(phase="train")
     validating = [add_job() for _ in range(3)]

@@ -97,6 +97,16 @@ def test_one_that_is_forgotten_while_it_is_loaded_is_not_kept():
     assert pool.get("a") == pool.ready("a") == "a"
 
 
+def test_what_was_asked_for_is_told_once():
+    pool: Pool[str] = Pool(lambda model_id: (model_id, 1), 10)
+    pool.get("a")
+    pool.get("b")
+    assert pool.asked() == {"a", "b"}
+    assert (pool.ready("b"), pool.ready("c")) == ("b", None)
+    assert pool.asked() == {"b"}
+    assert pool.asked() == set()
+
+
 def test_what_failed_to_load_is_not_known():
     pool: Pool[str] = Pool(lambda model_id: ({}[model_id], 1), 100)
     with pytest.raises(KeyError):

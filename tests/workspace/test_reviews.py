@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tamis.errors import Conflict, InvalidRequest, NothingToLearn, UnknownFile, UnknownReview
+from tamis.errors import Conflict, InvalidRequest, LimitExceeded, NothingToLearn, UnknownFile, UnknownReview
 from tamis.jobs.tools import files_here
 from tamis.settings import Settings
 from tamis.workspace.files import NewFile
@@ -115,6 +115,31 @@ def test_findings_decisions_and_the_new_file(workspace, reviewed):
     assert head["version"]["steps"][-1]["sha256"] == done.file.sha256
     assert {change["fix"] for change in changes} == {"duplicates", "personal_data", "same_names:topic"}
     assert reviews.get(reviewed.id).output_file == done.file.id
+
+
+def test_its_report_counts_as_storage_and_may_be_gone(workspace, reviewed):
+    size = workspace.store.objects.size(reviewed.result_key)
+    assert reviewed.bytes == size > 0
+    files = sum(file.bytes for file in workspace.store.files.list(page_size=None)[0])
+    reviews = sum(each.bytes for each in workspace.store.reviews.list(page_size=None)[0])
+    assert workspace.store.files.stored_bytes() == files + reviews
+    workspace.store.reviews.change(reviewed.id, result_key=None)
+    try:
+        with pytest.raises(Conflict, match="deleted 90 days after"):
+            workspace.reviews.report(reviewed.id)
+    finally:
+        workspace.store.reviews.change(reviewed.id, result_key=reviewed.result_key)
+
+
+def test_one_whose_report_does_not_fit_into_the_quota_fails(workspace, upload, monkeypatch):
+    file = upload(jsonl(rows()[:20]), "few.jsonl")
+    monkeypatch.setattr(workspace.files.room, "most_bytes", workspace.store.files.stored_bytes() + 10)
+    ended = wait(workspace, workspace.reviews.create(NewReview(training_file=file.id, suspects=False)).id)
+    assert (ended.status, ended.error_code) == (FAILED, "limit_exceeded")
+    assert not any(ended.id in info.key for info in workspace.store.objects.list())
+    monkeypatch.setattr(workspace.files.room, "most_bytes", 1)
+    with pytest.raises(LimitExceeded, match="max_storage_bytes"):
+        workspace.reviews.create(NewReview(training_file=file.id, suspects=False))
 
 
 def test_a_decision_on_all_takes_back_what_was_said_of_items(workspace, reviewed):

@@ -35,4 +35,5 @@ def choices_of(settings: Settings) -> Choices:
             max_label_chars=settings.max_label_chars,
             max_nesting=settings.max_nesting,
         ),
+        review_days=settings.review_days,
     )

@@ -76,6 +76,21 @@ def fail_batch(
     )
 
 
+def end_overdue(store: Store) -> int:
+    """End batch jobs that no worker took up in the time that they were given, and return how many."""
+    ended = 0
+    for batch in store.batches.overdue():
+        message = f"No worker took it up within its {batch.timeout_hours} hours."
+        done = store.batches.change(
+            batch.id,
+            when={Status.QUEUED.value},
+            to=Status.TIMEOUT_EXCEEDED.value,
+            errors=({"message": message, "count": 1},),
+        )
+        ended += done is not None
+    return ended
+
+
 def ask_to_cancel(repository: Repository[R], find: Callable[[], R]) -> R:
     """Cancel at once where no worker holds it, else ask its worker to; return it as it is then.
 

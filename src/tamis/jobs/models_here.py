@@ -26,6 +26,7 @@ def finder(store: Store, choices: Choices) -> Find:
                 raise InvalidRequest(f"The model {reference[:200]} is archived.", loc=["body", "model"])
             if len(found) >= MOST_LOADED:
                 del found[next(iter(found))]
+            store.models.note_use([record.id])
             found[reference] = (load(folder_of(store.objects, record, choices.home / CACHE)).predictor, record.id)
         return found[reference]
 

@@ -61,9 +61,10 @@ def _review(tools: Tools, record: ReviewRecord) -> dict[str, Any]:
     key = f"reviews/{record.id}/report.json"
     with tools.store.objects.writer(key) as writer:
         writer.write(found.model_dump_json().encode())
-        writer.commit()
+        written = writer.commit()
     return {
         "key": key,
+        "bytes": written.bytes,
         "summary": [finding.model_dump(mode="json", exclude={"items"}) for finding in found.findings],
     }
 

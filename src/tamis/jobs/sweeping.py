@@ -1,5 +1,7 @@
-"""What killed processes left behind, removed: objects that no row names, folders of jobs that are over, expired files.
+"""What nobody needs any more, removed: what killed processes left behind, and what has had its time.
 
+The former are objects that no row names, folders of jobs that are over and sealed secrets of jobs that never were; the
+latter expired files, and reviews that nobody has touched for long.
 An object without a row may be one that is about to get its row, so only what has been there for a day is removed.
 """
 
@@ -22,6 +24,9 @@ EVERY_S = 3600.0
 
 OLD = timedelta(days=1)
 
+FORSAKEN = timedelta(hours=1)
+"""Age of a sealed secret that still has no job: its job's row follows within a moment."""
+
 _OWNED = re.compile(r"(files|models|jobs|batches|reviews)/([^/]+)")
 
 log = logging.getLogger(__name__)
@@ -33,7 +38,8 @@ def sweep(tools: Tools, old: timedelta = OLD) -> int:
     Raises:
         StorageFailed: database or storage cannot be used.
     """
-    gone = expired_files(tools.store) + _orphans(tools, old) + _folders(tools, old)
+    gone = expired_files(tools.store) + _old_reviews(tools) + _orphans(tools, old) + _folders(tools, old)
+    gone += tools.store.secrets.drop_forsaken(time() - FORSAKEN.total_seconds())
     if gone:
         log.info("swept: %d things that nobody needs any more", gone)
     return gone
@@ -46,6 +52,23 @@ def expired_files(store: Store) -> int:
         if not store.files.uses(record.id) and store.files.delete(record.id):
             store.objects.delete(record.key)
             gone += 1
+    return gone
+
+
+def _old_reviews(tools: Tools) -> int:
+    """Remove reviews that nobody has touched for long; of one that a file was made by, its report alone.
+
+    Such a file's version is in the review.
+    """
+    days, store, gone = tools.choices.review_days, tools.store, 0
+    for record in store.reviews.untouched(int(time() - days * 86400)) if days else ():
+        if record.output_file and store.files.find(record.output_file):
+            changed = store.reviews.change(record.id, when=record.status, result_key=None, bytes=0) is not None
+        else:
+            changed = store.reviews.delete(record.id)
+        if changed and record.result_key:
+            store.objects.delete(record.result_key)
+        gone += changed
     return gone
 
 

@@ -36,6 +36,7 @@ class Choices:
         limits: of one request in a batch.
         trackers: settings of trackers, by name.
         reading: how data files are read.
+        review_days: after so many days without a change, a review's report is deleted; 0: never.
     """
 
     work: Path
@@ -48,6 +49,7 @@ class Choices:
     limits: InputLimits = field(default_factory=InputLimits)
     trackers: Mapping[str, str] = field(default_factory=dict)
     reading: ReadOptions = field(default_factory=ReadOptions)
+    review_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from tamis.errors import StorageFailed
-from tamis.jobs.ending import end_as_cancelled, fail_batch, fail_job, hand_back
+from tamis.jobs.ending import end_as_cancelled, end_overdue, fail_batch, fail_job, hand_back
 from tamis.jobs.executors import BATCH, JOB, Executor, Running, Task
 from tamis.jobs.heart import LEASE_S
 from tamis.jobs.states import FINAL, HELD, Move, before
@@ -41,6 +41,9 @@ LEAVE_WITHIN_S = 5.0
 """What is at work elsewhere by now has so long to end."""
 
 COMPLAIN_S = 60.0
+
+OVERDUE_S = 60.0
+"""Seconds between looks for batch jobs that have waited for too long."""
 
 MOST_LINGERING = 4
 """Processes of jobs that are over, and still wait for their trackers, beside those at work: more take up slots."""
@@ -96,7 +99,7 @@ class Worker:
         self._leaving: list[_Held] = []
         self._idle, self._sweep = idle, sweep
         self._next_sweep = 0.0
-        self._next_look = 0.0
+        self._next_look = self._next_overdue = 0.0
         self._next_complaint = 0.0
 
     def run(self, over: threading.Event) -> None:
@@ -139,6 +142,9 @@ class Worker:
             self._next_look = monotonic() + LOOK_S
             for held in list(self._held.values()):
                 self._look(held)
+        if monotonic() >= self._next_overdue:
+            self._next_overdue = monotonic() + OVERDUE_S
+            end_overdue(self._store)
         return self._claim() or busy
 
     def take_over(self) -> None:

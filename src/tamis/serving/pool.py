@@ -35,6 +35,7 @@ class Pool(Generic[M]):
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
         self._unwanted: set[str] = set()
+        self._asked: set[str] = set()
         self._loads = self._evictions = 0
 
     def ready(self, model_id: str) -> M | None:
@@ -44,6 +45,7 @@ class Pool(Generic[M]):
             if found is None:
                 return None
             self._models.move_to_end(model_id)
+            self._asked.add(model_id)
             return found[0]
 
     def get(self, model_id: str) -> M:
@@ -71,6 +73,12 @@ class Pool(Generic[M]):
         with self._lock:
             return (*self._models, *self._loading.keys() - self._models.keys())
 
+    def asked(self) -> set[str]:
+        """Return the ids of the models that were asked for since this was called last."""
+        with self._lock:
+            asked, self._asked = self._asked, set()
+            return asked
+
     def forget(self, model_id: str) -> None:
         """Let go of a model that is no more; one that is being loaded is not kept."""
         with self._lock:
@@ -92,6 +100,7 @@ class Pool(Generic[M]):
                 return
             self._models[model_id] = (model, size)
             self._models.move_to_end(model_id)
+            self._asked.add(model_id)
             held = sum(each for _, each in self._models.values())
             while held > self._max_bytes and len(self._models) > 1:
                 _, (_, gone) = self._models.popitem(last=False)

@@ -13,6 +13,7 @@ from tamis.store.files import add_file
 from tamis.store.leases import Beat, Lease, Leased, Swap
 from tamis.store.records import (
     FINISHED,
+    QUEUED,
     RUNNING,
     BatchColumns,
     BatchFilters,
@@ -25,6 +26,7 @@ from tamis.store.rows import count, newest_first, one_of, page_of, record_of, ro
 from tamis.store.tables import batch_events, batch_metadata, batches
 
 Listing = tuple[list[BatchRecord], int]
+Found = list[BatchRecord]
 MOST_PAIRS = 64  # metadata pairs that a list can be narrowed by; more find nothing
 
 
@@ -76,6 +78,13 @@ class Batches(Leased[BatchRecord]):
         """
         with self._database.writing() as connection:
             return self._swap(connection, Swap(id, when, attempt, to, columns, event, quiet))
+
+    def overdue(self) -> Found:
+        """Return the batches that still wait for a worker, although the time that they were given is over."""
+        late = batches.c.created_at + 3600 * batches.c.timeout_hours < self._database.now()
+        with self._database.reading() as connection:
+            rows = connection.execute(select(batches).where(batches.c.status == QUEUED, late)).mappings()
+            return [record_of(BatchRecord, row) for row in rows]
 
     def claim(self, owner: str, now: float, lease_s: float, mine: Collection[str] = ()) -> BatchRecord | None:
         """Take the next queued batch under a lease, or one whose lease ran out, but for `mine`; fair as with jobs."""

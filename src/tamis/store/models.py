@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Unpack
 from uuid import UUID
@@ -104,6 +105,12 @@ class Models:
             if columns:
                 connection.execute(update(models).where(models.c.id == id).values(**columns))
             return first_row(connection, select(models).where(models.c.id == id), ModelRecord)
+
+    def note_use(self, ids: Collection[str]) -> None:
+        """Note that models were asked just now; this is no change that anybody has to look at."""
+        with self._database.writing() as connection:
+            used = models.c.id.in_(sorted(ids))
+            connection.execute(update(models).where(used).values(last_used_at=self._database.now()))
 
     def delete(self, id: str) -> bool:
         """Delete a model's row; return whether there was one.

@@ -131,6 +131,7 @@ class ModelRecord:
     targets: tuple[Json, ...] = ()
     metrics: Json = field(default_factory=dict)
     created_by: str | None = None
+    last_used_at: int | None = None  # about when it was last asked
 
 
 SET: Final = "set"
@@ -242,6 +243,7 @@ class ReviewRecord:
     output_file: str | None = None  # the latest file that its suggestions were applied to
     log_file: str | None = None
     version: Json | None = None  # of the output file
+    bytes: int = 0  # of the object
     finished_at: int | None = None
     created_by: str | None = None
 
@@ -266,6 +268,7 @@ class ReviewColumns(TypedDict, total=False):
     output_file: str | None
     log_file: str | None
     version: Json | None
+    bytes: int
     finished_at: int | None
 
 

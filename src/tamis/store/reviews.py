@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, not_, select, update
 
 from tamis.store.database import Database
 from tamis.store.records import Json, ReviewColumns, ReviewFilters, ReviewRecord
 from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of
-from tamis.store.tables import reviews
+from tamis.store.tables import files, reviews
 
 Listing = tuple[list[ReviewRecord], int]
+Found = list[ReviewRecord]
 
 
 class Reviews:
@@ -66,6 +67,14 @@ class Reviews:
         with self._database.reading() as connection:
             found: Json | None = connection.execute(query.limit(1)).scalar_one_or_none()
             return found
+
+    def untouched(self, before: int) -> Found:
+        """Return the reviews that nothing has changed since, and that still take room: a report, or a row for none."""
+        old = reviews.c.modified_at < before
+        kept = and_(reviews.c.result_key.is_(None), reviews.c.output_file.in_(select(files.c.id)))
+        with self._database.reading() as connection:
+            rows = connection.execute(select(reviews).where(old, not_(kept)).order_by(reviews.c.seq)).mappings()
+            return [record_of(ReviewRecord, row) for row in rows]
 
     def delete(self, id: str) -> bool:
         """Delete a review's row; return whether there was one. Its object is the caller's to delete."""

@@ -17,7 +17,7 @@ from sqlalchemy import delete, insert, select
 
 from tamis.errors import SecretUnreadable, StorageFailed
 from tamis.store.database import Database
-from tamis.store.tables import secrets
+from tamis.store.tables import jobs, secrets
 
 SHORTEST_KEY = 16
 _FERNET_KEY = re.compile("[A-Za-z0-9_-]{43}=")  # 32 bytes
@@ -94,6 +94,23 @@ class Secrets:
         """Delete all secrets of an owner."""
         with self._database.writing() as connection:
             connection.execute(delete(secrets).where(secrets.c.owner_id == owner_id))
+
+    def drop_forsaken(self, before: float) -> int:
+        """Delete secrets sealed before then whose job is not there: it never got its row. Return how many."""
+        lonely = select(secrets).where(secrets.c.owner_id.not_in(select(jobs.c.id)))
+        with self._database.writing() as connection:
+            rows = connection.execute(lonely).mappings().all()
+            old = {row["owner_id"] for row in rows if sealed_at(bytes(row["sealed"])) < before}
+            done = connection.execute(delete(secrets).where(secrets.c.owner_id.in_(sorted(old)))) if old else None
+            return 0 if done is None else done.rowcount
+
+
+def sealed_at(sealed: bytes) -> int:
+    """Return when something was sealed, in seconds since 1970, as a Fernet token says in the open; 0 for no token."""
+    try:
+        return int.from_bytes(base64.urlsafe_b64decode(sealed)[1:9], "big")
+    except ValueError:
+        return 0
 
 
 def _fernet_key(text: str) -> bytes:

@@ -213,6 +213,7 @@ models = Table(
     Column("metrics", JSON, nullable=False),
     Column("created_at", Whole, nullable=False),
     Column("created_by", Words),
+    Column("last_used_at", Whole),
     UniqueConstraint("name", "version"),
     Index("ix_models_newest", "created_at", "seq"),
 )
@@ -357,6 +358,7 @@ reviews = Table(
     Column("output_file", Words, index=True),
     Column("log_file", Words),
     Column("version", JSON),
+    Column("bytes", Whole, nullable=False, server_default="0"),
     Column("created_at", Whole, nullable=False),
     Column("modified_at", Whole, nullable=False),
     Column("finished_at", Whole),

@@ -29,6 +29,9 @@ from tamis.workspace.verdicts import Verdicts, verdicts_of
 
 FRESH_S = 0.5
 MOST_NAMES = 10_000
+NOTED_S = 60.0
+"""Seconds between two notes that the same model was asked."""
+
 MOST_MOVES = 5
 """How often a name may move to another model, and the former one be deleted, while one request looks for it."""
 
@@ -74,6 +77,8 @@ class Classifier:
         self._fresh_until = 0.0
         self._changes = models.changes
         self._lock = threading.Lock()
+        self._asked: set[str] = set()
+        self._noted: dict[str, float] = {}
         models.tell_when_gone(self._pool.forget)
 
     def ready(self, reference: str) -> Served | None:
@@ -94,7 +99,9 @@ class Classifier:
         model_id = self._ids.get(reference) or self._look_up(reference)
         for _ in range(MOST_MOVES):
             try:
-                return self._pool.get(model_id)
+                found = self._pool.get(model_id)
+                self.note_uses(NOTED_S)
+                return found
             except UnknownModel:  # gone since its name was looked up, which may stand for another one by now
                 model_id = self._look_up(reference)
         return self._pool.get(model_id)
@@ -122,6 +129,20 @@ class Classifier:
         body = served.answering.answer(endpoint, reference, served.scores(inputs))
         found = served.predictor.explain(inputs, Asked(top=top))
         return orjson.dumps(body | {"explanations": [each.to_json() for each in found]})
+
+    def note_uses(self, every_s: float = 0.0) -> None:
+        """Note which models were asked since this was done last, each once in so many seconds.
+
+        Requests do so that come after a while: those in between only leave their model's id.
+        """
+        now = monotonic()
+        with self._lock:
+            self._asked |= self._pool.asked()
+            due = {model_id for model_id in self._asked if now - self._noted.get(model_id, -every_s) >= every_s}
+            self._asked -= due
+            self._noted |= dict.fromkeys(due, now)
+        if due:
+            self._models.note_use(due)
 
     def figures(self) -> Figures:
         """Return what is loaded."""

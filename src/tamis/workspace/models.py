@@ -198,6 +198,10 @@ class Models:
         """
         return folder_of(self._store.objects, model, self._settings.home / CACHE)
 
+    def note_use(self, ids: Iterable[str]) -> None:
+        """Note that models were asked something."""
+        self._store.models.note_use(set(ids))
+
     def place(self, model: ModelRecord) -> str:
         """Return where a model's files are, for people: a folder, or an address in a bucket."""
         if model.place.startswith(FOLDER):

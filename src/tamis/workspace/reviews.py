@@ -118,12 +118,15 @@ class Reviews:
             InvalidRequest: too many files.
             UnknownFile: a file is not there.
             Overloaded: very many reviews are not finished.
+            LimitExceeded: the quota is used up.
+            StorageFull: there is no room on the disk.
         """
         files = [new.training_file, *new.validation_files, *new.test_files]
         if len(files) > MOST_FILES:
             raise InvalidRequest(f"The review has {len(files)} files: give {MOST_FILES} at most.", loc=["body"])
         for file_id in files:
             self._files.get(file_id)
+        self._files.room.require_for_file()
         if sum(self._store.reviews.list(0, 0, status=status)[1] for status in LIVE) >= MOST_LIVE:
             raise Overloaded(f"{MOST_LIVE} reviews are not finished yet: wait, or delete some.", retry_after=60)
         now = int(time())
@@ -279,12 +282,14 @@ class Reviews:
             bounds = Bounds(LONGEST_S, choices.memory_mb, TOO_MUCH)
             told = {"act": "review", "id": review_id}
             done = run_aside("review", told, self._settings.home, bounds, self._going_on(review_id))
+            self._require_room(done)
             ended = self._store.reviews.change(
                 review_id,
                 when=RUNNING,
                 status=SUCCESS,
                 progress=1.0,
                 result_key=done["key"],
+                bytes=done["bytes"],
                 summary=tuple(done["summary"]),
                 finished_at=int(time()),
             )
@@ -296,6 +301,13 @@ class Reviews:
             self._end(review_id, FAILED, *sentence_of(error, self._settings.home))
         finally:
             rmtree(choices.work / review_id, ignore_errors=True)
+
+    def _require_room(self, done: Mapping[str, Any]) -> None:
+        try:
+            self._files.room.require_for_file(done["bytes"])
+        except TamisError:
+            self._store.objects.delete(done["key"])
+            raise
 
     def _end(self, review_id: str, status: str, code: str, message: str) -> None:
         with suppress(TamisError):  # the database may be what went wrong
@@ -338,6 +350,9 @@ class Reviews:
         if record.status != SUCCESS:
             why = f": {record.error}" if record.error else ": wait until it is SUCCESS"
             raise Conflict(f"The review is {record.status}{why}", status=record.status)
+        if record.result_key is None:
+            days = self._settings.review_days
+            raise Conflict(f"The report was deleted {days} days after the last change (review_days): review it again.")
         return record
 
     def _check_fixes(self, record: ReviewRecord, fixes: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -76,6 +77,8 @@ class Workspace:
     def close(self) -> None:
         """End what is at work for this process alone, and let go of the store."""
         self.reviews.close()
+        with suppress(StorageFailed):  # the database may be gone by now
+            self.classifier.note_uses()
         self.store.close()
 
     def __enter__(self) -> Self:

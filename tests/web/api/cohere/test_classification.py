@@ -94,6 +94,18 @@ class TestWithAModel:
         answer = client.post("/v1/classify", json={"model": "gone", "inputs": [long], "truncate": "NONE"})
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_model")
 
+    def test_when_a_model_was_last_asked_is_told(self, client: TestClient, models: Workspace) -> None:
+        place = "/v1/finetuning/finetuned-models"
+        found = client.get(place).json()["finetuned_models"]
+        assert {each["last_used"] for each in found} == {None}
+        for _ in range(2):  # the second is answered by a loaded model, with nothing looked up
+            assert client.post("/v1/classify", json={"model": "intents@1", "inputs": ["x"]}).status_code == 200
+        model = models.models.find("intents@1")
+        assert model.last_used_at is not None
+        assert client.get(f"{place}/{model.id}").json()["finetuned_model"]["last_used"] is not None
+        others = client.get(place).json()["finetuned_models"]
+        assert [each["id"] for each in others if each["last_used"]] == [model.id]
+
     def test_96_and_no_more(self, client: TestClient, models: Workspace) -> None:
         assert len(classify(client, model="intents", inputs=["a"] * 96)["classifications"]) == 96
         assert "96" in refused(client, model="intents", inputs=["a"] * 97)

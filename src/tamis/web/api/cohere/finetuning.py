@@ -110,7 +110,7 @@ class FinetunedModel(BaseModel):
     created_at: str
     updated_at: str
     completed_at: str | None
-    last_used: str | None = None
+    last_used: str | None = Field(description="when it was last asked, to the minute; null: never")
     error: str | None = Field(description="why it is STATUS_FAILED")
 
     @classmethod
@@ -137,6 +137,7 @@ class FinetunedModel(BaseModel):
             created_at=iso(tuned.created_at),
             updated_at=iso(job.modified_at if job else tuned.created_at),
             completed_at=None if finished is None else iso(finished),
+            last_used=iso(model.last_used_at) if model and model.last_used_at else None,
             error=job.error if job else None,
         )
 
@@ -225,6 +226,7 @@ def list_models(
 @router.get("/{model_id}", summary="Get a fine-tuned model", response_model=OneFinetunedModel)
 def get(request: Request, model_id: str) -> Response:
     """Return a model, with its status."""
+    workspace_of(request).classifier.note_uses()
     return answer(OneFinetunedModel(finetuned_model=FinetunedModel.of(workspace_of(request).tuning.get(model_id))))
 
 
