@@ -63,35 +63,32 @@ class Tally:
 
 
 class Linear:
-    """TF-IDF and logistic regression, one label against the rest."""
+    """TF-IDF and logistic regression, one label against the rest; of the labels that are asked for."""
 
     def __init__(self, rows: list[dict[str, Any]], target: str, **how: Any) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self.labels = [_listed(row["labels"][target]) for row in rows]
+        self.vectors = TfidfVectorizer(sublinear_tf=True, **how)
+        self.known = self.vectors.fit_transform([row["text"] for row in rows])
+        self.models: dict[str, Any] = {}
+
+    def model(self, label: str) -> Any:
         from sklearn.linear_model import LogisticRegression
-        from sklearn.multiclass import OneVsRestClassifier
-        from sklearn.preprocessing import MultiLabelBinarizer
 
-        labels = [_listed(row["labels"][target]) for row in rows]
-        self.names = MultiLabelBinarizer().fit(labels)
-        self.vectors = TfidfVectorizer(sublinear_tf=True, **how).fit([row["text"] for row in rows])
-        known = self.vectors.transform([row["text"] for row in rows])
-        one = LogisticRegression(C=10, solver="liblinear")
-        self.model = OneVsRestClassifier(one).fit(known, self.names.transform(labels))
-
-    def place(self, label: str) -> int | None:
-        (found,) = (np.flatnonzero(self.names.classes_ == label),)
-        return int(found[0]) if len(found) else None
+        if label not in self.models:
+            carried = [label in labels for labels in self.labels]
+            self.models[label] = LogisticRegression(C=10, solver="liblinear").fit(self.known, carried)
+        return self.models[label]
 
     def odds(self, texts: Sequence[str], label: str) -> np.ndarray:
         """(texts,) log-odds."""
-        column = self.place(label)
-        return self.model.estimators_[column].decision_function(self.vectors.transform(texts))
+        return self.model(label).decision_function(self.vectors.transform(texts))
 
     def pieces(self, case: Case) -> list[float]:
         """What each piece adds to the log-odds, by the coefficients of its words in the whole text."""
-        column, words = self.place(case.label), self.vectors.vocabulary_
-        values = self.vectors.transform([case.text])
-        coefficients, analyse = self.model.estimators_[column].coef_[0], self.vectors.build_analyzer()
+        words, values = self.vectors.vocabulary_, self.vectors.transform([case.text])
+        coefficients, analyse = self.model(case.label).coef_[0], self.vectors.build_analyzer()
         return [
             sum(coefficients[words[w]] * values[0, words[w]] for w in set(analyse(case.text[a:b])) if w in words)
             for a, b in case.spans
@@ -166,10 +163,10 @@ def judge(cases: list[Case], orders: dict[str, list[list[list[int]]]], score: Sc
         jobs = [(name, taken, draw[:taken]) for name, draws in orders.items() for taken in TAKEN for draw in draws[at]]
         texts = [case.text, *(without(case, taken) for _, _, taken in jobs), *(kept_alone(case, t) for _, _, t in jobs)]
         scores = score(texts, case.label)
-        elsewhere = other.odds(texts[: 1 + len(jobs)], case.label) if other.place(case.label) is not None else None
+        elsewhere = other.odds(texts[: 1 + len(jobs)], case.label)
         per: dict[tuple[str, int], list[tuple[float, ...]]] = {}
         for number, (name, taken, _) in enumerate(jobs, start=1):
-            lost = 0.0 if elsewhere is None else float(elsewhere[0] - elsewhere[number])
+            lost = float(elsewhere[0] - elsewhere[number])
             per.setdefault((name, taken), []).append(
                 (scores[0] - scores[number], odds(scores[0]) - odds(scores[number]), scores[len(jobs) + number], lost)
             )
@@ -188,10 +185,7 @@ def ways(cases: list[Case], rows: list[dict[str, Any]], linear: Linear) -> dict[
     rarest = [[-min(often[word] for word in case.text[a:b].lower().split()) for a, b in case.spans] for case in cases]
     return {
         "Tamis: explain": [[strongest(case.weights)] for case in cases],
-        "a linear model's coefficients": [
-            [strongest(linear.pieces(case)) if linear.place(case.label) is not None else strongest(values)]
-            for case, values in zip(cases, rarest, strict=True)
-        ],
+        "a linear model's coefficients": [[strongest(linear.pieces(case))] for case in cases],
         "rarest words": [[strongest(values)] for values in rarest],
         "random": [[chosen.sample(range(len(case.spans)), len(case.spans)) for _ in range(DRAWS)] for case in cases],
     }

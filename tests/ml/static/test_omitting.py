@@ -48,6 +48,7 @@ def test_whole_runs_are_not_scored_anew_and_parts_of_runs_are(tiny_model, monkey
     scorer = tiny_model._scorer
     monkeypatch.setattr(type(scorer), "logits", lambda *_: pytest.fail("scored anew"))
     scorer.omissions("where is my parcel").logits(words_of("where is my parcel"))
+    monkeypatch.setattr(type(scorer.model), "logits", lambda *_: pytest.fail("scored anew"))
     with pytest.raises(pytest.fail.Exception, match="scored anew"):
         scorer.omissions("我的包裹").logits(words_of("我的包裹"))
 

@@ -36,6 +36,9 @@ FEW_CHARACTERS = 20_000
 MOST_CHARACTERS = 200_000
 """The same where each shortened input is read anew: so many characters in all."""
 
+LONG_CHARACTERS = 50_000
+"""Characters from which an input is read in pieces each time, to bound memory."""
+
 MOST_ROWS = 10_000_000
 """Runs x numbers of each that are held; an input with more is read anew each time."""
 
@@ -80,7 +83,9 @@ class StaticOmissions:
         few = len(spans) * self._size <= FEW_CHARACTERS
         places = [None if few else self._place(span) for span in spans]
         if plain := [at for at, place in enumerate(places) if place is None]:
-            said = self._score([leave_out(self._given, [spans[at]]) for at in plain])
+            together = not few and self._size < LONG_CHARACTERS  # long runs, all different: not to be remembered
+            score = self._reader.model.logits if together else self._score
+            said = score([leave_out(self._given, [spans[at]]) for at in plain])
             for name, columns in self._reader.model.columns.items():
                 found[plain, columns] = said[name]
         if len(plain) < len(spans):
