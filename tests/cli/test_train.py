@@ -223,3 +223,19 @@ class TestAnInterruptedRun:
     def test_one_that_is_short_leaves_nothing(self, run, rows: Path, here: Path):
         assert run("train", rows, "--epochs", 1).exit_code == 0
         assert not list(here.glob(".*restart*"))
+
+
+def test_a_model_grows_by_any_of_its_names(run, rows: Path, here: Path, home: Path):
+    run("train", rows, "--epochs", 1, "--name", "shop")
+    more = here / "more.jsonl"
+    lines = [{"text": f"the app crashes on page {n}", "labels": {"topic": "bug"}} for n in range(24)]
+    more.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = run("train", more, "--from", "shop", "--rehearse", rows, "--name", "shop", "--out", here / "next")
+    assert "registered as shop@2" in " ".join(result.stdout.split())
+    said = open_artifact(home / "models" / "shop" / "2").manifest
+    assert said.target("topic").labels == ("delivery", "payment", "bug")
+    assert (said.parent.name, dict(said.parent.labels)) == ("shop", {"topic": ("bug",)})
+    alone = run("train", more, "--from", here / "shop-model", "--out", here / "alone")
+    assert "No row mentions the target all" in " ".join(alone.stdout.split())
+    with pytest.raises(InvalidSetting, match="base model is that of the model to start from"):
+        run("train", more, "--from", "shop", "--base", "static-en", "--out", here / "other")

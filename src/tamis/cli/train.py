@@ -41,6 +41,16 @@ Validation = Annotated[
 ]
 Test = Annotated[str | None, typer.Option(metavar="FILE", help="Rows to report on; nothing is fitted to them.")]
 Base = Annotated[str | None, typer.Option(metavar="NAME", help="Base model: an id, a folder, or a repository.")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="MODEL", help="Add the labels, targets and rows of TRAIN to this model; nothing is forgotten."
+    ),
+]
+Rehearse = Annotated[
+    list[str] | None,
+    typer.Option("--rehearse", metavar="FILE", help="With --from: rows of labels that it has; repeatable."),
+]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the model (default ./NAME-model).")]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="Register the model in the home under this name.")]
 Steps = Annotated[
@@ -122,6 +132,8 @@ def train(  # size: each option is one line three times: what it is called, what
     validation: Validation = None,
     test: Test = None,
     base: Base = None,
+    start_from: StartFrom = None,
+    rehearse: Rehearse = None,
     out_dir: Out = None,
     name: Name = None,
     training_steps: Steps = None,
@@ -156,6 +168,7 @@ def train(  # size: each option is one line three times: what it is called, what
     Splits that a dataset folder or hub dataset has of its own are used. What is not given is decided and told.
     A long run that is interrupted goes on from where it was when the same command is given again.
     """
+    from tamis.cli.given_model import load_model
     from tamis.cli.progress_bar import progress_bar
     from tamis.ml.encoder.options import parsed_options
     from tamis.ml.processes import is_first
@@ -167,6 +180,7 @@ def train(  # size: each option is one line three times: what it is called, what
     settings = load_settings()
     if name is not None:
         require_name(name)
+    parent = None if start_from is None else load_model(start_from)
     folder = out_dir or default_folder(name or train_data)
     refuse_taken(folder, force=force)
     place = folder.resolve()
@@ -176,7 +190,9 @@ def train(  # size: each option is one line three times: what it is called, what
             train_data,
             validation,
             test,
-            base=settings.resolve_base(base),
+            base=base if parent else settings.resolve_base(base),
+            start_from=parent,
+            rehearse=rehearse,
             out=folder,
             name=name,
             training_steps=training_steps,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.declared import Declarations, with_oos_label
+from tamis.data.known import grown_targets
 from tamis.data.truth import OUT_OF_SCOPE, UNKNOWN, MultiTruth, SingleTruth, Truth
 from tamis.errors import DataError, NoRows, NothingToLearn
 from tamis.schema import Example, Input, Kind, Target, plain_text
@@ -267,11 +268,15 @@ def build(examples: Iterable[Example], targets: Sequence[Target] | None = None) 
 
 
 def build_together(
-    *splits: DatasetBuilder | None, declared: Declarations | None = None, oos_label: str | None = None
+    *splits: DatasetBuilder | None,
+    declared: Declarations | None = None,
+    oos_label: str | None = None,
+    known: Sequence[Target] = (),
 ) -> list[Dataset | None]:
     """Finish training data and its further splits together: kinds from all of them, labels from the first.
 
-    What is `declared` is not inferred, and targets that are not declared are left out. Rows with `oos_label` are out
+    What is `declared` is not inferred, and targets that are not declared are left out. `known` targets, of a model that
+    grows, keep their kind, and the data adds labels and further targets. Rows with `oos_label` are out
     of the scope of their single-label target, which does not have it as a label.
 
     Raises:
@@ -285,8 +290,9 @@ def build_together(
     train = splits[0]
     if train is None:
         raise NoRows("There is no training data.")
-    kinds |= declared.kinds if declared else {}
-    targets = declared.complete(train.inferred(kinds)) if declared else train.inferred(kinds)
+    kinds |= declared.kinds if declared else {target.name: target.kind for target in known}
+    inferred = train.inferred(kinds)
+    targets = declared.complete(inferred) if declared else grown_targets(known, inferred)
     if oos_label is not None:
         carried = {name for builder in splits if builder for name in builder.carrying(oos_label)}
         targets = with_oos_label(targets, oos_label, carried)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from math import isfinite
 from pathlib import Path
@@ -22,6 +23,7 @@ from tamis.data.dataset import Dataset, DatasetBuilder, build_together
 from tamis.data.declared import Declarations
 from tamis.data.formats import Detected, ReadOptions, Source, hub_splits, open_source
 from tamis.data.formats.split_files import data_files
+from tamis.data.known import refuse_several
 from tamis.data.rows import BadRow, Note, Notes, Rejected
 from tamis.errors import DataError, InvalidSetting, NoRows, TooManyBadRows
 from tamis.schema import Example, Target, plain_text
@@ -260,6 +262,7 @@ def load_splits(  # noqa: PLR0913  (the door to all data of a run)
     rejects: str | Path | None = None,
     declared: Declarations | None = None,
     oos_label: str | None = None,
+    known: Sequence[Target] = (),
     check: Check | None = None,
 ) -> Loaded:
     """Read training data with its further splits; kinds are told from all of them, labels from the training data.
@@ -276,6 +279,7 @@ def load_splits(  # noqa: PLR0913  (the door to all data of a run)
         declared: targets that are not to be inferred. A training row with a label that is not declared is bad; a target
             that is not declared is left out with a note.
         oos_label: what rows carry that are out of their single-label target's scope; it is none of its labels.
+        known: targets of a model that grows: the data adds labels and further targets to them.
         check: called every few hundred rows; what it raises ends the reading.
 
     Raises:
@@ -288,9 +292,10 @@ def load_splits(  # noqa: PLR0913  (the door to all data of a run)
     options = options or ReadOptions()
     notes = {split: Notes() for split in SPLITS}
     given = _with_own_splits({"train": train, "validation": validation, "test": test}, options, notes)
+    refuse = {split: _refusal(split, declared, known) for split in given}
     with RejectsFile(rejects) as rejects_file:
         readings = {
-            split: Reading(data, split, replace(options, split=own), rejects_file, _refusal(split, declared), check)
+            split: Reading(data, split, replace(options, split=own), rejects_file, refuse[split], check)
             for split, (data, own) in given.items()
         }
         builders = {split: _build(reading) for split, reading in readings.items()}
@@ -298,10 +303,12 @@ def load_splits(  # noqa: PLR0913  (the door to all data of a run)
         reading.refuse_above(max_bad_share)
     for split, builder in builders.items():
         if split != "train" or declared:
-            names = tuple(declared.targets if declared else builders["train"].kinds())
+            inferred = dict.fromkeys([*(target.name for target in known), *builders["train"].kinds()])
+            names = tuple(declared.targets if declared else inferred)
             _match_targets(builder, names, split, notes[split])
         _note_mixed(builder, notes[split])
-    datasets = build_together(*(builders.get(split) for split in SPLITS), declared=declared, oos_label=oos_label)
+    parts = (builders.get(split) for split in SPLITS)
+    datasets = build_together(*parts, declared=declared, oos_label=oos_label, known=known)
     first = datasets[0]
     if first is None:
         raise NoRows("There is no training data.")
@@ -371,10 +378,12 @@ def _holds(source: str | Path, file: Path) -> bool:
     return place.exists() and file.samefile(place)
 
 
-def _refusal(split: str, declared: Declarations | None) -> Callable[[Example], None] | None:
+def _refusal(
+    split: str, declared: Declarations | None, known: Sequence[Target] = ()
+) -> Callable[[Example], None] | None:
     """What to refuse rows by: labels that are not declared count as misses outside the training data."""
     if declared is None:
-        return None
+        return partial(refuse_several, known) if known else None
     return declared.refuse if split == "train" else declared.refuse_several
 
 

@@ -96,6 +96,11 @@ class Model:
         """What it answers."""
         return self.predictor.targets
 
+    @property
+    def scorer(self) -> Scorer:
+        """What computes its logits."""
+        return self._scorer
+
     @overload
     def classify(self, inputs: str | Chat) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload

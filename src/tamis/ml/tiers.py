@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tamis.ml.estimates import Estimate
     from tamis.ml.progress import Check
     from tamis.ml.scorer import Scorer
-    from tamis.ml.trained import Attended, Task, Trained
+    from tamis.ml.trained import Attended, Start, Task, Trained
 
 TIERS: dict[Tier, str] = {"static": "tamis.ml.static.tier", "encoder": "tamis.ml.encoder.tier"}
 """By a tier's name, its module."""
@@ -25,6 +25,9 @@ class TierModule(Protocol):
 
     def train(self, base: Any, task: Task, attended: Attended) -> Trained:  # noqa: ANN401
         """Return what training comes to."""
+
+    def grow(self, start: Start, task: Task, attended: Attended) -> Trained:
+        """Return what adding labels and targets to a model comes to."""
 
     def restore(self, artifact: Artifact) -> Scorer:
         """Return what an artifact of this tier holds."""

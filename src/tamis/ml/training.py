@@ -34,6 +34,15 @@ from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.options import encoder_options as read_options
 from tamis.ml.given import Data, given_splits
 from tamis.ml.golden import golden_inputs, golden_rows
+from tamis.ml.growing import (
+    Parent,
+    decisions_of,
+    open_parent,
+    parent_manifest,
+    require_growth,
+    with_rehearsed,
+)
+from tamis.ml.growing import remarks_on as growth_remarks
 from tamis.ml.manifest import DataFile, DataManifest, Manifest, TargetManifest, installed_versions, now, tamis_version
 from tamis.ml.model import Model
 from tamis.ml.processes import is_first
@@ -115,7 +124,9 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     validation: Data | None = None,
     test: Data | None = None,
     *,
-    base: str = DEFAULT_BASE,
+    base: str | None = None,
+    start_from: str | Path | Model | None = None,
+    rehearse: Data | None = None,
     out: str | Path | None = None,
     name: str | None = None,
     training_steps: int | None = None,
@@ -147,7 +158,10 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
             (early stopping, calibration, thresholds); only the proportions of weights matter.
         validation: data to choose on and to calibrate with; without it rows are held out of `train`.
         test: data to report on.
-        base: the base model: an id, a folder or a repository.
+        base: the base model: an id, a folder or a repository. Default: `static-en`, or that of `start_from`.
+        start_from: a model to add labels, targets and rows to, which forgets nothing: `train` has the new rows. Its
+            labels keep their order, new ones come behind them; a target that no row mentions stays as it was.
+        rehearse: rows of the labels that `start_from` has already, all or some: the new labels get better by them.
         out: folder to write the model to; in memory only without it.
         name: the model's name (default: that of `out`, or of the training file).
         training_steps: at most so many steps of 65,536 tokens. Neither these nor epochs given: the trainer picks.
@@ -203,15 +217,20 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         oos_label=oos_label,
         encoder=None if encoder_options is None else read_options(encoder_options),
     )
+    asked = {"base": base, "targets": targets, "oos_label": oos_label, "validation": validation, "rehearse": rehearse}
+    asked |= {"training_steps": training_steps, "epochs": epochs, "learning_rate": learning_rate}
+    asked |= {"weight_decay": weight_decay, "warmup_fraction": warmup_fraction}
+    parent = None if start_from is None else open_parent(start_from, asked)
+    chosen = chosen if parent is None else parent.chosen(chosen)
     declared = None if targets is None else Declarations(targets, oos_label)
     name = _name(name, out, train)
     if out is not None:
         refuse_output(Path(out), overwrite=overwrite)
     listener(Progress("reading the data", 0.0))
     check = nothing if stop is None else StopCheck(stop)
-    base_model = load_base(base)
+    base_model = parent or load_base(base or DEFAULT_BASE)
     _refuse_options(chosen, base_model)
-    given = given_splits(train, validation, test, options)
+    given = given_splits(with_rehearsed(train, rehearse, parent), validation, test, options)
     rejects = rejects if is_first() else None
     loaded = load_splits(
         *given,
@@ -220,18 +239,19 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         rejects=rejects,
         declared=declared,
         oos_label=oos_label,
+        known=parent.targets if parent else (),
         check=check,
     )
-    learnt = learnt_targets(loaded.train)
+    learnt = learnt_targets(loaded.train) if parent is None else ()
     loaded = replace(loaded, train=without_unlearnt(loaded.train, learnt))
-    require_learnable(loaded.train)
+    require_learnable(loaded.train) if parent is None else require_growth(loaded.train, parent)
     if none_labels is not None:
         loaded = _marked(loaded, none_labels)
     if chosen.optimise:
         chosen.purpose.of(loaded.train.targets)  # a label that is not there is told before hours of work
     watch.lap("read")
     attended = Attended(listener, check, restart or RestartPoints(None))
-    model = _Run(loaded, base_model, chosen, name, attended, watch, declared, learnt).model()
+    model = _Run(loaded, base_model, chosen, name, attended, watch, declared, parent, learnt).model()
     check()
     if out is not None and is_first():
         listener(Progress("writing the model", 0.98))
@@ -246,7 +266,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     return model
 
 
-def _refuse_options(chosen: Hyperparameters, base: Base) -> None:
+def _refuse_options(chosen: Hyperparameters, base: Base | Parent) -> None:
     if chosen.encoder is not None and base.card.tier != "encoder":
         raise InvalidSetting(
             f"Encoder options are for base models of the encoder tier, such as minilm-l6, and {base.card.id!r} is of "
@@ -289,12 +309,13 @@ class _Run:
     """One run, from data that was read to a model in memory."""
 
     loaded: Loaded
-    base: Base
+    base: Base | Parent
     chosen: Hyperparameters
     name: str
     attended: Attended
     watch: _Stopwatch
     declared: Declarations | None = None
+    parent: Parent | None = None
     learnt: tuple[str, ...] = ()  # targets that learn from rows out of their scope
 
     def model(self) -> Model:
@@ -339,8 +360,15 @@ class _Run:
         validation = self.loaded.validation
         wide = None if validation is None else widened(validation, self.learnt)
         task = Task(widened(self.loaded.train, self.learnt), wide, self.chosen, self._weights())
-        trained = tier(self.base.card.tier).train(self.base, task, replace(self.attended, listener=told))
-        return trained, self.watch.lap("train")
+        attended, of_tier = replace(self.attended, listener=told), tier(self.base.card.tier)
+        if self.parent is None:
+            return of_tier.train(self.base, task, attended), self.watch.lap("train")
+        if self.parent.learns_anew(task.train):
+            trained = of_tier.train(self.parent.base(), task, attended)
+        else:
+            trained = of_tier.grow(self.parent.start, task, attended)
+        said = growth_remarks(self.parent, self.loaded.train, self.loaded.validation)
+        return replace(trained, remarks=(*said, *trained.remarks)), self.watch.lap("train")
 
     def _begin(self, told: Listener) -> None:
         """Look for restart points of this very run."""
@@ -374,12 +402,17 @@ class _Run:
         self.attended.listener(Progress(stage, share))
 
     def _decisions(self, held: HeldOut | None) -> dict[str, Decisions]:
-        if held is None:
-            return {name: plain_decisions(truth) for name, truth in self.loaded.train.truth.items()}
-        made = {}
-        for target in self.loaded.train.targets:
+        made, data = {}, self.loaded.train
+        grown = None if self.parent is None or self.parent.learns_anew(data) else self.parent
+        for name, truth in data.truth.items():
             self.attended.check()
-            made[target.name] = self._fitted(held, target.name)
+            entry = None if grown is None else grown.start.target(name)
+            if entry is not None:
+                made[name] = decisions_of(entry, truth, held, seed=self.chosen.seed)
+            elif held is None:
+                made[name] = plain_decisions(truth)
+            else:
+                made[name] = self._fitted(held, name)
         return made
 
     def _fitted(self, held: HeldOut, name: str) -> Decisions:
@@ -439,6 +472,7 @@ class _Run:
             tolerance=trained.scorer.tolerance,
         )
 
+            parent=None if self.parent is None else parent_manifest(self.parent, data),
 
 def _entry(target: Target, made: Decisions, weights: Mapping[str, float], *, learnt: bool) -> TargetManifest:
     return TargetManifest(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tamis
-from tamis.errors import DamagedArtifact, GoldenRowsDrift
+from tamis.errors import DamagedArtifact, GoldenRowsDrift, InvalidSetting, NothingToLearn
 from tamis.ml.artifact import MANIFEST, open_artifact, write_artifact
 from tamis.ml.encoder import restoring
 from tamis.ml.encoder.placement import DATA, MODEL
@@ -80,3 +80,53 @@ def test_facts_that_make_no_sense_are_refused(copied, fact):
 def test_a_gpu_is_only_looked_for_where_there_is_a_driver(monkeypatch):
     monkeypatch.setattr(restoring, "DRIVERS", ("/nowhere/at/all",))
     assert restoring._gpu() is None
+
+
+@pytest.fixture
+def old_and_new(rows_of):
+    """The rows that the stored model learnt from, and those of a fourth thing."""
+    made = [
+        {"text": text, "labels": {"thing": label, "tags": [label[-1]] if row % 4 else ["0", "1"]}}
+        for row, (text, label) in enumerate(rows_of(60))
+    ]
+    new = [
+        {"text": text, "labels": {"thing": "another", "tags": ["3"]}}
+        for text, label in rows_of(240, k=4, seed=5)
+        if label == "thing 3"
+    ]
+    return made, new
+
+
+def test_it_goes_on_from_its_weights_in_its_order_of_labels(stored, old_and_new):
+    old, new = old_and_new
+    held = [*old[::2], *new[::2]]
+    model = tamis.train(new[1::2], held, start_from=stored, rehearse=old, epochs=2)
+    before = tamis.load(stored)
+    assert model.targets[0].labels == (*before.targets[0].labels, "another")
+    assert model.manifest.parent.labels == {"thing": ("another",), "tags": ("3",)}
+    assert model.manifest.base_model == before.manifest.base_model
+    assert any("goes on from its weights" in remark for remark in model.run.remarks)
+    name = "bert.embeddings.word_embeddings.weight"
+    mine, theirs = (each.scorer.contents().files["model.safetensors"] for each in (model, before))
+    np.testing.assert_allclose(weight(mine, name), weight(theirs, name), atol=0.05)
+
+
+def weight(place, name):
+    from safetensors.numpy import load_file
+
+    return load_file(place)[name]
+
+
+def test_labels_without_a_row_would_be_forgotten(stored, old_and_new):
+    old, new = old_and_new
+    some = [row for row in old if row["labels"]["thing"] != "thing 1"]
+    with pytest.raises(NothingToLearn, match=r"'thing 1' first.*would forget them"):
+        tamis.train(new, old, start_from=stored, rehearse=some)
+
+
+def test_old_rows_and_validation_data_are_needed(stored, old_and_new):
+    old, new = old_and_new
+    with pytest.raises(InvalidSetting, match="would make it forget the old ones"):
+        tamis.train(new, start_from=stored)
+    with pytest.raises(InvalidSetting, match="validation data"):
+        tamis.train(new, start_from=stored, rehearse=old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tamis.errors import InvalidSetting
 from tamis.extras import require
 from tamis.ml.artifact import Artifact
 from tamis.ml.encoder.base_model import EncoderBase
@@ -10,7 +11,7 @@ from tamis.ml.encoder.restoring import restore as restore_scorer
 from tamis.ml.estimates import Estimate
 from tamis.ml.progress import Check
 from tamis.ml.scorer import Scorer
-from tamis.ml.trained import Attended, Task, Trained
+from tamis.ml.trained import Attended, Start, Task, Trained
 
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "onnx", "onnxscript", "onnxruntime")
 """What training needs: looked for before anything is computed."""
@@ -28,6 +29,15 @@ def train(base: EncoderBase, task: Task, attended: Attended) -> Trained:
     from tamis.ml.encoder.trainer import EncoderTrainer
 
     return finish(EncoderTrainer(base, task, attended).train(), base, task, attended)
+
+
+def grow(start: Start, task: Task, attended: Attended) -> Trained:
+    """Refuse: all weights of an encoder serve all labels, and `tamis.ml.growing` says what to do instead.
+
+    Raises:
+        InvalidSetting: always.
+    """
+    raise InvalidSetting("Models of the encoder tier do not grow: train anew on all rows, the old ones too.")
 
 
 def restore(artifact: Artifact) -> Scorer:

@@ -264,16 +264,22 @@ def fit_vocabulary(counted: Counted, max_terms: int, *, private: bool = True) ->
 
     Without `private` columns, singles are left out.
     """
+    terms = terms_of(tallies_of(counted), max_terms, counted.in_groups.shape[0], private=private)
+    vocabulary = Vocabulary(*terms, counted.runs.n_rows if private else 0)
+    if not private:
+        return vocabulary
+    return with_shares(vocabulary, counted, vocabulary.lengths(counted, vocabulary.look_up(counted)))
+
+
+def tallies_of(counted: Counted) -> tuple[Tally, Tally, Tally]:
+    """Return the different n-grams of the three blocks."""
     n_groups, n_runs = counted.in_groups.shape
     occurrences = np.bincount(counted.in_groups.indices, minlength=n_runs)
     group, count = np.zeros(n_runs, dtype=np.int64), np.zeros(n_runs, dtype=np.float32)
     group[counted.in_groups.indices] = np.repeat(np.arange(n_groups), np.diff(counted.in_groups.indptr))
     count[counted.in_groups.indices] = counted.in_groups.data
-    tallies = [_tally(grams, occurrences, group, count) for grams in (counted.characters, counted.words)]
-    tallies.append(_tally_pairs(counted.pairs))
-    terms = terms_of(tallies, max_terms, n_groups, private=private)
-    vocabulary = Vocabulary(*terms, counted.runs.n_rows if private else 0)
-    return _with_shares(vocabulary, counted) if private else vocabulary
+    characters, words = (_tally(grams, occurrences, group, count) for grams in (counted.characters, counted.words))
+    return characters, words, _tally_pairs(counted.pairs)
 
 
 def terms_of(
@@ -313,7 +319,7 @@ def _tally_pairs(pairs: Grams) -> Tally:
 
 
 def _terms(tally: Tally, least: int, n_groups: int, *, private: bool) -> Terms:
-    """Return the terms of a block; the owners are groups, and the shares counts, until `_with_shares`."""
+    """Return the terms of a block; the owners are groups, and the shares counts, until `with_shares`."""
     kept = np.flatnonzero(tally.frequency >= least)
     single = np.flatnonzero(tally.frequency == 1) if private else np.zeros(0, dtype=np.int64)
     idf = np.log((1 + n_groups) / (1 + np.minimum(tally.frequency[kept], n_groups))) + 1
@@ -327,10 +333,12 @@ def _terms(tally: Tally, least: int, n_groups: int, *, private: bool) -> Terms:
     )
 
 
-def _with_shares(vocabulary: Vocabulary, counted: Counted) -> Vocabulary:
-    """Give each single its owner and its share: its value in that input over the length of all singles there."""
-    runs = counted.runs
-    of_characters, of_words = vocabulary.lengths(counted, vocabulary.look_up(counted))
+def with_shares(vocabulary: Vocabulary, counted: Counted, lengths: tuple[Floats, Floats]) -> Vocabulary:
+    """Give each single its owner and its share: its value in that input over the length of all singles there.
+
+    `lengths` are those of the inputs, as `Vocabulary.lengths` has them.
+    """
+    runs, (of_characters, of_words) = counted.runs, lengths
     values, owners = [], []
     for terms, length in zip(vocabulary.blocks, (of_characters, of_words, of_words), strict=True):
         values.append(terms.single_shares * length[terms.single_owners] * np.float32(terms.unknown))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 
@@ -119,8 +120,37 @@ def _squares(matrix: Matrix) -> Matrix:
     return Matrix((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
+class Squared(Protocol):
+    """A design with squares in the place of values."""
+
+    def transposed_dot(self, values: Floats) -> Floats:
+        """Return (columns, k)."""
+        ...
+
+
+class Fittable(Protocol):
+    """A matrix (inputs, columns) that weights are fitted by."""
+
+    def __len__(self) -> int:
+        """Inputs."""
+        ...
+
+    @property
+    def n_columns(self) -> int:
+        """Columns."""
+        ...
+
+    def pieces(self) -> list[Piece]:
+        """Its columns in pieces."""
+        ...
+
+    def squared(self) -> Squared:
+        """The same with squares in the place of values."""
+        ...
+
+
 def fit_linear(  # noqa: PLR0913  (a start and someone to tell are for the few)
-    design: LinearDesign,
+    design: Fittable,
     loss: Loss,
     n_labels: int,
     *,

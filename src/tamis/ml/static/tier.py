@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from tamis.ml.artifact import Artifact
 from tamis.ml.estimates import Estimate
 from tamis.ml.progress import Check
 from tamis.ml.static.base_model import StaticBase
 from tamis.ml.static.estimates import estimate_run
+from tamis.ml.static.growing import StaticGrower
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.scorer import StaticScorer
 from tamis.ml.static.stored import restore as restore_model
 from tamis.ml.static.tokens import RunTokenizer
 from tamis.ml.static.training import StaticTrainer
-from tamis.ml.trained import Attended, Task, Trained
+from tamis.ml.trained import Attended, Start, Task, Trained
 
 
 def train(base: StaticBase, task: Task, attended: Attended) -> Trained:
@@ -20,6 +23,12 @@ def train(base: StaticBase, task: Task, attended: Attended) -> Trained:
     semantics = Semantics(base.matrix, RunTokenizer(base.tokenizer_json, base.unknown_id))
     trainer = StaticTrainer(semantics, task.chosen, base.card.tuned, attended, task.target_weights)
     return trainer.train(task.train, task.validation)
+
+
+def grow(start: Start, task: Task, attended: Attended) -> Trained:
+    """Return what adding labels and targets to a model comes to."""
+    scorer = cast("StaticScorer", start.scorer)
+    return StaticGrower(start, scorer.model, task, attended).grow()
 
 
 def restore(artifact: Artifact) -> StaticScorer:
