@@ -33,6 +33,8 @@ SPREAD_A_SEEN = 2.0
 LEAST_DEVIATION = 0.02
 CONFIDENCE_A_SCOPE = 2.0
 
+_LEAST, _ONE = np.float32(LEAST_SCORE), np.float32(1)
+
 Singles = NDArray[np.float32]
 Weights = Mapping[Evidence, float]
 
@@ -45,17 +47,25 @@ def evidence(scores: Floats, weights: Weights, seen: Floats | None = None) -> Si
         weights: of what counts.
         seen: (n,) the share of tokens that training saw; 1 where it is not known.
     """
-    total = np.zeros(len(scores), dtype=np.float64)
+    total: Singles | None = None
+    if spread := weights.get("spread"):
+        logs = np.log(np.maximum(scores, _LEAST))
+        total = np.add.reduce(logs, axis=1) * np.float32(-spread / scores.shape[1])
+    if (known := weights.get("seen")) and seen is not None:
+        share = (seen.reshape(-1) - _ONE) * np.float32(known)
+        total = share if total is None else total + share
     if "scope" in weights or "confidence" in weights:
-        within = np.clip(scores.sum(axis=1, dtype=np.float64), LEAST_SCOPE, 1.0)
-        top = np.maximum(scores.max(axis=1), LEAST_SCORE * within)
-        total += weights.get("confidence", 0.0) * np.log(top / within)
-        total += weights.get("scope", 0.0) * np.log(within / np.maximum(1 - within, LEAST_SCOPE))
-    if "spread" in weights:
-        total -= weights["spread"] * np.log(np.maximum(scores, np.float32(LEAST_SCORE))).mean(axis=1)
-    if "seen" in weights and seen is not None:
-        total += weights["seen"] * (seen.reshape(-1).astype(np.float64) - 1)
-    return total.astype(np.float32)
+        certain = _of_sums(scores, weights)
+        total = certain if total is None else total + certain
+    return np.zeros(len(scores), dtype=np.float32) if total is None else total
+
+
+def _of_sums(scores: Floats, weights: Weights) -> Singles:
+    within = np.clip(scores.sum(axis=1, dtype=np.float64), LEAST_SCOPE, 1.0)
+    top = np.maximum(scores.max(axis=1), LEAST_SCORE * within)
+    total = weights.get("confidence", 0.0) * np.log(top / within)
+    total += weights.get("scope", 0.0) * np.log(within / np.maximum(1 - within, LEAST_SCOPE))
+    return np.asarray(total, dtype=np.float32)
 
 
 def fit_weights(scores: Floats, seen: Floats | None, inside: Bools, *, learnt: bool) -> dict[Evidence, float]:
