@@ -56,6 +56,17 @@ class TestModels:
         assert {card["finetuned"] for card in client.get("/v1/models?endpoint=classify").json()["models"]} == {True}
         assert client.get("/v1/models?endpoint=embed").json()["models"] == []
 
+    def test_by_owner_and_by_name(self, client: TestClient, workspace: Workspace) -> None:
+        workspace.aliases.set("prod", "both")
+        everything = client.get("/v1/models").json()["data"]
+        mine = client.get("/v1/models", params={"provider": "tamis"}).json()["data"]
+        assert mine == [card for card in everything if card["owned_by"] == "tamis"] != []
+        assert client.get("/v1/models", params={"provider": "nobody"}).json()["data"] == []
+        for name, found in (("both@1", ["both@1"]), ("prod", ["both@1"]), ("static-en", ["static-en"]), ("x", [])):
+            cards = client.get("/v1/models", params={"model": name, "provider": "tamis"}).json()["data"]
+            assert [card["id"] for card in cards] == found, name
+        assert client.get("/v1/models", params={"model": "", "provider": ""}).json()["data"] == everything
+
     def test_delete(self, client: TestClient, workspace: Workspace) -> None:
         workspace.aliases.set("prod", "both")
         assert client.delete("/v1/models/both").status_code == 409

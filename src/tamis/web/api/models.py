@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from tamis.errors import InvalidRequest
+from tamis.errors import InvalidRequest, UnknownModel
 from tamis.schema import Kind
 from tamis.web.routing import JsonRoute, answer, workspace_of
 
@@ -116,15 +116,21 @@ class DeletedModel(BaseModel):
 
 
 @router.get("", summary="List models", response_model=CardList)
-def list_models(
+def list_models(  # noqa: PLR0913  the query's parameters
     request: Request,
     page_size: Annotated[int | None, Query(ge=0, le=1000)] = None,
     page_token: Annotated[str | None, Query(max_length=32)] = None,
     endpoint: str | None = None,
     default_only: bool = False,
+    provider: Annotated[str | None, Query(max_length=1000, description="who owns them: `owned_by`")] = None,
+    model: Annotated[str | None, Query(max_length=1000, description="the one of this name, whichever of its")] = None,
 ) -> Response:
     """Return the fine-tuned models, the newest first, then the base models; all of them unless `page_size` is given."""
-    cards = [card for card in _cards(workspace_of(request).models) if endpoint is None or endpoint in card.endpoints]
+    models = workspace_of(request).models
+    cards = _cards(models) if not model else _cards_of(models, model)
+    cards = [card for card in cards if endpoint is None or endpoint in card.endpoints]
+    if provider:
+        cards = [card for card in cards if card.owned_by == provider]
     if default_only:
         cards = [card for card in cards if endpoint in card.default_endpoints]
     start = _start(page_token)
@@ -136,11 +142,7 @@ def list_models(
 @router.get("/{model_id}", summary="Retrieve a model", response_model=Card)
 def retrieve(request: Request, model_id: str) -> Response:
     """Return a model by any of its names."""
-    models = workspace_of(request).models
-    if base := _base(models, model_id):
-        return answer(Card.of_base(base))
-    record = models.find(model_id)
-    return answer(Card.of(record, models.aliases(record.id)))
+    return answer(_card(workspace_of(request).models, model_id))
 
 
 @router.delete("/{model_id}", summary="Delete a model", response_model=DeletedModel)
@@ -157,6 +159,20 @@ def delete(request: Request, model_id: str) -> Response:
 def _cards(models: Models) -> list[Card]:
     tuned = [Card.of(record, models.aliases(record.id)) for record in models.list()]
     return tuned + [Card.of_base(base) for base in models.bases()]
+
+
+def _cards_of(models: Models, name: str) -> list[Card]:
+    try:
+        return [_card(models, name)]
+    except UnknownModel:
+        return []
+
+
+def _card(models: Models, name: str) -> Card:
+    if base := _base(models, name):
+        return Card.of_base(base)
+    record = models.find(name)
+    return Card.of(record, models.aliases(record.id))
 
 
 def _base(models: Models, name: str) -> Base | None:
