@@ -272,3 +272,20 @@ class TestWeights:
         weights = np.where(actual[:, 0], 20, 1).astype(np.float32)
         plain = cross_fitted_multi(logits, actual)[:, 0].mean()
         assert cross_fitted_multi(logits, actual, weights=weights)[:, 0].mean() > plain + 0.1
+
+
+def test_without_a_shift_there_is_the_best_scale_alone():
+    logits, carried = decisions(3_000, 3, scale=2.0)
+    found = fit_multi(logits, carried, shift=False)
+    assert (found.bias == 0).all()
+    np.testing.assert_allclose(found.scale, 0.5, rtol=0.15)
+    moved = fit_multi(logits + 1, carried, shift=False)
+    assert (moved.bias == 0).all()
+    assert np.abs(fit_multi(logits + 1, carried).bias).min() > 0.2
+    scores = cross_fitted_multi(logits + 1, carried, shift=False)
+    assert ((scores > 0.5) == (logits + 1 > 0)).all(), "a scale alone moves nothing past a half"
+    logits, codes = answers(600, 3)
+    logits[:, 0] += 2
+    assert np.abs(fit_single(logits, codes).bias).max() > 0.5
+    assert (fit_single(logits, codes, shift=False).bias == 0).all()
+    assert (cross_fitted_single(logits, codes, shift=False).argmax(1) == logits.argmax(1)).all()

@@ -34,6 +34,7 @@ SCALE_WITHIN, GAIN_WITHIN = 1e-4, 1e-7  # where a fit stops: the last move of th
 MOST_EXPONENT = 700.0  # exp of more overflows
 LOWEST, TINY = np.float32(-1e6), 1e-9
 SCALE_SPREAD, BIAS_SPREAD = 0.25, 0.5  # how far one label's Platt parameters are expected to stray from the shared ones
+NO_SPREAD = 1e-6  # of a bias that is to be none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +128,7 @@ def _share_of_few(logits: Floats, calibration: SingleCalibration) -> NDArray[np.
 
 
 def cross_fitted_single(
-    logits: Floats, codes: Ints, *, seed: int = 0, weights: Floats | None = None
+    logits: Floats, codes: Ints, *, seed: int = 0, weights: Floats | None = None, shift: bool = True
 ) -> NDArray[np.float32]:
     """(n, n_labels) probabilities of held-out rows, each row's calibration fitted on the other folds.
 
@@ -135,19 +136,20 @@ def cross_fitted_single(
     """
     found = np.empty(logits.shape, dtype=np.float32)
     for held_out, rest in folds(len(logits), seed):
-        fitted = fit_single(logits[rest], codes[rest], seed=seed, weights=_of(weights, rest))
+        fitted = fit_single(logits[rest], codes[rest], seed=seed, weights=_of(weights, rest), shift=shift)
         found[held_out] = probabilities_single(logits[held_out], fitted)
     return found
 
 
 def cross_fitted_multi(
-    logits: Floats, indicator: Bools, known: Bools | None = None, *, seed: int = 0, weights: Floats | None = None
-) -> NDArray[np.float32]:
+    logits: Floats, indicator: Bools, known: Bools | None = None, *, seed: int = 0, weights: Floats | None = None,
+    shift: bool = True,
+) -> NDArray[np.float32]:  # fmt: skip
     """(n, n_labels) the same for a multi-label target; arguments as `fit_multi`."""
     asked = np.ones(len(logits), dtype=bool) if known is None else known
     found = np.empty(logits.shape, dtype=np.float32)
     for held_out, rest in folds(len(logits), seed):
-        fitted = fit_multi(logits[rest], indicator[rest], asked[rest], weights=_of(weights, rest))
+        fitted = fit_multi(logits[rest], indicator[rest], asked[rest], _of(weights, rest), shift=shift)
         found[held_out] = probabilities_multi(logits[held_out], fitted)
     return found
 
@@ -212,7 +214,9 @@ def _sigmoid(logits: Doubles) -> Doubles:
     return np.reciprocal(odds_against, out=odds_against)
 
 
-def fit_single(logits: Floats, codes: Ints, *, seed: int = 0, weights: Floats | None = None) -> SingleCalibration:
+def fit_single(
+    logits: Floats, codes: Ints, *, seed: int = 0, weights: Floats | None = None, shift: bool = True
+) -> SingleCalibration:
     """Fit a temperature, and a bias a label where cross-validation finds that it lowers the log loss.
 
     Labels are smoothed by one row in all (Platt 1999), which keeps the scale finite however well the rows are
@@ -223,6 +227,7 @@ def fit_single(logits: Floats, codes: Ints, *, seed: int = 0, weights: Floats | 
         codes: (n,) their labels; unknown rows (-1) and unseen labels (>= n_labels) are left out.
         seed: of the folds, and of the rows taken where there are very many.
         weights: (n,) how much each row counts beside the others; None: all the same.
+        shift: whether there may be a bias.
     """
     n_labels = logits.shape[1]
     rows = np.flatnonzero((codes >= 0) & (codes < n_labels))
@@ -232,7 +237,7 @@ def fit_single(logits: Floats, codes: Ints, *, seed: int = 0, weights: Floats | 
     scale = _fit_scale(_lowered(logits[rows]), codes[rows], weights=_relative(weights, rows))
     plain = SingleCalibration(scale, np.zeros(n_labels))
     rows = _some(rows, max(1, BIAS_CELLS // n_labels), seed)
-    if n_labels < 2 or len(rows) < max(2 * n_labels, 2 * FOLDS):
+    if not shift or n_labels < 2 or len(rows) < max(2 * n_labels, 2 * FOLDS):
         return plain
     lowered, actual, relative = _lowered(logits[rows]), codes[rows], _relative(weights, rows)
     helps, start = _bias_helps(lowered, actual, plain, seed, relative)
@@ -390,7 +395,7 @@ def folds(n_rows: int, seed: int, count: int = FOLDS) -> Iterator[tuple[NDArray[
 
 
 def fit_multi(
-    logits: Floats, indicator: Bools, known: Bools | None = None, weights: Floats | None = None
+    logits: Floats, indicator: Bools, known: Bools | None = None, weights: Floats | None = None, *, shift: bool = True
 ) -> MultiCalibration:
     """Fit Platt scaling a label, drawn towards the one shared by all labels as far as a label's rows are few.
 
@@ -402,23 +407,28 @@ def fit_multi(
         indicator: (n, n_labels) whether the row carries the label.
         known: (n,) rows that say anything about the target; all, if not given.
         weights: (n,) how much each row counts beside the others; None: all the same.
+        shift: whether there may be a bias.
     """
     n_labels = logits.shape[1]
     rows = np.flatnonzero(known) if known is not None else np.arange(len(logits))
     if not len(rows) or not n_labels:
         return MultiCalibration(np.ones(n_labels), np.zeros(n_labels))
-    shared = _fit_shared(logits, indicator, _some(rows, max(1, CELLS // n_labels), seed=0), weights)
+    some, bias_spread = _some(rows, max(1, CELLS // n_labels), seed=0), BIAS_SPREAD if shift else NO_SPREAD
+    shared = _fit_shared(logits, indicator, some, weights, shift=shift)
     parameters = np.repeat(shared[:, None], n_labels, axis=1)
     width = max(1, CELLS // len(rows))
     for start in range(0, n_labels, width):
         part = slice(start, start + width)
         wide = logits[rows, part].astype(np.float64)
         wanted = indicator[rows, part].astype(np.float64)
-        parameters[:, part] = _platt(wide, wanted, shared, weights=_relative(weights, rows))
-    return MultiCalibration(np.exp(parameters[0]), parameters[1])
+        spread = (SCALE_SPREAD, bias_spread)
+        parameters[:, part] = _platt(wide, wanted, shared, spread, weights=_relative(weights, rows))
+    return MultiCalibration(np.exp(parameters[0]), parameters[1] if shift else np.zeros(n_labels))
 
 
-def _fit_shared(logits: Floats, indicator: Bools, rows: NDArray[np.intp], weights: Floats | None) -> Doubles:
+def _fit_shared(
+    logits: Floats, indicator: Bools, rows: NDArray[np.intp], weights: Floats | None, *, shift: bool
+) -> Doubles:
     """(2,) log scale and bias fitted to all labels at once, as if they were one label."""
     wide, actual = logits[rows].astype(np.float64).reshape(-1, 1), indicator[rows].reshape(-1, 1)
     relative = _relative(weights, rows)
@@ -426,7 +436,7 @@ def _fit_shared(logits: Floats, indicator: Bools, rows: NDArray[np.intp], weight
     carried = float(_sum(actual[:, 0].astype(np.float64), relative))
     others = actual.size - carried
     smooth = np.where(actual, (carried + 1) / (carried + 2), 1 / (others + 2))
-    found: Doubles = _platt(wide, smooth, np.zeros(2), (3.0, 10.0), relative)[:, 0]
+    found: Doubles = _platt(wide, smooth, np.zeros(2), (3.0, 10.0 if shift else NO_SPREAD), relative)[:, 0]
     return found
 
 

@@ -105,6 +105,7 @@ def fit_decisions(
     seed: int = 0,
     weights: Floats | None = None,
     abstaining: Abstaining | None = None,
+    shift: bool = True,
 ) -> Decisions:
     """Return what turns logits into answers.
 
@@ -115,6 +116,7 @@ def fit_decisions(
         weights: (n,) how much each row counts in what is fitted, as in training; None: all the same. What is measured
             (`ece_before`, `ece_after`) counts each row once.
         abstaining: of a single-label target: what to fit its abstain rule to.
+        shift: whether calibration may add a number to each label's logit.
     """
     abstaining = abstaining or Abstaining()
     if int(truth.known.sum()) < LEAST_ROWS:
@@ -127,10 +129,10 @@ def fit_decisions(
         truth, logits, weights = truth.select(rows), logits[rows], None if weights is None else weights[rows]
         abstaining = abstaining.select(rows)
     if isinstance(truth, SingleTruth):
-        return _fit_single(truth, logits, seed, weights, abstaining)
+        return _fit_single(truth, logits, seed, weights, abstaining, shift=shift)
     known, carried = truth.known, truth.indicator()
-    calibration = fit_multi(logits, carried, known, weights)
-    scores = cross_fitted_multi(logits, carried, known, seed=seed, weights=weights)
+    calibration = fit_multi(logits, carried, known, weights, shift=shift)
+    scores = cross_fitted_multi(logits, carried, known, seed=seed, weights=weights, shift=shift)
     held = count_held(truth, probabilities_multi(logits, calibration), scores, weights)
     return Decisions(
         calibration=Calibration(scale=_plain(calibration.scale), bias=_plain(calibration.bias)),
@@ -151,10 +153,10 @@ def plain_decisions(truth: Truth) -> Decisions:
 
 
 def _fit_single(
-    truth: SingleTruth, logits: Floats, seed: int, weights: Floats | None, abstaining: Abstaining
+    truth: SingleTruth, logits: Floats, seed: int, weights: Floats | None, abstaining: Abstaining, *, shift: bool
 ) -> Decisions:
-    calibration = fit_single(logits, truth.codes, seed=seed, weights=weights)
-    scores = cross_fitted_single(logits, truth.codes, seed=seed, weights=weights)
+    calibration = fit_single(logits, truth.codes, seed=seed, weights=weights, shift=shift)
+    scores = cross_fitted_single(logits, truth.codes, seed=seed, weights=weights, shift=shift)
     served = probabilities_single(logits, calibration)
     if abstaining.learnt:
         truth = narrowed(truth)

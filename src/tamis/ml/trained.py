@@ -22,7 +22,8 @@ class HeldOut:
     """Rows that the fit did not see: `rows` says what they are, `logits` (n, labels) and `truth` by target.
 
     `weights` (n,) by target: how much each row counts beside the others, as in training; None: all the same. `seen`
-    (n,) by target: the share of each row's tokens that the fit saw; None, or left out: not known.
+    (n,) by target: the share of each row's tokens that the fit saw; None, or left out: not known. `shift`: whether the
+    network has a place for what calibration adds to a label's logit.
     """
 
     rows: str
@@ -31,6 +32,7 @@ class HeldOut:
     truth: Mapping[str, Truth]
     weights: Mapping[str, Floats | None] = field(default_factory=dict)
     seen: Mapping[str, Floats | None] = field(default_factory=dict)
+    shift: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -417,8 +417,14 @@ class _Run:
 
     def _fitted(self, held: HeldOut, name: str) -> Decisions:
         abstaining = Abstaining(self.chosen.abstain_loss, held.seen.get(name), name in self.learnt)
-        weights, seed = held.weights.get(name), self.chosen.seed
-        return fit_decisions(held.truth[name], held.logits[name], seed=seed, weights=weights, abstaining=abstaining)
+        return fit_decisions(
+            held.truth[name],
+            held.logits[name],
+            seed=self.chosen.seed,
+            weights=held.weights.get(name),
+            abstaining=abstaining,
+            shift=held.shift,
+        )
 
     def _report(self, held: HeldOut | None, decisions: Mapping[str, Decisions]) -> EvaluationReport | None:
         """The report on held-out rows, of the targets for which there are enough."""

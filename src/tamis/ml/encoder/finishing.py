@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile, rmtree
 from tempfile import mkdtemp
@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from tamis.data.dataset import Dataset
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
 from tamis.ml.encoder.inputs import Encoded
-from tamis.ml.encoder.network import quiet
+from tamis.ml.encoder.network import last_linear, quiet
 from tamis.ml.encoder.onnx_file import NotExportable, export
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
 from tamis.ml.encoder.placement import DATA, MODEL
 from tamis.ml.encoder.torch_scorer import TorchScorer
 from tamis.ml.encoder.trainer import Finished, Held
 from tamis.ml.encoder.variants import FLOAT, Variant, choose_variant
+from tamis.ml.export.folding import Head
 from tamis.ml.golden import golden_inputs
 from tamis.ml.progress import Check, Progress
 from tamis.ml.scorer import Scorer
@@ -99,7 +100,7 @@ class _Served:
         except NotExportable as error:
             told = f"Served by torch, which needs tamis[encoder]: it cannot be written as model.onnx ({error})."
             by_torch = TorchScorer(self.folder, reader, keep=self.keep)
-            return by_torch, "torch", told, None if held is None else held.out()
+            return by_torch, "torch", told, self._out(held)
         attended.check()
         attended.listener(Progress("choosing what is served", 0.97))
         asked = _some_of(train if held is None else held.data, MOST_ASKED)
@@ -113,7 +114,12 @@ class _Served:
         for name in (MODEL, DATA):
             (variant.folder / name).replace(self.folder / name)
         scorer = OnnxScorer(self.folder, reader, form=variant.form, keep=self.keep)
-        return scorer, variant.form, variant.told(), None if held is None else held.out()
+        return scorer, variant.form, variant.told(), self._out(held)
+
+    def _out(self, held: Held | None) -> HeldOut | None:
+        """What calibration is fitted on, and whether the network could hold all that it may come to."""
+        network = self.finished.network
+        return None if held is None else replace(held.out(), shift=Head(network, last_linear(network)).takes_shifts)
 
     def _as_served(self, held: Held, variant: Variant, check: Check) -> Held:
         """Return held-out rows with logits as the form that is served gives them, of very many rows evenly some.

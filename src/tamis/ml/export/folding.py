@@ -33,6 +33,11 @@ class Head:
         self._weight, self._bias = _copy(layer.weight), _copy(layer.bias)
         self._norm_bias: Any = None if self._norm is None else _copy(self._norm.bias)
 
+    @property
+    def takes_shifts(self) -> bool:
+        """Whether there is a place for what calibration adds to a label's logit."""
+        return self._bias is not None or self._norm is not None
+
     def fold(self, rows: slice, target: TargetManifest) -> None:
         """Make the network give the calibrated logits of one target, whose labels are some rows, and nothing else.
 
