@@ -52,6 +52,28 @@ def test_a_short_text_is_answered_on_the_event_loop_by_a_loaded_model():
     assert models.threads == [("answer", threading.get_ident())]
 
 
+def test_classification_does_not_wait_for_what_is_apart():
+    models, go = Models(loaded=True), threading.Event()
+    answerer: Answerer[str] = Answerer(models)
+    told: list[bytes] = []
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(answerer.aside, lambda: go.wait(30))
+            await anyio.sleep(0)
+            try:
+                with anyio.fail_after(20):
+                    inputs = ["x"] * 1000
+                    work = partial(models.answer, "/v1/classifications", "m", inputs)
+                    told.append(await answerer.ask("m", inputs, work))
+            finally:
+                go.set()
+
+    anyio.run(run)
+    assert told == [b"/v1/classifications m 1000"]
+
+
 def test_a_long_text_and_many_texts_are_answered_in_a_thread():
     for inputs in (["x" * (SMALL + 1)], ["x"] * 1000):
         models = Models(loaded=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tamis.errors import UnknownBaseModel
-from tamis.workspace import tokenizers
+from tamis.workspace import bases
 from tamis.workspace.workspace import Workspace
 
 
@@ -24,7 +24,7 @@ def test_while_one_is_fetched_others_answer(workspace: Workspace, monkeypatch: p
             workspace.tokenizers.tokens("minilm-l6", "a parcel")
         told.append(refused.value.message)
 
-    monkeypatch.setattr(tokenizers, "load_base", fetch)
+    monkeypatch.setattr(bases, "load_base", fetch)
     asking = threading.Thread(target=ask)
     asking.start()
     try:

@@ -45,6 +45,9 @@ EACH = 20
 LONG_WAITING = 16
 """Requests that take long and wait for the one that is at work."""
 
+APART, APART_WAITING = 4, 32
+"""Threads for what no loaded model is needed for, and how much may wait for one."""
+
 MOST_GATHERED = 1_024
 """Requests that wait for a slow model."""
 
@@ -122,6 +125,7 @@ class Answerer(Generic[S]):
         self._dispatcher = dispatcher or Dispatcher()
         self._gatherings: WeakKeyDictionary[Slow[S], Gathering] = WeakKeyDictionary()
         self._long = Dispatcher(1, LONG_WAITING)
+        self._apart = Dispatcher(APART, APART_WAITING)
 
     async def ask(self, reference: str, inputs: Sequence[Input], work: Callable[[S], T]) -> T:
         """Return what `work` makes of the model and the inputs: it runs where that holds up nobody.
@@ -155,12 +159,12 @@ class Answerer(Generic[S]):
         return await self._long.aside(partial(work, served))
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Do what no loaded model is needed for, in a thread.
+        """Do what no loaded model is needed for, in a thread, where no classification waits for it.
 
         Raises:
             Overloaded: too much is going on.
         """
-        return await self._dispatcher.aside(work)
+        return await self._apart.aside(work)
 
 
 @dataclass(slots=True, eq=False)

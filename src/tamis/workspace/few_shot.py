@@ -12,12 +12,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
 from tamis.errors import InvalidRequest, UnknownBaseModel
-from tamis.ml.base_models import load_base
 from tamis.ml.cards import CARDS
 from tamis.ml.few_shot import Embedder, FewShotModel, fit
 from tamis.ml.static.base_model import StaticBase
 from tamis.schema import Kind, Target
 from tamis.settings import Settings
+from tamis.workspace.bases import Bases
 from tamis.workspace.verdicts import Verdicts, verdicts_of
 
 MOST_EXAMPLES = 2500
@@ -39,9 +39,9 @@ Examples = Sequence[tuple[str | None, str | None]]
 class FewShot:
     """Answers after examples. All methods may be called from any thread."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the operator's choice of a base model, and of limits."""
-        self._settings = settings
+    def __init__(self, bases: Bases, settings: Settings) -> None:
+        """Take where base models come from, and the operator's choice of one, and of limits."""
+        self._bases, self._settings = bases, settings
         self._lock = threading.Lock()
         self._learning = threading.Lock()
         self._embedders: dict[str, Embedder] = {}
@@ -57,6 +57,7 @@ class FewShot:
 
         Raises:
             InvalidRequest: the examples cannot be learnt from; the message names the example or the labels.
+            Overloaded: the base model is still being fetched.
         """
         pairs = self._checked(examples)
         base = self._base(model)
@@ -97,14 +98,15 @@ class FewShot:
     def _embedder(self, base: str) -> Embedder:
         with self._lock:
             found = self._embedders.get(base)
-            if found is None:
-                loaded = load_base(base)
-                if not isinstance(loaded, StaticBase):
-                    loaded = load_base(FALLBACK)
-                if not isinstance(loaded, StaticBase):
-                    raise UnknownBaseModel(f"{base} is no static base model.", name=base)
-                found = self._embedders[base] = Embedder(loaded)
+        if found is not None:
             return found
+        loaded = self._bases.load(base)
+        if not isinstance(loaded, StaticBase):
+            loaded = self._bases.load(FALLBACK)
+        if not isinstance(loaded, StaticBase):
+            raise UnknownBaseModel(f"{base} is no static base model.", name=base)
+        with self._lock:
+            return self._embedders.setdefault(base, Embedder(loaded))
 
     def _learnt(self, base: str, pairs: list[tuple[str, str]], embed: Embedder) -> FewShotModel:
         key = hashlib.sha256(json.dumps([base, pairs]).encode()).hexdigest()

@@ -13,6 +13,7 @@ from tamis.serving.batching import Answerer
 from tamis.settings import Settings
 from tamis.store.opening import Store, open_store
 from tamis.workspace.aliases import Aliases
+from tamis.workspace.bases import Bases
 from tamis.workspace.batches import Batches
 from tamis.workspace.classifying import Classifier
 from tamis.workspace.datasets import Datasets
@@ -48,8 +49,9 @@ class Workspace:
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
         self.classifier = Classifier(self.models, settings)
         self.answerer = Answerer(self.classifier)
-        self.few_shot = FewShot(settings)
-        self.tokenizers = Tokenizers(self.models, settings)
+        bases = Bases(settings.request_timeout_s)
+        self.few_shot = FewShot(bases, settings)
+        self.tokenizers = Tokenizers(self.models, bases, settings)
 
     def missing(self) -> dict[str, str]:
         """Return what keeps the server from serving, by name: nothing where it is ready.
