@@ -71,6 +71,8 @@ def test_everything_is_counted() -> None:
     assert found.tokens() == (400, 40)
     assert found.cost(Price(1.0, 10.0)) == pytest.approx(0.0008)
     assert found.cost(None) is None
+    twice = LabelledRows(found.targets, [found.examples[0]] * 2, [found.labelled[0]] * 2)
+    assert twice.tokens() == (100, 10)
     (bad,) = found.rejected("file")
     assert (bad.file, bad.line, bad.code, bad.raw) == ("file", 4, "llm_refused", "refused")
 

@@ -78,7 +78,7 @@ def cost_lines(found: LabelledRows, ready: Ready) -> Iterator[RenderableType]:
     """What it took: tokens, money where a price is known, what was known before."""
     prompt, answers = found.tokens()
     budget = ready.budget
-    price = "" if ready.price is None else f", {found.cost(ready.price) or 0.0:,.4f} in money"
+    price = "" if ready.price is None else f", which cost {found.cost(ready.price) or 0.0:,.4f}"
     yield marked("info", f"{prompt:,} tokens of questions and {answers:,} of answers{price}.")
     if found.cached:
         paid = "" if budget.cost is None else f" This run cost {budget.cost:,.4f}."

@@ -137,11 +137,13 @@ class LabelledRows:
         return found
 
     def tokens(self) -> tuple[int, int]:
-        """Tokens of all questions and of all answers, those of earlier runs included."""
-        return (
-            sum(found.prompt_tokens for found in self.labelled),
-            sum(found.completion_tokens for found in self.labelled),
+        """Tokens of all questions and of all answers, those of earlier runs included; equal inputs are asked once."""
+        asked = {example.input: found for example, found in zip(self.examples, self.labelled, strict=True)}
+        prompt, answers = (
+            sum(found.prompt_tokens for found in asked.values()),
+            sum(found.completion_tokens for found in asked.values()),
         )
+        return prompt, answers
 
     def cost(self, price: Price | None) -> float | None:
         """What all labels cost, in this run and before it; None without a price."""
