@@ -112,3 +112,21 @@ def test_what_is_measured_on_is_not_overwritten(run, model: Path, rows: Path, op
     with pytest.raises(InvalidSetting, match="overwritten"):
         run("evaluate", model, rows, option, rows)
     assert rows.read_text() == before
+
+
+def test_rows_out_of_scope_are_neither_right_nor_wrong(run, model: Path, rows: Path, tmp_path: Path):
+    told = [json.loads(line) for line in rows.read_text().splitlines()]
+    target = next(name for name, value in told[0]["labels"].items() if isinstance(value, str))
+    outside = [{"text": f"zebra opera {at}", "labels": {target: "oos"}} for at in range(6)]
+    file = tmp_path / "more.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in [*told, *outside]))
+    plain = json.loads(run("evaluate", model, file, "--json").stdout)["targets"][target]
+    scoped = json.loads(run("evaluate", model, file, "--oos-label", "oos", "--json").stdout)["targets"][target]
+    assert (plain["unseen_rows"], plain["oos_rows"]) == (6, 0)
+    assert (scoped["unseen_rows"], scoped["oos_rows"]) == (0, 6)
+    assert scoped["n"] == plain["n"] - 6
+    assert scoped["accuracy"] > plain["accuracy"]
+    assert 0 <= scoped["oos_recall"] <= 1
+    table = run("evaluate", model, file, "--oos-label", "oos").stdout
+    assert "6 rows are out of scope" in table
+    assert "out-of-scope AUROC" in table

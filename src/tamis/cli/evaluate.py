@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tamis.data.loading import Part
     from tamis.evaluation.report import EvaluationReport
     from tamis.ml.model import Model
+    from tamis.schema import Target
 
 AT_ONCE = 1024
 
@@ -43,6 +44,12 @@ Files = Annotated[
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
 PredictionsFile = Annotated[
     Path | None, typer.Option("--predictions", metavar="FILE", help="Write every row with its scores here, as JSONL.")
+]
+OosLabel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="What rows carry that are out of scope (default: as in training)."
+    ),
 ]
 RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -54,6 +61,7 @@ def evaluate(
     files: Files,
     report: ReportFile = None,
     predictions: PredictionsFile = None,
+    oos_label: OosLabel = None,
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     as_json: AsJson = False,
@@ -91,7 +99,7 @@ def evaluate(
     refuse_overwriting((report, predictions), files)
     loaded = load_model(model)
     given = files[0] if len(files) == 1 else files
-    part = load(given, loaded.targets, options, max_bad_share=max_bad_share, rejects=rejects)
+    part = load(given, _scoped(loaded.targets, oos_label), options, max_bad_share=max_bad_share, rejects=rejects)
     measured = loaded.evaluate(part.data)
     written = _write(loaded, part.data, measured, report=report, predictions=predictions)
     tell(loaded, part, measured, rejects, as_json=as_json, to=err if predictions == STDOUT else out)
@@ -99,6 +107,16 @@ def evaluate(
         for what, path in written.items():
             out.print(f"[dim]{what} written to[/]", end=" ")
             out.print(str(path), markup=False, soft_wrap=True)
+
+
+def _scoped(targets: Sequence[Target], oos_label: str | None) -> tuple[Target, ...]:
+    """Return the targets with another label of rows out of scope, where that is none of theirs."""
+    return tuple(
+        target
+        if oos_label is None or target.is_multi or oos_label in target.labels
+        else target.model_copy(update={"oos_label": oos_label})
+        for target in targets
+    )
 
 
 def tell(

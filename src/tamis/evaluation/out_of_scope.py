@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tamis.evaluation.metrics import Doubles, Floats, ratio
+from tamis.evaluation.metrics import Bools, Doubles, Floats, ratio
 
 Z = 1.959963984540054  # of a 95 % interval
 
@@ -78,7 +78,7 @@ class Point(NamedTuple):
     turned_away: float
 
 
-def curve(evidence: Floats, right: Floats, outside: Floats, points: int = 100) -> list[Point]:
+def curve(evidence: Floats, right: Bools, outside: Floats, points: int = 100) -> list[Point]:
     """Return what cuts at even steps of coverage come to, from answering all to answering one in `points`.
 
     Args:

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tamis.jobs.states import Status
+from tamis.ml.manifest import Abstain
 from tamis.schema import Ending
 from tamis.store.records import JobRecord
 from tamis.workspace.workspace import Workspace
@@ -52,7 +53,7 @@ class TestWithAModel:
     def test_the_best_label_is_told_where_the_model_abstains(self, client: TestClient, models: Workspace) -> None:
         served = models.classifier.served("intents")
         for rule in served.predictor._rules:
-            rule._cut = 1.1
+            rule._abstain = Abstain(threshold=1e6, coverage=0.0, evidence={"spread": 1.0})
         assert served.predictor.predict(["where is my parcel"])[0]["topic"].labels == ()
         (one,) = classify(client, model="intents", inputs=["where is my parcel"])["classifications"]
         assert (one["prediction"], one["predictions"]) == ("delivery", ["delivery"])
