@@ -27,7 +27,7 @@ from tamis.schema import Kind, Message, Target
 
 INTENT = Target.of("intent", Kind.SINGLE_LABEL, ("refund", "delivery", "other"))
 TOPICS = Target.of("topics", Kind.MULTI_LABEL, ("billing", "damage"))
-KEY = "sk-very-secret"
+KEY = "sk-very/secret"
 QUICK: dict[str, Any] = {"backoff_s": 0.001, "timeout_s": 5.0}
 GOOD = '{"intent": "refund", "topics": ["billing"]}'
 
@@ -316,6 +316,30 @@ class TestTrouble:
         assert found.outcome is Outcome.FAILED
         assert "teapot" in found.why
         assert KEY not in found.why
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            says("", refusal=f"no answers for {KEY}"),
+            says(json.dumps({"intent": KEY, "topics": []})),
+            says(f"I am sorry, {KEY}"),
+            fails(418, "x" * 295 + KEY),
+            stub.raw(200, b'{"choices": [{"message": {"content": "' + KEY.replace("/", "\\/").encode() + b'"}}]}'),
+        ],
+    )
+    def test_the_key_is_in_no_answer_and_not_kept(self, act: Act, tmp_path: Path) -> None:
+        with StubEndpoint(in_turn(act)) as endpoint, Cache(tmp_path / "c") as cache:
+            found = labeler(endpoint, cache).label(["my text"])[0]
+        assert found.why
+        assert KEY[:8] not in found.why
+        assert KEY not in (tmp_path / "c").read_text()
+
+    def test_a_key_that_is_a_word_spoils_no_answer(self) -> None:
+        with StubEndpoint(in_turn(says(GOOD))) as endpoint:
+            place = Endpoint("m", endpoint.url, "refund")
+            found = Labeler(place, [INTENT, TOPICS], asking=Asking(**QUICK)).label(["x"])[0]
+        assert found.prediction
+        assert found.prediction["intent"].labels == ("refund",)
 
 
 class TestLimits:

@@ -57,6 +57,17 @@ def test_nothing_is_sent_before_the_endpoint_wants_it() -> None:
     assert asyncio.run(run()) >= 0.05
 
 
+def test_an_endpoint_that_asks_for_no_wait_and_goes_on_refusing_is_asked_less_and_less() -> None:
+    async def run() -> list[float]:
+        pace = Pace(1, 0.5, seed=1)
+        return [pace.refused(epoch, 0.0) for epoch in range(4)]
+
+    waits = asyncio.run(run())
+    assert waits == sorted(waits)
+    assert waits[0] >= 0.25
+    assert waits[-1] >= 2.0
+
+
 def test_waits_grow_and_are_bounded() -> None:
     async def run() -> list[float]:
         pace = Pace(1, 0.5, seed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ MOST_BYTES = 2**20
 
 CONNECT_S = 10.0
 
+LEAST_KEY = 12
+"""Characters from which on a key is one: shorter ones are words like `none`, which answers may hold for good."""
+
 
 class Dropped(Exception):
     """No whole answer came; `was_sent` says whether the endpoint may have worked on it all the same."""
@@ -32,7 +36,7 @@ class Dropped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A whole answer; names of headers are lower case."""
+    """A whole answer; names of headers are lower case, and the body does not hold the key, which some repeat."""
 
     status: int
     headers: Mapping[str, str]
@@ -74,7 +78,8 @@ async def post(client: httpx.AsyncClient, endpoint: Endpoint, body: bytes, timeo
         raise Dropped(f"no connection: {_told(error)}", was_sent=False) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Dropped(f"the connection broke off: {_told(error)}", was_sent=True) from error
-    return Received(response.status_code, dict(response.headers), content, perf_counter() - begin)
+    body = _without_key(content, endpoint.key)
+    return Received(response.status_code, dict(response.headers), body, perf_counter() - begin)
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:
@@ -112,6 +117,16 @@ def _unpacked(content: bytes, encoding: str) -> bytes:
     if len(read) > MOST_BYTES:
         raise _too_large()
     return read
+
+
+def _without_key(content: bytes, key: str) -> bytes:
+    """An answer as it may be kept and shown: without the key, as it is or as JSON writes it."""
+    if len(key) < LEAST_KEY:
+        return content
+    escaped = json.dumps(key)[1:-1]
+    for written in (key, escaped, escaped.replace("/", "\\/")):
+        content = content.replace(written.encode(), b"***")
+    return content
 
 
 def _too_large() -> Dropped:

@@ -66,13 +66,14 @@ class Pace:
     def refused(self, epoch: int, wait_s: float | None) -> float:
         """Note a refusal for a limit, and return for how long nothing is sent.
 
-        Of several requests that were under way together only the first slows down.
+        Of several requests that were under way together only the first slows down. What an endpoint asks for is kept
+        to, and more where it goes on refusing: one that asks for no wait at all would be asked without end.
         """
         if epoch == self._epoch:
             self._epoch += 1
             self._limit = max(1.0, self._limit / 2)
             self._refusals += 1
-        wait = self.backoff(self._refusals) if wait_s is None else wait_s * (1 + 0.1 * self._random.random())
+        wait = max(self.backoff(self._refusals), (wait_s or 0.0) * (1 + 0.1 * self._random.random()))
         self._resume = max(self._resume, monotonic() + wait)
         return wait
 
