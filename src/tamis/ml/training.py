@@ -472,13 +472,13 @@ class _Run:
                 validation_rows=0 if validation is None else len(validation),
                 files=tuple(files),
             ),
+            parent=None if self.parent is None else parent_manifest(self.parent, data),
             training=_json({**trained.facts, **_learnt_from(data.inputs), "remarks": list(trained.remarks)}),
             checkpoints=tuple(_json(row) for row in trained.checkpoints),
             versions=installed_versions(_threads()),
             tolerance=trained.scorer.tolerance,
         )
 
-            parent=None if self.parent is None else parent_manifest(self.parent, data),
 
 def _entry(target: Target, made: Decisions, weights: Mapping[str, float], *, learnt: bool) -> TargetManifest:
     return TargetManifest(
