@@ -56,6 +56,12 @@ def test_a_write_that_was_killed_spoils_its_own_record_only(tmp_path: Path, torn
         assert cache.get(KEY) == {"key": KEY, "content": "new"}
 
 
+def test_a_record_of_endless_depth_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text('{"key":"' + KEY + '","content":' + "[" * 200_000 + "\n")
+    with Cache(tmp_path / "a") as cache:
+        assert cache.get(KEY) is None
+
+
 def test_a_line_without_its_end_is_read_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     line = json.dumps({"key": KEY, "content": "x"}, separators=(",", ":")).encode() + b"\n"

@@ -107,6 +107,17 @@ def test_what_was_kept_comes_back() -> None:
     assert Completion.of({}) is None
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"prompt_tokens": "7"}, {"prompt_tokens": -5}, {"completion_tokens": float("nan")}),
+        *({"completion_tokens": 10**300}, {"seconds": float("nan")}, {"seconds": -1.0}, {"seconds": "1"}),
+    ],
+)
+def test_what_was_kept_and_damaged_is_none(damage: dict[str, object]) -> None:
+    assert Completion.of(Completion("hi", "", "stop", 1, 2, 0.5).to_json() | damage) is None
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.recursive(

@@ -76,6 +76,17 @@ def test_a_dialect_comes_back_as_it_was_kept() -> None:
         assert Dialect.of(damaged) is None
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"cap": "messages"}, {"cap": ["max_tokens"]}, {"temperature": "no"}, {"system": 1}),
+        *({"room": float("inf")}, {"room": -3}, {"room": 10**9}),
+    ],
+)
+def test_a_damaged_dialect_is_none(damage: dict[str, object]) -> None:
+    assert Dialect.of(FIRST.to_json() | damage) is None
+
+
 def test_what_complaints_mean() -> None:
     assert is_too_long("This model's maximum context length is 4096 tokens.")
     assert is_too_long("Prompt is too long")

@@ -127,7 +127,7 @@ def _record(line: bytes, key: str) -> Json | None:
     """The record of a line, unless it is damaged."""
     try:
         read = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) and read.get("key") == key else None
 

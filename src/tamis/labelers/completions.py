@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from tamis.data.rows import printable
@@ -68,7 +69,10 @@ class Completion:
         except TypeError:
             return None
         texts = isinstance(found.content, str) and isinstance(found.refusal, str) and isinstance(found.finish, str)
-        return found if texts and isinstance(found.seconds, int | float) else None
+        counts = (found.prompt_tokens, found.completion_tokens)
+        counted = all(count is None or _count(count, least=0) is not None for count in counts)
+        timed = isinstance(found.seconds, int | float) and isfinite(found.seconds) and found.seconds >= 0
+        return found if texts and counted and timed else None
 
 
 def read_completion(body: bytes) -> Completion:

@@ -21,6 +21,9 @@ MORE_ROOM = 8
 MOST_ROOM = 64
 """Where an LLM thinks before it answers, how much longer the answer may become: in steps, and at most."""
 
+CAPS = ("max_tokens", "max_completion_tokens", "")
+"""How the longest answer is called, in the order in which it is tried."""
+
 _FORMS = re.compile(r"response_?format|json_?\s?(schema|object|mode)|structured|grammar|guided|\bschema\b|enum")
 _SYSTEM = re.compile(r"system\s*(role|message|prompt|instruction)|role\W+system")
 _TOO_LONG = re.compile(
@@ -51,11 +54,14 @@ class Dialect:
 
     @classmethod
     def of(cls, known: Json) -> Dialect | None:
-        """Return a dialect as it was kept; None where it is none."""
+        """Return a dialect as it was kept; None where it is none, or none that is ever spoken."""
         try:
-            return cls(**{**known, "form": Form(known["form"]), "room": int(known["room"])})
+            found = cls(**{**known, "form": Form(known["form"])})
         except (KeyError, TypeError, ValueError):
             return None
+        flags = isinstance(found.temperature, bool) and isinstance(found.system, bool)
+        room = isinstance(found.room, int) and 1 <= found.room <= MOST_ROOM
+        return found if flags and room and found.cap in CAPS else None
 
     def to_json(self) -> Json:
         """Plain types."""
