@@ -45,7 +45,7 @@ def test_a_model_comes_back_as_it_was(stored, tmp_path):
     names = {path.name for path in stored.iterdir()}
     assert names == {
         *(MANIFEST, "README.md", MODEL, DATA, "model.safetensors", "config.json"),
-        *("tokenizer.json", "tokenizer_config.json"),
+        *("tokenizer.json", "tokenizer_config.json", "thresholds.safetensors"),
     }
 
 
