@@ -18,6 +18,7 @@ from tamis.endpoints import (
     Answering,
     InputLimits,
     read_question,
+    refuse_crowded,
 )
 from tamis.errors import InvalidRequest, LimitExceeded, TamisError
 from tamis.schema import Kind, Message, Target
@@ -184,6 +185,26 @@ class TestLargeBodies:
         with pytest.raises(LimitExceeded) as caught:
             read_question(endpoint, json.dumps({"model": "m", "input": given}).encode(), InputLimits(messages=10_000))
         assert caught.value.context["setting"] == setting
+
+    @pytest.mark.parametrize(
+        ("body", "values"),
+        [
+            (b'{"a": [1, "x, y", {"b": "\\", [{"}]}', 5),
+            (b'["' + b"," * 1000 + b'"]', 1),
+            (b'["unfinished, [', 1),
+            (b"", 0),
+        ],
+    )
+    def test_values_are_counted_outside_of_strings(self, body: bytes, values: int) -> None:
+        refuse_crowded(body, values)
+        if values:
+            with pytest.raises(LimitExceeded):
+                refuse_crowded(body, values - 1)
+
+    def test_that_are_crowded_beside_their_inputs_are_refused(self) -> None:
+        body = b'{"model": "m", "input": "x", "more": [' + b"{}," * 900_000 + b"{}]}"
+        with pytest.raises(LimitExceeded, match="840,960 values"):
+            read_question(CLASSIFICATIONS, body, InputLimits())
 
     @pytest.mark.parametrize("body", [b"[" * 200_000, b"1" * 200_000, b"[" + b"1," * 100_000 + b"1]", b'"' * 200_000])
     def test_that_are_no_questions(self, body: bytes) -> None:

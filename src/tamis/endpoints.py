@@ -6,6 +6,7 @@ HTTP: a body is bytes or a JSON object, an answer is a JSON object. Every refusa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
@@ -71,6 +72,21 @@ class InputLimits:
 
 LARGE = 100_000
 """Bytes of a body from which it is looked at before it is validated, since that would take seconds."""
+
+HEAVY = 2**18
+"""Bytes of a body from which it is read in a thread: reading what is smaller takes a millisecond or two."""
+
+MOST_VALUES = 2_000_000
+"""Values in any body: as objects they take a few hundred megabytes, and a tenth of a second to make."""
+
+VALUES_A_MESSAGE = 20
+"""Values that a message, or a part of one, may have on average."""
+
+LEAST_VALUES = 500_000
+"""So many are no trouble, however little may be asked."""
+
+_MARK = re.compile(rb'(?:[^"\[{,]++|"(?:[^"\\]++|\\.)*+"?){0,99}+[\[{,]?', re.DOTALL)
+"""Up to the next character that begins a value of a JSON document, outside of its strings; not far at a time."""
 
 LEAST_CHARS = 100
 """Characters that each message, or part of one, of a large body counts as at least: so much do small ones cost."""
@@ -273,8 +289,27 @@ def _place(loc: tuple[str | int, ...]) -> list[str | int]:
     return ["body", *known]
 
 
+def refuse_crowded(body: bytes, most: int = MOST_VALUES, setting: str = "") -> None:
+    """Do nothing where a JSON document has no more values than that; it need not be a good one.
+
+    They are counted where other threads get their turns, which they do not while a document is parsed.
+
+    Raises:
+        LimitExceeded: it has more.
+    """
+    at = seen = 0
+    while at < len(body) and (found := _MARK.match(body, at)):
+        if seen > most:
+            which = f" ({setting})" if setting else ""
+            message = f"body: more than {most:,} values{which}: send less at a time."
+            raise LimitExceeded(message, loc=["body"], setting=setting, limit=most)
+        at, seen = found.end(), seen + 1
+
+
 def _refuse_many(body: bytes, limits: InputLimits) -> None:
     """Refuse a large body of very many small things before each is validated, which would hold up everybody."""
+    fitting = VALUES_A_MESSAGE * (limits.inputs + limits.request_chars // LEAST_CHARS)
+    refuse_crowded(body, max(fitting, LEAST_VALUES), "max_request_chars")
     try:
         given = from_json(body)
     except ValueError:

@@ -1,11 +1,21 @@
 """From a request to a model's answer."""
 
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tamis.endpoints import CHAT_CLASSIFICATIONS, CHAT_MODERATIONS, CLASSIFICATIONS, MODERATIONS
+from tamis.endpoints import (
+    CHAT_CLASSIFICATIONS,
+    CHAT_MODERATIONS,
+    CLASSIFICATIONS,
+    MODERATIONS,
+    Question,
+    read_question,
+)
+from tamis.web import inference
 from tamis.workspace.workspace import Workspace
 
 MakeClient = Callable[..., TestClient]
@@ -89,6 +99,31 @@ def test_parts_of_text_are_one_input_and_images_are_refused(client: TestClient, 
     answer = client.post(MODERATIONS, json={"model": "flags", "input": [*parts, image]})
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "input", 2, "type"])
     assert "leave out images" in answer.json()["message"]
+
+
+def test_large_bodies_are_read_in_a_thread_and_small_ones_are_not(
+    client: TestClient, models: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def read(*given: Any) -> Question:
+        threads.append(threading.current_thread().name)
+        return read_question(*given)
+
+    monkeypatch.setattr(inference, "read_question", read)
+    for text in ("x", "x" * 150_000):
+        body = {"model": "flags", "input": [text, text]}
+        assert client.post(CLASSIFICATIONS, json=body).status_code == 200
+    assert threads[0] != threads[1]
+    assert "worker" in threads[1].lower()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/classify", 400), ("/classify", 422), ("/v1/tamis/reviews", 422)])
+def test_crowded_bodies_are_refused_before_they_are_parsed(client: TestClient, path: str, status: int) -> None:
+    crowded = b'{"inputs": ["x"], "input": "x", "more": [' + b"1," * 2_100_000 + b"1]}"
+    answer = client.post(path, content=crowded, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (status, "limit_exceeded")
+    assert "2,000,000 values" in answer.json()["message"]
 
 
 def test_overload_is_429(client: TestClient, models: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,7 @@ class Answerer(Generic[S]):
         self._gatherings: WeakKeyDictionary[Slow[S], Gathering] = WeakKeyDictionary()
         self._long = Dispatcher(1, LONG_WAITING)
         self._apart = Dispatcher(APART, APART_WAITING)
+        self._reading = Dispatcher(1)
 
     async def ask(self, reference: str, inputs: Sequence[Input], work: Callable[[S], T]) -> T:
         """Return what `work` makes of the model and the inputs: it runs where that holds up nobody.
@@ -157,6 +158,14 @@ class Answerer(Generic[S]):
         if served is None:
             served = await self._dispatcher.aside(partial(self._models.served, reference))
         return await self._long.aside(partial(work, served))
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Read a large question in a thread: one at a time, since each takes memory, and the interpreter.
+
+        Raises:
+            Overloaded: too much is going on.
+        """
+        return await self._reading.aside(work)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Do what no loaded model is needed for, in a thread, where no classification waits for it.

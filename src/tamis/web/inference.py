@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tamis.endpoints import CHAT_MODERATIONS, MODERATIONS, read_question
+from tamis.endpoints import CHAT_MODERATIONS, HEAVY, MODERATIONS, read_question
 from tamis.errors import InvalidRequest, TamisError, UnknownModel
 from tamis.settings import Settings
 from tamis.web.problems import failure, id_of, unknown_model
@@ -59,9 +59,13 @@ async def infer(request: Request, endpoint: str) -> Response:
         LimitExceeded: it holds more than a limit allows.
     """
     state = request.app.state
-    question = read_question(endpoint, await request.body(), state.input_limits)
-    model = _answering(endpoint, question.model, state.settings)
     workspace: Workspace = state.workspace
+    body = await request.body()
+    if len(body) < HEAVY:
+        question = read_question(endpoint, body, state.input_limits)
+    else:
+        question = await workspace.answerer.read(partial(read_question, endpoint, body, state.input_limits))
+    model = _answering(endpoint, question.model, state.settings)
     name, inputs, classifier = question.model or model, question.inputs, workspace.classifier
     try:
         if question.explain is None:

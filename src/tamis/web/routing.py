@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import orjson
-from anyio import from_thread
+from anyio import from_thread, to_thread
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
+from tamis.endpoints import HEAVY, refuse_crowded
 from tamis.errors import TamisError
 from tamis.web.auth import TRAIN, is_for, require_scope
 from tamis.web.limits import BodyRefused
@@ -48,12 +49,16 @@ class StrictRequest(Request):
     """A request whose JSON is what the standard says: no NaN, no half characters, no bottomless nesting."""
 
     async def json(self) -> Any:  # noqa: ANN401  whatever the client sent
-        """Return the body, parsed."""
-        return orjson.loads(await self.body())
+        """Return the body, parsed; a large one in a thread."""
+        body = await self.body()
+        return orjson.loads(body) if len(body) < HEAVY else await to_thread.run_sync(orjson.loads, body)
 
 
 class JsonRoute(APIRoute):
-    """Reads the body before the framework does, which would call every trouble with it a bad request."""
+    """Reads the body before the framework does, which would call every trouble with it a bad request.
+
+    One that is crowded with values is refused before it is parsed.
+    """
 
     def get_route_handler(self) -> Any:  # noqa: ANN401  the framework's own signature
         """Return what handles a request."""
@@ -62,7 +67,9 @@ class JsonRoute(APIRoute):
         async def strict(request: Request) -> Response:
             checked = StrictRequest(request.scope, request.receive)
             if request.method not in ("GET", "DELETE"):
-                await checked.body()
+                body = await checked.body()
+                if len(body) >= HEAVY:
+                    await to_thread.run_sync(refuse_crowded, body)
             return await handle(checked)
 
         return strict
