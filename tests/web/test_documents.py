@@ -103,7 +103,22 @@ def has_example(schema: dict[str, Any], schemas: dict[str, Any]) -> bool:
     return any(has_example(part, schemas) for part in parts)
 
 
-@pytest.mark.parametrize("tag", ["Files", "Fine-tuning", "Models", "Classification", "Moderation", "Batch", "Chat"])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "Files",
+        "Fine-tuning",
+        "Models",
+        "Classification",
+        "Moderation",
+        "Batch",
+        "Chat",
+        "Cohere",
+        "Gateways",
+        "Reviews",
+        "Aliases",
+    ],
+)
 def test_what_is_asked_and_answered_has_examples(document: dict[str, Any], tag: str) -> None:
     schemas, seen = document["components"]["schemas"], 0
     for path, method, operation in operations(document):

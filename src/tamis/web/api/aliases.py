@@ -49,10 +49,10 @@ class AliasCard(BaseModel):
     """An alias, and its last move; `number` 0 and nulls: it was made before moves were noted."""
 
     object: Literal["alias"] = "alias"
-    alias: str
-    model: str
+    alias: str = Field(examples=["production"])
+    model: str = Field(examples=[MODEL])
     model_id: str
-    number: int
+    number: int = Field(examples=[3])
     why: Why | None
     moved_at: int | None
     moved_by: str | None
@@ -116,7 +116,7 @@ class HistoryCard(BaseModel):
     """A page of the moves of an alias, the newest first."""
 
     object: Literal["list"] = "list"
-    alias: str
+    alias: str = Field(examples=["production"])
     data: list[MoveCard]
     total: int
 
@@ -125,9 +125,9 @@ class PromotionCard(BaseModel):
     """What came of a promotion: `report` has the figures and the conditions, null where nothing was measured."""
 
     object: Literal["promotion"] = "promotion"
-    alias: str
-    candidate: str
-    former: str | None
+    alias: str = Field(examples=["production"])
+    candidate: str = Field(examples=[MODEL])
+    former: str | None = Field(examples=["shop@1"])
     passed: bool
     moved: bool
     why: str
@@ -151,7 +151,7 @@ class DroppedAlias(BaseModel):
     """What dropping an alias answers."""
 
     object: Literal["alias"] = "alias"
-    alias: str
+    alias: str = Field(examples=["production"])
     deleted: bool = True
 
 

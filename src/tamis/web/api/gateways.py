@@ -40,9 +40,9 @@ class VllmClass(BaseModel):
     """The label with the highest probability, and those of all labels in the order of the model's labels."""
 
     index: int
-    label: str
-    probs: list[float]
-    num_classes: int
+    label: str = Field(examples=["delivery"])
+    probs: list[float] = Field(examples=[[0.97, 0.03]])
+    num_classes: int = Field(examples=[2])
 
 
 class VllmUsage(BaseModel):
@@ -60,7 +60,7 @@ class VllmOut(BaseModel):
     id: str
     object: Literal["list"] = "list"
     created: int
-    model: str
+    model: str = Field(examples=["shop@2"])
     data: list[VllmClass]
     usage: VllmUsage
 
@@ -76,8 +76,8 @@ class TeiIn(BaseModel):
 class TeiClass(BaseModel):
     """A label and its score."""
 
-    label: str
-    score: float
+    label: str = Field(examples=["delivery"])
+    score: float = Field(examples=[0.97])
 
 
 @router.post("/classify", summary="Classify texts as vLLM does", response_model=VllmOut)

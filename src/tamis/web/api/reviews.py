@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v1/tamis/reviews", tags=["Reviews"], route_class=JsonRoute)
 
+_FILE, _REVIEW = "5f0c2d5e-7a9b-4a53-9c3c-0f6f8e1c2b3a", "0b9d8c1e-3f4a-4e6b-8a55-6c2f1d7e9a10"
+
 Severity = Literal["error", "warning", "info"]
 Verdict = Literal["accepted", "rejected", "open"]
 
@@ -27,7 +29,7 @@ class _Body(BaseModel):
 class ReviewRequest(_Body):
     """What to look at."""
 
-    training_file: str = Field(max_length=200, examples=["5f0c2d5e-7a9b-4a53-9c3c-0f6f8e1c2b3a"])
+    training_file: str = Field(max_length=200, examples=[_FILE])
     validation_files: list[Annotated[str, Field(max_length=200)]] = []
     test_files: list[Annotated[str, Field(max_length=200)]] = []
     suspects: bool = True
@@ -58,27 +60,27 @@ class ApplyRequest(_Body):
 class FindingCard(BaseModel):
     """A finding without its items, and what was decided on it: on all of it, and on how many items otherwise."""
 
-    id: str
-    code: str
+    id: str = Field(examples=["suspects:intent"])
+    code: str = Field(examples=["suspects"])
     severity: Severity
-    target: str | None
-    message: str
+    target: str | None = Field(examples=["intent"])
+    message: str = Field(examples=["12 rows may have a wrong label of `intent`."])
     why: str
     suggestion: str
     fix: str | None
-    count: int
+    count: int = Field(examples=[12])
     decision: Verdict
-    items_decided: dict[str, int]
+    items_decided: dict[str, int] = Field(examples=[{"accepted": 3, "rejected": 1}])
 
 
 class ReviewCard(BaseModel):
     """A review."""
 
-    id: str
+    id: str = Field(examples=[_REVIEW])
     object: Literal["review"] = "review"
     status: Literal["QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"]
-    progress: float
-    training_file: str
+    progress: float = Field(examples=[1.0])
+    training_file: str = Field(examples=[_FILE])
     validation_files: list[str]
     test_files: list[str]
     suspects: bool
@@ -130,10 +132,14 @@ class ItemCard(BaseModel):
 
     number: int
     decision: Verdict
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, Any]] = Field(
+        examples=[
+            [{"file": "train.jsonl", "line": 17, "text": "where is my parcel", "labels": {"intent": ["payment"]}}]
+        ]
+    )
     told: str
-    score: float | None
-    proposed: list[str] | None
+    score: float | None = Field(examples=[0.91])
+    proposed: list[str] | None = Field(examples=[["delivery"]])
     edits: list[dict[str, Any]]
 
     @classmethod
@@ -150,7 +156,7 @@ class ItemList(BaseModel):
     """A page of a finding's items; `total` counts those that match, `count` all rows of the finding."""
 
     object: Literal["list"] = "list"
-    finding: str
+    finding: str = Field(examples=["suspects:intent"])
     count: int
     data: list[ItemCard]
     total: int
@@ -159,7 +165,7 @@ class ItemList(BaseModel):
 class CurveCard(BaseModel):
     """Everything about the review as a whole that no finding says."""
 
-    rows: dict[str, int]
+    rows: dict[str, int] = Field(examples=[{"train": 5000, "validation": 500}])
     version: str
     scored: dict[str, Any] | None
     curve: dict[str, Any] | None
@@ -171,12 +177,12 @@ class AppliedCard(BaseModel):
     """The new file, the log of what changed in it, and how much that was."""
 
     object: Literal["review.applied"] = "review.applied"
-    file: str
-    name: str
+    file: str = Field(examples=[_FILE])
+    name: str = Field(examples=["train.v2.jsonl"])
     log_file: str
-    rows_before: int
-    rows_after: int
-    changes: dict[str, int]
+    rows_before: int = Field(examples=[5000])
+    rows_after: int = Field(examples=[4988])
+    changes: dict[str, int] = Field(examples=[{"duplicates": 12, "suspects:intent": 3}])
     version: dict[str, Any]
 
     @classmethod
@@ -196,7 +202,7 @@ class AppliedCard(BaseModel):
 class DeletedReview(BaseModel):
     """What a deletion answers."""
 
-    id: str
+    id: str = Field(examples=[_REVIEW])
     object: Literal["review"] = "review"
     deleted: bool = True
 

@@ -18,8 +18,8 @@ class KeyCheck(BaseModel):
     """Whose key it is: one that is not good gets 401 instead."""
 
     valid: bool = True
-    organization_id: str
-    owner_id: str
+    organization_id: str = Field(examples=["tamis"])
+    owner_id: str = Field(examples=["anyone"])
 
 
 class TokenizeIn(BaseModel):
@@ -32,8 +32,8 @@ class TokenizeIn(BaseModel):
 class Tokens(BaseModel):
     """The tokens of a text."""
 
-    tokens: list[int]
-    token_strings: list[str]
+    tokens: list[int] = Field(examples=[[2073, 2003, 2026, 20463]])
+    token_strings: list[str] = Field(examples=[["where", "is", "my", "parcel"]])
     meta: dict[str, dict[str, str]] = {"api_version": {"version": "1"}}
 
 

@@ -55,19 +55,21 @@ class ClassifyIn(BaseModel):
 class LabelConfidence(BaseModel):
     """A label's score."""
 
-    confidence: float
+    confidence: float = Field(examples=[0.97])
 
 
 class Classified(BaseModel):
     """What is said of an input; `prediction` and `confidence` are null where an input may have several labels."""
 
     id: str
-    input: str
-    prediction: str | None
-    predictions: list[str]
-    confidence: float | None
-    confidences: list[float]
-    labels: dict[str, LabelConfidence]
+    input: str = Field(examples=["where is my parcel"])
+    prediction: str | None = Field(examples=["delivery"])
+    predictions: list[str] = Field(examples=[["delivery"]])
+    confidence: float | None = Field(examples=[0.97])
+    confidences: list[float] = Field(examples=[[0.97]])
+    labels: dict[str, LabelConfidence] = Field(
+        examples=[{"delivery": {"confidence": 0.97}, "payment": {"confidence": 0.03}}]
+    )
     classification_type: Literal["single-label", "multi-label"]
 
 
@@ -76,7 +78,9 @@ class Classifications(BaseModel):
 
     id: str
     classifications: list[Classified]
-    meta: dict[str, JsonValue]
+    meta: dict[str, JsonValue] = Field(
+        examples=[{"api_version": {"version": "1"}, "billed_units": {"classifications": 1}}]
+    )
 
 
 @router.post("/v1/classify", summary="Classify texts", response_model=Classifications)

@@ -38,7 +38,11 @@ LINK_HOURS = 24
 class DatasetForm(BaseModel):
     """The files of a dataset."""
 
-    data: str = Field(json_schema_extra={"format": "binary"}, description="JSON lines or CSV with `text` and `label`")
+    data: str = Field(
+        json_schema_extra={"format": "binary"},
+        description="JSON lines or CSV with `text` and `label`",
+        examples=['{"text": "where is my parcel", "label": "delivery"}\n'],
+    )
     eval_data: str | None = Field(default=None, json_schema_extra={"format": "binary"})
 
 
@@ -125,7 +129,7 @@ class Dataset(BaseModel):
 class CreatedDataset(BaseModel):
     """What a creation answers."""
 
-    id: str
+    id: str = Field(examples=["intents-5f1c2a9b7e"])
 
 
 class OneDataset(BaseModel):
@@ -143,7 +147,7 @@ class DatasetList(BaseModel):
 class Usage(BaseModel):
     """What all datasets take."""
 
-    organization_usage: int
+    organization_usage: int = Field(examples=[1_048_576])
 
 
 @uploads.post(

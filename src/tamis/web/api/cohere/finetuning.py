@@ -160,8 +160,8 @@ class Event(BaseModel):
     """When a status began."""
 
     user_id: str
-    status: str
-    created_at: str
+    status: str = Field(examples=["STATUS_FINETUNING"])
+    created_at: str = Field(examples=["2026-01-31T09:30:00Z"])
 
 
 class EventList(BaseModel):
@@ -175,9 +175,9 @@ class EventList(BaseModel):
 class StepMetrics(BaseModel):
     """Figures of a step: cross_entropy and accuracy (of several labels: f1) on the evaluation rows, train_loss."""
 
-    created_at: str
-    step_number: int
-    metrics: dict[str, float]
+    created_at: str = Field(examples=["2026-01-31T09:30:00Z"])
+    step_number: int = Field(examples=[50])
+    metrics: dict[str, float] = Field(examples=[{"cross_entropy": 0.21, "accuracy": 0.94, "train_loss": 0.18}])
 
 
 class StepMetricsList(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from tamis.errors import InvalidRequest
 
@@ -13,6 +13,8 @@ PAGE = 50
 
 class Deleted(BaseModel):
     """What a deletion answers: the SDK takes an empty body for an error."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 
 
 def iso(at: int) -> str:
