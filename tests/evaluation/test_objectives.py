@@ -136,6 +136,24 @@ def test_a_label_of_several_targets_is_asked_for_with_its_target():
 
 
 @pytest.mark.parametrize(
+    ("optimise", "fixed"),
+    [
+        (["safe=f1", "tags/safe=recall>=0.9"], {}),
+        (["safe=f1"], {"tags/safe": 0.3}),
+        ([], {"safe": 0.3, "tags/safe": 0.9}),
+    ],
+)
+def test_a_label_under_two_names_is_refused(optimise, fixed):
+    with pytest.raises(InvalidSetting, match="'safe' and 'tags/safe' are the same label"):
+        parse_purpose(optimise, fixed).of([MULTI, OTHER])
+
+
+def test_a_label_may_hold_any_number_of_equals_signs():
+    label = "=" * 1_000 + "x"
+    assert list(parse_purpose(f"{label}=cost:fp=1,fn=5").labels) == [label]
+
+
+@pytest.mark.parametrize(
     ("purpose", "only", "error", "told"),
     [
         ("toxi=f1", None, UndeclaredLabel, "did you mean 'toxic'"),

@@ -19,6 +19,12 @@ SHARED = "shared:"
 """How an objective begins that asks for one threshold for all labels."""
 
 MOST_COST = 1e6
+MOST_EQUALS = 3
+"""Signs = of `LABEL=OBJECTIVE` from the label on: `toxic=cost:fp=1,fn=5`. Those before are the label's."""
+
+Place = tuple[str, int]
+"""A target, and a label's place in it."""
+
 FORMS = "f1, micro-f1, macro-f1, precision>=0.95, recall>=0.9 or cost:fp=1,fn=5"
 _FLOOR = re.compile(r"(?P<goal>precision|recall)\s*>=\s*(?P<floor>\S+)")
 _COST = re.compile(r"cost:\s*fp\s*=\s*(?P<fp>[^,\s]+)\s*,\s*fn\s*=\s*(?P<fn>[^,\s]+)")
@@ -114,13 +120,15 @@ class Purpose:
         meant = with_thresholds(targets, only)
         objectives: dict[str, dict[int, Objective]] = {target.name: {} for target in meant}
         fixed: dict[str, dict[int, float]] = {target.name: {} for target in meant}
-        for name, objective in self.labels.items():
-            target, place = _find(name, meant, targets)
-            objectives[target][place] = objective
-        for name, threshold in self.fixed.items():
-            target, place = _find(name, meant, targets)
-            fixed[target][place] = threshold
-            objectives[target].pop(place, None)
+        places, asked = _places(meant), dict[Place, str]()
+        for name in (*self.labels, *self.fixed):
+            target, place = _find(name, places, meant, targets)
+            if (other := asked.setdefault((target, place), name)) != name:
+                raise InvalidSetting(f"{other!r} and {name!r} are the same label: give one.", setting="optimise")
+            if name in self.labels:
+                objectives[target][place] = self.labels[name]
+            else:
+                fixed[target][place] = self.fixed[name]
         wanted = {
             target.name: Wanted(self.objective, self.shared, objectives[target.name], fixed[target.name])
             for target in meant
@@ -282,7 +290,7 @@ def _read(text: str) -> tuple[str | None, Objective, bool]:
     whole = _parsed(plain)
     if isinstance(whole, Objective):
         return None, whole, False
-    for equals in (found.start() for found in re.finditer("=", plain)):
+    for equals in [found.start() for found in re.finditer("=", plain)][-MOST_EQUALS:]:
         objective = _parsed(plain[equals + 1 :])
         if isinstance(objective, Objective) and plain[:equals].strip():
             return plain[:equals].strip(), objective, False
@@ -303,14 +311,21 @@ def _bad(text: str, why: str) -> InvalidSetting:
     return InvalidSetting(f"--optimise {text!r}: {why}.", setting="optimise", for_callers=f"optimise {text!r}: {why}.")
 
 
-def _find(name: str, meant: Sequence[Target], targets: Sequence[Target]) -> tuple[str, int]:
+def _places(meant: Sequence[Target]) -> dict[str, list[Place]]:
+    """Where labels are, by their names and by `TARGET/LABEL`."""
+    found: dict[str, list[Place]] = {}
+    for target in meant:
+        for at, label in enumerate(target.labels):
+            for name in (label, f"{target.name}/{label}"):
+                found.setdefault(name, []).append((target.name, at))
+    return found
+
+
+def _find(
+    name: str, places: Mapping[str, Sequence[Place]], meant: Sequence[Target], targets: Sequence[Target]
+) -> Place:
     """The target and the place of a label by its name, or by `TARGET/LABEL`."""
-    found = [
-        (target.name, place)
-        for target in meant
-        for place, label in enumerate(target.labels)
-        if name in (label, f"{target.name}/{label}")
-    ]
+    found = places.get(name, ())
     if len(found) == 1:
         return found[0]
     if found:
