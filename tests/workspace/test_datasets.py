@@ -1,12 +1,14 @@
 """Datasets as jobs want them; what a process that died leaves behind."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tamis.errors import UnknownDataset
+from tamis.jobs import reading_rows
 from tamis.store.records import DatasetRecord, FileRecord
 from tamis.workspace import datasets
 from tamis.workspace.datasets import MULTI, SINGLE, NewDataset
@@ -38,6 +40,50 @@ def test_the_rows_that_jobs_read(workspace: Workspace, kind: str) -> None:
     content = b"".join(workspace.files.read(made.parts[0]["rows_file"])).decode()
     wanted = [{"text": row["text"], "labels": {"label": row["label"]}} for row in said]
     assert [json.loads(line) for line in content.splitlines()] == wanted
+
+
+@pytest.mark.parametrize("kind", [SINGLE, MULTI])
+def test_many_rows_are_read_in_a_process_of_their_own_with_the_same_outcome(
+    workspace: Workspace, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = NewDataset(name="mine", type=kind, skip_malformed=True)
+    said = [*rows(kind == MULTI), {"text": "x"}]
+    here = workspace.datasets.create(new, {"data": upload(workspace, new, said)})
+    monkeypatch.setattr(datasets, "FEW", 0)
+    monkeypatch.setattr(datasets, "write_rows", None)
+    aside = workspace.datasets.create(new, {"data": upload(workspace, new, said)})
+    assert (aside.status, aside.warnings, aside.metrics) == ("validated", here.warnings, here.metrics)
+    for name in ("rows", "samples", "file", "name"):
+        assert aside.parts[0][name] == here.parts[0][name]
+    contents = [b"".join(workspace.files.read(made.parts[0]["rows_file"])) for made in (here, aside)]
+    assert contents[0] == contents[1] != b""
+
+
+def test_rows_that_take_too_much_fail_the_dataset_and_nothing_else(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = NewDataset(name="mine", type=SINGLE)
+    monkeypatch.setattr(datasets, "FEW", 0)
+    monkeypatch.setattr(reading_rows, "BOUNDS", replace(reading_rows.BOUNDS, memory_mb=1.0))
+    made = workspace.datasets.create(new, {"data": upload(workspace, new, rows())})
+    assert (made.status, made.parts) == ("failed", ())
+    assert "more time or memory" in str(made.error)
+    assert list(workspace.store.objects.list()) == []
+    assert not list(workspace.settings.home.glob("dataset-*"))
+
+
+def test_bad_rows_are_told_by_that_process_as_by_this_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = NewDataset(name="mine", type=SINGLE)
+    monkeypatch.setattr(datasets, "FEW", 0)
+    for content, says in ((b"PAR1 and more", "of the format parquet"), (b"a,b\n1,2\n", "has no columns")):
+        coming = workspace.datasets.begin(new, "data", "data")
+        coming.write(content)
+        made = workspace.datasets.create(new, {"data": coming.commit()})
+        assert made.status == "failed"
+        assert says in str(made.error)
+        assert str(workspace.settings.home) not in str(made.error)
 
 
 def test_bad_data_leaves_the_reason_alone(workspace: Workspace) -> None:

@@ -1,28 +1,30 @@
 """Datasets: labelled rows that are looked at when they come, and that jobs then learn from.
 
 Owns their rules: names, types, which files may be parts of one, what becomes of the files. What a row may be is in
-`dataset_rows`; how a dataset looks, in routers.
+`jobs.dataset_rows`; how a dataset looks, in routers.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from time import time
 from typing import Any
 
-from tamis.data.formats import ReadOptions
 from tamis.errors import DataError, InUse, InvalidRequest, InvalidSetting, LimitExceeded, UnknownDataset
+from tamis.jobs.choosing import choices_of
+from tamis.jobs.dataset_rows import Counted, Reading, avro_schema, judge, reading_of
+from tamis.jobs.reading_rows import AVRO, ROWS, Source, write_rows, write_rows_aside
 from tamis.jobs.tools import files_here
 from tamis.settings import Settings
 from tamis.store.opening import Store
 from tamis.store.records import DatasetFilters, DatasetRecord, FileRecord
-from tamis.workspace.dataset_rows import Counted, Reading, RowWriters, avro_schema, judge, read_rows
 from tamis.workspace.files import Files, NewFile, Upload
 
 SINGLE = "single-label-classification-finetune-input"
@@ -43,6 +45,14 @@ MOST_NAME = 50
 ENDINGS = (".jsonl", ".csv")
 SOURCE = "dataset"
 """What files say of where they come from that were made of a dataset's."""
+
+FEW = 2**20
+"""Bytes of a file whose rows are read in the server's own process: a tenth of a second of it."""
+
+AT_ONCE = 2
+"""Files that are read by processes of their own; more wait."""
+
+PIECE = 2**20
 
 LOST_S = 900
 """Seconds after which a dataset that is still looked at was forgotten, with the process that looked."""
@@ -74,6 +84,7 @@ class Datasets:
     def __init__(self, store: Store, files: Files, settings: Settings) -> None:
         """Take the store, the files that datasets are made of, and the operator's limits."""
         self._store, self._files, self._settings = store, files, settings
+        self._reading_aside = threading.BoundedSemaphore(AT_ONCE)
 
     def check(self, new: NewDataset) -> None:
         """Do nothing where a dataset can be made, before any of its rows is sent.
@@ -193,15 +204,8 @@ class Datasets:
         return json.dumps(avro_schema(record.type == MULTI))
 
     def _reading(self, new: NewDataset) -> Reading:
-        options = ReadOptions(
-            text_column="text",
-            label_columns=("label",),
-            delimiter=new.csv_delimiter,
-            max_line_bytes=self._settings.max_line_bytes,
-            max_label_chars=self._settings.max_label_chars,
-            max_nesting=self._settings.max_nesting,
-        )
-        return Reading(new.several, new.skip_malformed, options, self._settings.max_labels)
+        choices = choices_of(self._settings)
+        return reading_of(choices.reading, new.several, new.skip_malformed, new.csv_delimiter, choices.max_labels)
 
     def _look(self, new: NewDataset, parts: dict[str, FileRecord]) -> _Look:
         """Read the rows of all parts, and write them down where they can be learnt from."""
@@ -224,15 +228,20 @@ class Datasets:
 
     def _part(self, new: NewDataset, part: str, file: FileRecord, path: Path, how: Reading) -> _Part:
         stem = f"{new.name}{'' if part == DATA else '-eval'}"
+        folder = Path(mkdtemp(dir=path.parent))
+        source = Source(path, file.name, folder)
+        if file.bytes <= FEW:
+            counted = write_rows(source, how)
+        else:
+            with self._reading_aside:
+                counted = write_rows_aside(source, how, self._settings.home)
         begin = partial(NewFile, source=SOURCE, created_by=new.created_by)
         rows = self._files.begin(begin(name=f"{stem}.jsonl"))
         avro = self._files.begin(begin(name=f"{stem}.avro", purpose=SOURCE))
-        made = _Part(part, file, rows, avro, Counted(file.name))
+        made = _Part(part, file, rows, avro, counted)
         try:
-            writers = RowWriters(rows.write, avro.write, how.several)
-            for text, labels in read_rows(path, file.name, how, made.counted):
-                writers.write(text, labels)
-            writers.finish()
+            for upload, name in ((rows, ROWS), (avro, AVRO)):
+                _copy(folder / name, upload)
         except BaseException:
             made.abort()
             raise
@@ -316,6 +325,12 @@ class _Part:
             "rows": self.counted.rows,
             "samples": self.counted.samples,
         }
+
+
+def _copy(path: Path, upload: Upload) -> None:
+    with path.open("rb") as stream:
+        while piece := stream.read(PIECE):
+            upload.write(piece)
 
 
 def _files_of(parts: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from tamis.data.formats import ReadOptions
 from tamis.errors import DataError, LimitExceeded, MissingColumn
-from tamis.workspace.dataset_rows import Counted, Reading, judge, read_rows
+from tamis.jobs.dataset_rows import Counted, Reading, judge, read_rows
 
 OPTIONS = ReadOptions(text_column="text", label_columns=("label",))
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from tamis.data.formats import ReadOptions
+from tamis.data.formats.detect import detect
 from tamis.data.formats.files import open_file
 from tamis.data.review.places import counted as number_of
 from tamis.data.rows import Rejected, printable
@@ -64,6 +65,16 @@ class Reading:
     max_labels: int
 
 
+def reading_of(options: ReadOptions, several: bool, skip: bool, delimiter: str | None, max_labels: int) -> Reading:
+    """Return how rows are read, with the limits of `options`.
+
+    Raises:
+        InvalidSetting: that is no delimiter.
+    """
+    chosen = replace(options, text_column="text", label_columns=("label",), delimiter=delimiter)
+    return Reading(several, skip, chosen, max_labels)
+
+
 @dataclass(slots=True)
 class LabelCount:
     """How often a label occurs, with the first few texts that carry it."""
@@ -83,6 +94,23 @@ class Counted:
     labels: dict[str, LabelCount] = field(default_factory=dict)
     samples: list[str] = field(default_factory=list)
 
+    def told(self) -> dict[str, Any]:
+        """As one process tells it to another."""
+        labels = {label: [count.rows, sorted(count.texts)] for label, count in self.labels.items()}
+        return {
+            "rows": self.rows,
+            "bad": self.bad,
+            "first_bad": self.first_bad,
+            "labels": labels,
+            "samples": self.samples,
+        }
+
+    @classmethod
+    def of(cls, file: str, told: Mapping[str, Any]) -> Counted:
+        """The way back."""
+        labels = {label: LabelCount(rows, set(texts)) for label, (rows, texts) in told["labels"].items()}
+        return cls(file, told["rows"], told["bad"], told["first_bad"], labels, told["samples"])
+
     def to_json(self) -> list[dict[str, Any]]:
         """The labels with their counts, the most frequent first."""
         ordered = sorted(self.labels.items(), key=lambda item: -item[1].rows)
@@ -100,6 +128,9 @@ def read_rows(path: Path, name: str, how: Reading, counted: Counted) -> Iterator
         LimitExceeded: there are too many labels.
     """
     try:
+        kind, detected = detect(path, name, how.options)
+        if kind not in FORMATS or detected.compression:  # before anything of it is unpacked
+            raise _other(name, kind, detected.compression)
         source = open_file(path, name, how.options)
     except MissingColumn:
         raise MissingColumn(
@@ -108,10 +139,6 @@ def read_rows(path: Path, name: str, how: Reading, counted: Counted) -> Iterator
         ) from None
     except InvalidSetting as error:
         raise DataError(f"{name}: {error.for_callers}") from None
-    found = source.detected
-    if found.format not in FORMATS or found.compression:
-        what = f"packed with {found.compression}" if found.compression else f"of the format {found.format}"
-        raise DataError(f"{name} is {what}: send plain JSON lines or CSV.")
     for row in source:
         refused = _refusal(row, name, how.several)
         if refused or not isinstance(row, Example) or not isinstance(row.input, str):
@@ -122,6 +149,11 @@ def read_rows(path: Path, name: str, how: Reading, counted: Counted) -> Iterator
         labels = list(next(iter(row.labels.values())))
         _count(counted, row.input, labels, how)
         yield row.input, labels
+
+
+def _other(name: str, kind: str, compression: str | None) -> DataError:
+    what = f"packed with {compression}" if compression else f"of the format {kind}"
+    return DataError(f"{name} is {what}: send plain JSON lines or CSV.")
 
 
 def _refusal(row: Example | Rejected, name: str, several: bool) -> str:
