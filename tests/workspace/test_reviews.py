@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tamis.errors import Conflict, InvalidRequest, LimitExceeded, NothingToLearn, UnknownFile, UnknownReview
+from tamis.errors import Conflict, InvalidRequest, LimitExceeded, NothingToLearn, UnknownDataset, UnknownFile, UnknownReview
 from tamis.jobs.tools import files_here
 from tamis.settings import Settings
+from tamis.workspace.datasets import SINGLE, NewDataset
 from tamis.workspace.files import NewFile
 from tamis.workspace.reviews import (
     FAILED,
@@ -115,6 +116,48 @@ def test_findings_decisions_and_the_new_file(workspace, reviewed):
     assert head["version"]["steps"][-1]["sha256"] == done.file.sha256
     assert {change["fix"] for change in changes} == {"duplicates", "personal_data", "same_names:topic"}
     assert reviews.get(reviewed.id).output_file == done.file.id
+
+
+def test_of_a_dataset_another_one_comes(workspace):
+    made = [{"text": row["text"], "label": row["labels"]["topic"]} for row in rows() if row["text"] != "???"]
+    new = NewDataset(name="parcels", type=SINGLE)
+    parts = {}
+    for part, content in (("data", made), ("eval_data", made[:24])):
+        coming = workspace.datasets.begin(new, part, f"{part}.jsonl")
+        coming.write(jsonl(content))
+        parts[part] = coming.commit()
+    former = workspace.datasets.create(new, parts)
+    reviewed = wait(workspace, workspace.reviews.create(NewReview(dataset=former.id, suspects=False)).id)
+    assert (reviewed.status, reviewed.options["dataset"]) == (SUCCESS, former.id), reviewed.error
+    workspace.reviews.decide(reviewed.id, [Decision("duplicates", "accepted"), Decision("personal_data", "accepted")])
+    done = workspace.reviews.apply(reviewed.id)
+    assert done.dataset is not None
+    assert (done.dataset.status, done.dataset.name, done.dataset.type) == ("validated", "parcels", SINGLE)
+    assert done.dataset.id != former.id
+    data, evaluation = done.dataset.parts
+    assert (data["rows"], evaluation["rows"]) == (done.rows_after, 24)
+    workspace.datasets.delete(former.id)  # they share no files
+    texts = [row["text"] for row in lines(workspace, data["rows_file"])]
+    assert "write to [email] about my parcel" in texts
+    assert len(lines(workspace, evaluation["rows_file"])) == 24
+    assert workspace.files.get(done.file.id)
+
+
+@pytest.mark.parametrize("asked", [{}, {"training_file": "a", "dataset": "b"}])
+def test_either_a_file_or_a_dataset_is_looked_at(workspace, asked):
+    with pytest.raises(InvalidRequest, match="either a file or a dataset"):
+        workspace.reviews.create(NewReview(**asked))
+
+
+def test_a_dataset_must_be_there_and_good(workspace):
+    with pytest.raises(UnknownDataset):
+        workspace.reviews.create(NewReview(dataset="nothing"))
+    new = NewDataset(name="few", type=SINGLE)
+    coming = workspace.datasets.begin(new, "data", "data.jsonl")
+    coming.write(b'{"text": "x", "label": "a"}\n')
+    failed = workspace.datasets.create(new, {"data": coming.commit()})
+    with pytest.raises(InvalidRequest, match="is failed, not validated"):
+        workspace.reviews.create(NewReview(dataset=failed.id))
 
 
 def test_its_report_counts_as_storage_and_may_be_gone(workspace, reviewed):

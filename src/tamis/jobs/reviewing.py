@@ -28,6 +28,9 @@ ACCEPTED, REJECTED = "accepted", "rejected"
 ALL = ""
 """The key, among the decisions about a finding, of the one about all of it."""
 
+DATASET = "dataset"
+"""The key, among the options, of the dataset that is looked at: what is looked for does not depend on it."""
+
 TELL_S = 1.0
 
 Decisions = Mapping[str, Mapping[str, str]]
@@ -57,7 +60,8 @@ def _review(tools: Tools, record: ReviewRecord) -> dict[str, Any]:
 
     with files_here(tools.store, file_ids(record), tools.choices.work / record.id) as paths:
         loaded = _loaded(tools, record, paths)
-        found = review(loaded, ReviewOptions(**record.options), listener=listener)
+        options = {name: value for name, value in record.options.items() if name != DATASET}
+        found = review(loaded, ReviewOptions(**options), listener=listener)
     key = f"reviews/{record.id}/report.json"
     with tools.store.objects.writer(key) as writer:
         writer.write(found.model_dump_json().encode())

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from time import monotonic, time
@@ -23,14 +24,15 @@ from tamis.data.review.report import Finding, Item, Review
 from tamis.errors import Cancelled, Conflict, InvalidRequest, InvalidSetting, Overloaded, TamisError, UnknownReview
 from tamis.jobs.aside import Bounds, Check, run_aside
 from tamis.jobs.choosing import choices_of
-from tamis.jobs.reviewing import ACCEPTED, ALL, REJECTED
+from tamis.jobs.reviewing import ACCEPTED, ALL, DATASET, REJECTED
 from tamis.jobs.sentences import sentence_of
 from tamis.jobs.tools import name_on_disk
 from tamis.jobs.worker import is_dead, owner_name
 from tamis.settings import Settings
 from tamis.store.opening import Store
-from tamis.store.records import FileRecord, ReviewFilters, ReviewRecord
-from tamis.workspace.files import FINE_TUNE, Files, NewFile
+from tamis.store.records import DatasetRecord, FileRecord, ReviewFilters, ReviewRecord
+from tamis.workspace.datasets import DATA, EVAL_DATA, VALIDATED, Datasets, NewDataset
+from tamis.workspace.files import FINE_TUNE, Files, NewFile, Upload
 
 QUEUED, RUNNING, SUCCESS, FAILED, CANCELLED = "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"
 LIVE = (QUEUED, RUNNING)
@@ -58,9 +60,10 @@ TOO_MUCH = "The review takes more time or memory than it may: give fewer rows."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewReview:
-    """A review as it is asked for."""
+    """A review as it is asked for: of files, or of a dataset, whose evaluation rows are the validation file."""
 
-    training_file: str
+    training_file: str | None = None
+    dataset: str | None = None
     validation_files: Sequence[str] = ()
     test_files: Sequence[str] = ()
     suspects: bool = True
@@ -88,7 +91,7 @@ class DecidedItem:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The new file, the log of what changed, and how much that was."""
+    """The new file, the log of what changed, and how much that was; of a dataset's review, the new dataset too."""
 
     file: FileRecord
     log: FileRecord
@@ -96,6 +99,7 @@ class Applied:
     rows_after: int
     changes: Mapping[str, int]
     version: Mapping[str, Any]
+    dataset: DatasetRecord | None = None
 
 
 Items = list[DecidedItem]
@@ -104,9 +108,9 @@ Items = list[DecidedItem]
 class Reviews:
     """The reviews of a workspace."""
 
-    def __init__(self, store: Store, files: Files, settings: Settings) -> None:
-        """Take the store, the files that are looked at, and the operator's choices."""
-        self._store, self._files, self._settings = store, files, settings
+    def __init__(self, store: Store, files: Files, datasets: Datasets, settings: Settings) -> None:
+        """Take the store, the files and datasets that are looked at, and the operator's choices."""
+        self._store, self._files, self._datasets, self._settings = store, files, datasets, settings
         self._over = threading.Event()
         self._threads: ThreadPoolExecutor | None = None
         self._applying = threading.BoundedSemaphore(settings.max_dry_runs)
@@ -115,13 +119,15 @@ class Reviews:
         """Make a review, which begins in the background.
 
         Raises:
-            InvalidRequest: too many files.
+            InvalidRequest: too many files, or not either a file or a dataset to look at, or one that is not validated.
             UnknownFile: a file is not there.
+            UnknownDataset: there is no such dataset.
             Overloaded: very many reviews are not finished.
             LimitExceeded: the quota is used up.
             StorageFull: there is no room on the disk.
         """
-        files = [new.training_file, *new.validation_files, *new.test_files]
+        training_file, validation_files = self._looked_at(new)
+        files = [training_file, *validation_files, *new.test_files]
         if len(files) > MOST_FILES:
             raise InvalidRequest(f"The review has {len(files)} files: give {MOST_FILES} at most.", loc=["body"])
         for file_id in files:
@@ -133,10 +139,14 @@ class Reviews:
         record = ReviewRecord(
             id=str(uuid4()),
             status=QUEUED,
-            training_file=new.training_file,
-            validation_files=tuple(new.validation_files),
+            training_file=training_file,
+            validation_files=tuple(validation_files),
             test_files=tuple(new.test_files),
-            options={"suspects": new.suspects, "learning_curve": new.learning_curve},
+            options={
+                "suspects": new.suspects,
+                "learning_curve": new.learning_curve,
+                **({DATASET: new.dataset} if new.dataset else {}),
+            },
             owner=owner_name(),
             created_at=now,
             modified_at=now,
@@ -257,7 +267,8 @@ class Reviews:
             told = {"act": "apply", "id": record.id, "fixes": fixes, "output": str(output)}
             bounds = Bounds(max(self._settings.request_timeout_s, 60.0), choices.memory_mb, TOO_MUCH)
             done = run_aside("review", told, self._settings.home, bounds, check)
-            return self._kept(record, source, output, done, name)
+            applied = self._kept(record, source, output, done, name)
+            return replace(applied, dataset=self._next_dataset(record, output))
         finally:
             self._applying.release()
             rmtree(folder, ignore_errors=True)
@@ -301,6 +312,33 @@ class Reviews:
             self._end(review_id, FAILED, *sentence_of(error, self._settings.home))
         finally:
             rmtree(choices.work / review_id, ignore_errors=True)
+
+    def _looked_at(self, new: NewReview) -> tuple[str, Sequence[str]]:
+        """Return the training file and the validation files."""
+        if (new.training_file is None) == (new.dataset is None):
+            raise InvalidRequest("body.training_file: give either a file or a dataset.", loc=["body", "training_file"])
+        if new.training_file is not None:
+            return new.training_file, new.validation_files
+        dataset = self._datasets.get(str(new.dataset))
+        if dataset.status != VALIDATED:
+            message = f"body.dataset: {dataset.id} is {dataset.status}, not {VALIDATED}: {dataset.error or 'wait'}"
+            raise InvalidRequest(message, loc=["body", "dataset"])
+        rows = {part["name"]: part["rows_file"] for part in dataset.parts}
+        return rows[DATA], [*new.validation_files, *([rows[EVAL_DATA]] if EVAL_DATA in rows else [])]
+
+    def _next_dataset(self, record: ReviewRecord, output: Path) -> DatasetRecord | None:
+        """Make a dataset of what was written, and of the evaluation rows as they are, where one was looked at."""
+        if DATASET not in record.options:
+            return None
+        former = self._datasets.get(record.options[DATASET])
+        new = NewDataset(name=former.name, type=former.type, created_by=record.created_by)
+        parts = {DATA: self._stored(output, NewFile(name=f"{former.name}.jsonl", created_by=record.created_by))}
+        for part in former.parts:
+            if part["name"] == EVAL_DATA:
+                upload = self._datasets.begin(new, EVAL_DATA, part["file"])
+                self._fill(upload, self._files.read(part["rows_file"]))
+                parts[EVAL_DATA] = upload.commit()
+        return self._datasets.create(new, parts)
 
     def _require_room(self, done: Mapping[str, Any]) -> None:
         try:
@@ -389,14 +427,17 @@ class Reviews:
 
     def _stored(self, path: Path, new: NewFile) -> FileRecord:
         upload = self._files.begin(new)
+        with path.open("rb") as stream:
+            self._fill(upload, iter(partial(stream.read, 1 << 20), b""))
+        return upload.commit()
+
+    def _fill(self, upload: Upload, pieces: Iterable[bytes]) -> None:
         try:
-            with path.open("rb") as stream:
-                while chunk := stream.read(1 << 20):
-                    upload.write(chunk)
+            for piece in pieces:
+                upload.write(piece)
         except BaseException:
             upload.abort()
             raise
-        return upload.commit()
 
 
 def counts_of(record: ReviewRecord, finding: Mapping[str, Any]) -> dict[str, Any]:

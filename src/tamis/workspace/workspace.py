@@ -43,7 +43,7 @@ class Workspace:
         self.batches = Batches(store, self.files, self.models, settings)
         self.keys = Keys(store)
         self.datasets = Datasets(store, self.files, settings)
-        self.reviews = Reviews(store, self.files, settings)
+        self.reviews = Reviews(store, self.files, self.datasets, settings)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
         self.thresholds = Thresholds(self.models, self.files.room)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)

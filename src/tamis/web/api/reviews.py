@@ -27,9 +27,10 @@ class _Body(BaseModel):
 
 
 class ReviewRequest(_Body):
-    """What to look at."""
+    """What to look at: a training file, or a dataset, whose evaluation rows are the validation file."""
 
-    training_file: str = Field(max_length=200, examples=[_FILE])
+    training_file: str | None = Field(default=None, max_length=200, examples=[_FILE])
+    dataset: str | None = Field(default=None, max_length=200, description="id of a dataset, instead of a file")
     validation_files: list[Annotated[str, Field(max_length=200)]] = []
     test_files: list[Annotated[str, Field(max_length=200)]] = []
     suspects: bool = True
@@ -85,6 +86,7 @@ class ReviewCard(BaseModel):
     test_files: list[str]
     suspects: bool
     learning_curve: bool
+    dataset: str | None = Field(default=None, description="where a dataset is looked at, its id")
     findings: list[FindingCard]
     output_file: str | None
     log_file: str | None
@@ -107,6 +109,7 @@ class ReviewCard(BaseModel):
             test_files=list(record.test_files),
             suspects=bool(record.options.get("suspects", True)),
             learning_curve=bool(record.options.get("learning_curve")),
+            dataset=record.options.get("dataset"),
             findings=[_card(record, finding) for finding in record.summary],
             output_file=record.output_file,
             log_file=record.log_file,
@@ -184,6 +187,7 @@ class AppliedCard(BaseModel):
     rows_after: int = Field(examples=[4988])
     changes: dict[str, int] = Field(examples=[{"duplicates": 12, "suspects:intent": 3}])
     version: dict[str, Any]
+    dataset: str | None = Field(default=None, description="where a dataset was looked at, the id of the new one")
 
     @classmethod
     def of(cls, applied: Applied) -> AppliedCard:
@@ -196,6 +200,7 @@ class AppliedCard(BaseModel):
             rows_after=applied.rows_after,
             changes=dict(applied.changes),
             version=dict(applied.version),
+            dataset=applied.dataset.id if applied.dataset else None,
         )
 
 
