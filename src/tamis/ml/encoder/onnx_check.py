@@ -21,6 +21,7 @@ MAX_GRAPH = 64 << 20
 MOST_NODES = 200_000
 MAX_ELEMENTS = 1 << 40
 MAX_RANK = 64
+MAX_KEY = (1 << 32) - 1
 
 _BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """Bytes of an element by the number of a tensor's type."""
@@ -50,7 +51,6 @@ _NODE_INPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 4, 5, 7
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11, 22, 23)
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL, _TENSOR_PLACE = 1, 2, 8, 9, 13, 14
 _TENSOR_VALUES = (4, 5, 6, 7, 10, 11)
-_EXTERNAL = 1
 
 
 def refuse_hostile(graph: bytes, n_data: int) -> None:
@@ -169,17 +169,19 @@ def _tensor(message: memoryview) -> _Tensor:
     made = _Tensor()
     for number, value in _fields(message):
         if number == _TENSOR_DIMS:
-            made.shape += [value] if isinstance(value, int) else _packed(value)
+            made.shape += [value] if isinstance(value, int) else _packed(_part(value))
         elif number == _TENSOR_TYPE:
             made.kind = _number(value)
         elif number == _TENSOR_NAME:
             made.name = _text(value)
         elif number == _TENSOR_RAW:
-            made.n_raw += len(_part(value))
+            made.n_raw = len(_part(value))  # of several the last counts
         elif number == _TENSOR_PLACE:
-            made.is_external = _number(value) == _EXTERNAL
+            made.is_external = _number(value) != 0
         elif number == _TENSOR_EXTERNAL:
             pair = {place: _text(each) for place, each in _fields(_part(value))}
+            if pair.get(1, "") in made.entries:
+                raise ValueError(f"it has a tensor with two places in {DATA}")
             made.entries[pair.get(1, "")] = pair.get(2, "")
         elif number in _TENSOR_VALUES:
             raise ValueError("it has a tensor with values that are not in bytes")
@@ -198,11 +200,17 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 16
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message: their numbers, with an integer or with their bytes."""
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview | bytes]]:
+    """The fields of a message: their numbers, with an integer, with a part of the message, or with a fixed number.
+
+    Of the key of a field, ONNX Runtime reads 32 bits and drops the others: one that has more would be another field
+    there than here.
+    """
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
+        if key > MAX_KEY:
+            raise ValueError("it has a field whose number is none of a protocol buffer")
         number, kind = key >> 3, key & 7
         if kind == 0:
             value, place = _varint(message, place)
@@ -216,7 +224,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError("it is not a protocol buffer")
         if place + size > len(message):
             raise ValueError("it is cut off")
-        yield number, message[place : place + size]
+        part = message[place : place + size]
+        yield number, part if kind == 2 else bytes(part)
         place += size
 
 
@@ -240,17 +249,17 @@ def _packed(values: memoryview) -> list[int]:
     return found
 
 
-def _part(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
+def _part(value: int | memoryview | bytes) -> memoryview:
+    if not isinstance(value, memoryview):
         raise ValueError("it is not a protocol buffer of a model")
     return value
 
 
-def _number(value: int | memoryview) -> int:
+def _number(value: int | memoryview | bytes) -> int:
     if not isinstance(value, int):
         raise ValueError("it is not a protocol buffer of a model")
     return value
 
 
-def _text(value: int | memoryview) -> str:
+def _text(value: int | memoryview | bytes) -> str:
     return _part(value).tobytes().decode("utf-8", "replace")
