@@ -54,6 +54,8 @@ def test_what_is_clear_is_understood(said: str) -> None:
         (f'{GOOD} or rather {{"intent": "Delivery", "topics": []}}', {}, "several answers"),
         ('{"intent": "get_refund", "topics": [', {}, "no JSON object"),
         ('["get_refund"]', {}, "no JSON object"),
+        (f"<think>It could be {GOOD}, but", {}, "ends within its thoughts"),
+        (f"<think>first</think> <Reasoning>{GOOD}", {}, "ends within its thoughts"),
         ("{" * 5_000, {}, "no JSON object"),
         ('{"a":' * 5_000, {}, "no JSON object"),
     ],

@@ -19,6 +19,7 @@ MOST_OBJECTS = 20
 """JSON values that are looked for in prose."""
 
 _THOUGHTS = re.compile(r"^.*</(think|thinking|reasoning|thought)>", re.DOTALL | re.IGNORECASE)
+_UNFINISHED = re.compile(r"\s*<(think|thinking|reasoning|thought)>", re.IGNORECASE)
 _APOLOGY = re.compile(
     r"\W*(i['’]?m |i am |we['’]?re )?((really|very|so) )?(sorry|unable to|not able to)\b"
     r"|\W*i (can['’]?t|cannot|can not|won['’]?t|will not|must decline|decline)\b",
@@ -71,6 +72,8 @@ class Parser:
         """The object with the answer by names of targets."""
         if not said:
             raise _Unclear("the answer is empty")
+        if _UNFINISHED.match(said):  # labels that are weighed there are none that are given
+            raise _Unclear("the answer ends within its thoughts")
         objects = []
         for value in _values(said):
             inner = [each for _, each in value.pairs if isinstance(each, _Pairs)]
