@@ -9,7 +9,8 @@ A checkpoint holds at least
     train_loss          mean loss of a row since the checkpoint before, with dropout and weights
     valid_loss          mean loss of a held-out row, at the temperature that suits best, over all targets
     TARGET.accuracy     or TARGET.micro_f1 for a multi-label target, on held-out rows
-    valid_metric        their mean over all targets
+    TARGET.precision, TARGET.recall    averages over the labels that the held-out rows have
+    valid_metric        the mean of accuracy or micro-F1 over all targets; so valid_precision, valid_recall
     learning_rate       in the terms of the hyperparameter: 1e-4 is the base model's own rate
     tokens_per_second   of training alone; in what is told only, since it is never the same twice
 

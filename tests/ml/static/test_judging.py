@@ -13,6 +13,7 @@ from tamis.ml.static.judging import (
     Judge,
     best_share,
     loss_at_best_temperature,
+    means,
     some_rows,
 )
 from tamis.ml.static.losses import loss_of
@@ -88,7 +89,12 @@ class TestJudge:
         columns = {"t": slice(0, 2), "m": slice(2, 4)}
         logits = np.array([[9, 0, 9, -9], [9, 0, -9, -9], [9, 0, 0, 0], [0, 0, 9, -9]], dtype=np.float32)
         total, metrics = Judge(data, columns)(logits, np.zeros_like(logits))
-        assert metrics == pytest.approx({"t.accuracy": 2 / 3, "m.micro_f1": 2 * 2 / (3 + 2)})
+        rates = {"t.precision": 1 / 3, "t.recall": 1 / 2, "m.precision": 1 / 2, "m.recall": 1 / 2}
+        assert metrics == pytest.approx({"t.accuracy": 2 / 3, "m.micro_f1": 2 * 2 / (3 + 2), **rates})
+        assert means(metrics) == pytest.approx(
+            {"valid_metric": (2 / 3 + 4 / 5) / 2, "valid_precision": 5 / 12, "valid_recall": 1 / 2}
+        )
+        assert means({}) == {}
         parts = []
         for name, rows in (("t", [0, 1, 2]), ("m", [0, 1, 3])):
             at = np.array(rows)
@@ -100,7 +106,7 @@ class TestJudge:
         train = data_of([("a", {"t": "x", "u": "k"}), ("b", {"t": "y", "u": "l"})])
         watched = data_of([("a", {"t": "x"}), ("b", {"t": "zz"})], train.targets)
         total, metrics = Judge(watched, {"t": slice(0, 2), "u": slice(2, 4)})(np.zeros((2, 4)), np.zeros((2, 4)))
-        assert set(metrics) == {"t.accuracy"}
+        assert set(metrics) == {"t.accuracy", "t.precision", "t.recall"}
         assert total == pytest.approx(np.log(2))
 
 

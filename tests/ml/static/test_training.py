@@ -80,7 +80,9 @@ class TestWaysToHoldOut:
         assert (found == np.arange(90) % 3).mean() > 0.85
         assert grow(trained.checkpoints)
         for row in trained.checkpoints:
-            assert {*WHERE, "train_loss", "valid_loss", "t.accuracy", "m.micro_f1", "valid_metric"} == set(row)
+            rates = {f"{name}{rate}" for name in ("t.", "m.", "valid_") for rate in ("precision", "recall")}
+            figures = {"train_loss", "valid_loss", "t.accuracy", "m.micro_f1", "valid_metric"}
+            assert {*WHERE, *figures, *rates} == set(row)
         assert trained.facts["tokens"] == 5 * 200
         assert set(trained.facts["shares"]) == {"t", "m"}
 

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset, columns_of
-from tamis.data.truth import MultiTruth, SingleTruth, Truth
+from tamis.data.truth import SingleTruth, Truth
 from tamis.ml.encoder.loop import Material, Trainee, all_logits, weights_in
 from tamis.ml.encoder.losses import relative
 from tamis.ml.encoder.machine import Machine
 from tamis.ml.progress import Check
 from tamis.ml.restart import State
 from tamis.ml.schedule import EVALUATIONS, Plan
-from tamis.ml.static.judging import loss_at_best_temperature
+from tamis.ml.static.judging import loss_at_best_temperature, macro_rates, means, metric
 from tamis.ml.static.losses import loss_of
 
 Ints = NDArray[np.int64]
@@ -77,17 +77,8 @@ class Watcher:
             counted = loss_of(wanted, 0.0, row_weights=None if self._rows is None else self._rows[rows])
             of_rows = loss_at_best_temperature(some, counted, np.arange(len(rows)))
             loss += self._weights[name] * of_rows / len(rows)
-            metrics |= _metric(name, some, wanted)
-        mean = {"valid_metric": float(np.mean(list(metrics.values())))} if metrics else {}
-        return {"valid_loss": loss, **metrics, **mean}
-
-
-def _metric(name: str, logits: Floats, truth: Truth) -> dict[str, float]:
-    if isinstance(truth, MultiTruth):
-        wanted, given = truth.indicator(), logits > 0
-        hits = int((wanted & given).sum())
-        return {f"{name}.micro_f1": 2 * hits / max(int(wanted.sum()) + int(given.sum()), 1)}
-    return {f"{name}.accuracy": float((logits.argmax(axis=1) == truth.codes).mean())}
+            metrics |= metric(name, some, wanted) | macro_rates(name, some, wanted)
+        return {"valid_loss": loss, **metrics, **means(metrics)}
 
 
 class Best:

@@ -17,6 +17,9 @@ SHARES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0, 1.5)
 USUAL_SHARE = 0.5
 """The weight of the semantic part beside the lexical one where held-out rows have not said better."""
 
+PRECISION, RECALL = ".precision", ".recall"
+"""How the names of these figures of a target end."""
+
 MOST_ROWS = 4_000
 NOISE = 0.25
 """Typical difference of two shares' losses on a row: what the root of the rows makes of it is no evidence."""
@@ -74,7 +77,8 @@ class Judge:
                 continue
             both = lexical[rows, place] + np.float32(USUAL_SHARE) * semantic[rows, place]
             total += self._weights.get(name, 1.0) * loss_at_best_temperature(both, loss, rows) / len(rows)
-            metrics |= _metric(name, both, truth, rows)
+            wanted = truth.select(rows)
+            metrics |= metric(name, both, wanted) | macro_rates(name, both, wanted)
         return total, metrics
 
 
@@ -82,10 +86,39 @@ def _loss(data: Dataset, name: str) -> Loss:
     return loss_of(data.truth[name], 0.0, row_weights=data.weights)
 
 
-def _metric(name: str, logits: Floats, truth: Truth, rows: Ints) -> dict[str, float]:
+def metric(name: str, logits: Floats, truth: Truth) -> dict[str, float]:
+    """Return the figure that a target is judged by: its accuracy, or of several labels the micro-F1."""
     if isinstance(truth, MultiTruth):
-        wanted = truth.select(rows).indicator()
-        given = logits > 0
+        wanted, given = truth.indicator(), logits > 0
         hits = int((wanted & given).sum())
         return {f"{name}.micro_f1": 2 * hits / max(int(wanted.sum()) + int(given.sum()), 1)}
-    return {f"{name}.accuracy": float((logits.argmax(axis=1) == truth.codes[rows]).mean())}
+    return {f"{name}.accuracy": float((logits.argmax(axis=1) == truth.codes).mean())}
+
+
+def macro_rates(name: str, logits: Floats, truth: Truth) -> dict[str, float]:
+    """Return precision and recall, averaged over the labels that the rows have; of no label's, nothing."""
+    if isinstance(truth, MultiTruth):
+        wanted, given = truth.indicator(), logits > 0
+        hits, said, there = (rows.sum(axis=0) for rows in (wanted & given, given, wanted))
+    else:
+        best, n_labels = logits.argmax(axis=1), logits.shape[1]
+        counted = (best[best == truth.codes], best, truth.codes)
+        hits, said, there = (np.bincount(labels, minlength=n_labels) for labels in counted)
+    seen = there > 0
+    if not seen.any():
+        return {}
+    hits, said, there = hits[seen], said[seen], there[seen]
+    return {
+        f"{name}{PRECISION}": float((hits / np.maximum(said, 1)).mean()),
+        f"{name}{RECALL}": float((hits / there).mean()),
+    }
+
+
+def means(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the means over all targets, as a checkpoint has them: of the metrics, of precision and of recall."""
+    kinds = {
+        "valid_metric": [value for name, value in metrics.items() if not name.endswith((PRECISION, RECALL))],
+        "valid_precision": [value for name, value in metrics.items() if name.endswith(PRECISION)],
+        "valid_recall": [value for name, value in metrics.items() if name.endswith(RECALL)],
+    }
+    return {name: float(np.mean(values)) for name, values in kinds.items() if values}

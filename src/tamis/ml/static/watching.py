@@ -19,7 +19,7 @@ from tamis.ml.restart import State
 from tamis.ml.schedule import EVALUATIONS, STEP_TOKENS, Plan
 from tamis.ml.static.encoded import Rows
 from tamis.ml.static.fitting import Lexical, Semantic
-from tamis.ml.static.judging import Judge, some_rows
+from tamis.ml.static.judging import Judge, means, some_rows
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
@@ -99,8 +99,7 @@ class Watcher:
     def __call__(self, semantic: Semantic) -> dict[str, float]:
         """Return the loss on the held-out rows, and a metric a target."""
         loss, metrics = self._judge(self._lexical, semantic.logits(self._rows, self._semantics))
-        mean = {"valid_metric": float(np.mean(list(metrics.values())))} if metrics else {}
-        return {"valid_loss": loss, **metrics, **mean}
+        return {"valid_loss": loss, **metrics, **means(metrics)}
 
 
 def _looked_at(held: Dataset) -> Ints:

@@ -44,7 +44,8 @@ def finish(workspace: Workspace, job_id: str) -> ModelRecord:
     workspace.store.jobs.change(job_id, when={"VALIDATED"}, to="QUEUED", quiet=True, phase="train")
     claimed = workspace.store.jobs.claim("worker", 1.0, 60.0)
     assert claimed is not None
-    rows = [CheckpointRecord(job_id, step, 5, {"valid_loss": 1 / step, "valid_metric": 0.5}) for step in (1, 2, 3)]
+    rates = {"valid_metric": 0.5, "valid_precision": 0.4, "valid_recall": 0.3}
+    rows = [CheckpointRecord(job_id, step, 5, {"valid_loss": 1 / step, **rates}) for step in (1, 2, 3)]
     workspace.store.jobs.add_checkpoints(job_id, claimed.attempt, rows)
     target = {"name": "label", "kind": "single_label", "labels": ["a", "b"]}
     made = ModelRecord(
@@ -141,7 +142,8 @@ class TestALife:
         assert ([event["status"] for event in page["events"]], page["next_page_token"]) == (stages[:0:-1], "3")
         steps = client.get(f"{MODELS}/{made['id']}/training-step-metrics?page_size=2").json()
         assert [step["step_number"] for step in steps["step_metrics"]] == [1, 2]
-        assert steps["step_metrics"][1]["metrics"] == {"cross_entropy": 0.5, "accuracy": 0.5}
+        figures = {"cross_entropy": 0.5, "accuracy": 0.5, "precision": 0.4, "recall": 0.3}
+        assert steps["step_metrics"][1]["metrics"] == figures
         rest = client.get(f"{MODELS}/{made['id']}/training-step-metrics?page_token={steps['next_page_token']}").json()
         assert ([step["step_number"] for step in rest["step_metrics"]], rest["next_page_token"]) == ([3], "")
 

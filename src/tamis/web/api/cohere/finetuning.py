@@ -173,7 +173,10 @@ class EventList(BaseModel):
 
 
 class StepMetrics(BaseModel):
-    """Figures of a step: cross_entropy and accuracy (of several labels: f1) on the evaluation rows, train_loss."""
+    """Figures of a step: on the evaluation rows cross_entropy, accuracy (of several labels: f1), precision and recall.
+
+    The last two are averages over the labels. `train_loss` is that of the training rows.
+    """
 
     created_at: str = Field(examples=["2026-01-31T09:30:00Z"])
     step_number: int = Field(examples=[50])
@@ -312,6 +315,12 @@ def _integrations(given: FinetunedModelIn) -> list[Integration]:
 
 
 def _step(row: CheckpointRecord, several: bool) -> StepMetrics:
-    names = {"valid_loss": "cross_entropy", "valid_metric": "f1" if several else "accuracy", "train_loss": "train_loss"}
+    names = {
+        "valid_loss": "cross_entropy",
+        "valid_metric": "f1" if several else "accuracy",
+        "valid_precision": "precision",
+        "valid_recall": "recall",
+        "train_loss": "train_loss",
+    }
     figures = {told: round(row.metrics[ours], 6) for ours, told in names.items() if row.metrics.get(ours) is not None}
     return StepMetrics(created_at=iso(row.created_at), step_number=row.step, metrics=figures)
