@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from tamis.errors import Conflict, InvalidRequest, LimitExceeded, NothingToLearn, UnknownDataset, UnknownFile, UnknownReview
+from tamis.errors import (
+    Conflict,
+    InvalidRequest,
+    LimitExceeded,
+    NothingToLearn,
+    UnknownDataset,
+    UnknownFile,
+    UnknownReview,
+)
 from tamis.jobs.tools import files_here
 from tamis.settings import Settings
 from tamis.workspace.datasets import SINGLE, NewDataset
