@@ -76,6 +76,16 @@ def test_rows_come_out_in_order_and_bad_ones_are_among_them(run, model: Path, mi
     assert (chat["line"], chat["messages"]) == (4, CHAT["messages"])
 
 
+def test_what_the_model_has_no_label_for_is_told(run, rows: Path, tmp_path: Path):
+    run("train", rows, "--epochs", 1, "--abstain-loss", 0.5, "--out", tmp_path / "careful")
+    given = ("classify", tmp_path / "careful", "a recipe for mushroom soup")
+    assert "topic – none of these: not sure enough" in run(*given).stdout
+    (found,) = json.loads(run(*given, "--json").stdout)["predictions"]
+    assert found["predicted"]["topic"] is None
+    assert found["abstained"] == {"topic": True, "all": False}
+    assert sum(found["scores"]["topic"].values()) == pytest.approx(1, abs=1e-5)
+
+
 def test_json_is_one_object(run, model: Path, mixed: Path, tmp_path: Path):
     result = run("classify", model, "--input", mixed, "--json", "--top", 1)
     found = json.loads(result.stdout)

@@ -69,7 +69,9 @@ def test_what_was_written_can_be_checked_and_trained_on(run, here: Path, texts: 
         with StubEndpoint(by_schema) as endpoint:
             run("label", texts, "--llm", endpoint.llm, "--labels", "refund,delivery", "--output", name)
         how = ("--text-column", "text", "--label-column", "label") if name.endswith(".csv") else ()
-        assert run("check", name, *how).exit_code == 0
+        checked = run("check", name, "--review", "--base", tiny, *how)
+        assert checked.exit_code == 0, checked.output
+        assert "labels judged by" in checked.stdout
         result = run("train", name, "--base", tiny, "--out", f"{name}-model", *how)
         assert result.exit_code == 0, result.output
         assert "one of 2" in result.stdout
