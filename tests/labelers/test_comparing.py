@@ -101,11 +101,26 @@ def test_rows_that_were_learnt_from_are_warned_of(model: Model, train_rows: Path
     made = compare(pair, str(train_rows), train=str(train_rows), **QUICK)
     assert any("the rows that a learnt from" in warning for warning in made.warnings)
     assert any("80 of the 80 texts are in the training data" in warning for warning in made.warnings)
+    assert not any("nothing was learnt" in line for line in made.used)
     mixed = write_rows(tmp_path / "mixed.jsonl", [*example_rows(2), *example_rows(10, 1000)])
     made = compare(pair, str(mixed), train=str(train_rows), validation=str(rows), **QUICK)
     assert "2 of the 12 texts are in the training data too" in made.warnings[0]
     assert "10 of the 12 texts are in the validation data too" in made.warnings[1]
     assert len(made.warnings) == 2
+
+
+def test_rows_that_a_model_was_fitted_on_are_warned_of(
+    model: Model, rows: Path, train_rows: Path, tmp_path: Path
+) -> None:
+    chosen = model.with_thresholds("recall>=0.5", data=str(rows)).save(tmp_path / "chosen")
+    made = compare({"a": model, "b": chosen}, str(rows), **QUICK)
+    (warning,) = made.warnings
+    assert "The thresholds of b were chosen by these rows" in warning
+    assert "is warned of" in made.used[0]
+    base = str(Path(str(model.folder)).parent / "base")
+    held = tamis.train(str(train_rows), validation=str(rows), base=base, epochs=1)
+    (warning,) = compare({"a": model, "b": held}, str(rows), **QUICK).warnings
+    assert "b was calibrated on a file of the name test.jsonl" in warning
 
 
 def test_labels_and_targets_that_not_all_have(model: Model, tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
         entrants.note(contender, spoken, targets)
         reports.append(_heard(contender, spoken, targets, contests))
     told("comparing", 0, 1)
+    warnings = tuple(_leaks(part, chosen, entrants))
     return Comparison(
         title=" and ".join(entrants.named) if len(entrants.named) == 2 else f"{len(entrants.named)} classifiers",
         n=len(chosen),
@@ -144,8 +145,8 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
         seed=seed,
         contenders=tuple(reports),
         targets={name: contest.finish(against) for name, contest in contests.items()},
-        used=tuple(_used(part, len(chosen), entrants)),
-        warnings=tuple(_leaks(part.data, chosen, entrants)),
+        used=tuple(_used(part, len(chosen), entrants, clean=not warnings)),
+        warnings=warnings,
         notes=tuple(_notes(part, targets, dropped, entrants)),
         seconds=perf_counter() - begin,
     )
@@ -341,10 +342,11 @@ def _sampling(limit: int | None, rows: int, seed: int) -> str | None:
     return f"a simple random sample of the {rows:,} rows (seed {seed})"
 
 
-def _used(part: Part, n: int, entrants: _Entrants) -> Iterator[str]:
-    """Which rows were used for what."""
+def _used(part: Part, n: int, entrants: _Entrants, *, clean: bool) -> Iterator[str]:
+    """Which rows were used for what; clean: nothing is known that was learnt from these or chosen on them."""
     files = ", ".join(Path(tally.file).name or tally.file for tally in part.tallies)
-    yield f"Measured on {n:,} rows of {files}: nothing was learnt from them or chosen on them."
+    for_what = "nothing was learnt from them or chosen on them" if clean else "what else they served for is warned of"
+    yield f"Measured on {n:,} rows of {files}: {for_what}."
     learning = entrants.learning
     if learning.train is not None:
         what = f"the {len(learning.train):,} rows of {Path(learning.train_name).name}"
@@ -366,11 +368,17 @@ def _used(part: Part, n: int, entrants: _Entrants) -> Iterator[str]:
         )
 
 
-def _leaks(data: Dataset, chosen: Dataset, entrants: _Entrants) -> Iterator[str]:
+def _leaks(part: Part, chosen: Dataset, entrants: _Entrants) -> Iterator[str]:
     """Why the figures may be better than they should be."""
+    files = {Path(tally.file).name for tally in part.tallies}
     for name, model in entrants.models.items():
-        if recoded(data, model.targets).content_hash() == model.manifest.data.sha256:
+        asked, made = recoded(part.data, model.targets).content_hash(), model.manifest
+        if asked == made.data.sha256:
             yield f"These are the rows that {name} learnt from: its figures say nothing of other rows."
+        if any(target.chosen_for is not None and target.chosen_for.sha256 == asked for target in made.targets):
+            yield f"The thresholds of {name} were chosen by these rows, and look better on them than they are."
+        for file in sorted(files & {each.name for each in made.data.files if each.split == "validation"}):
+            yield f"{name} was calibrated on a file of the name {file}: if it is this one, its figures flatter it."
     learning = entrants.learning
     for rows, what in ((learning.train, "training"), (learning.validation, "validation")):
         if rows is None:
