@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.conftest import example_rows, write_rows
 from labelers.stub_endpoint import StubEndpoint, by_schema, fails
 from tamis.cli import compare as command
 from tamis.errors import InvalidSetting, UpstreamFailed
@@ -33,6 +34,18 @@ def test_json_is_the_record_and_nothing_else(run, model: Path, rows: Path):
     assert made.n == 9
     assert result.stderr == ""
     assert json.loads(result.stdout)["targets"]["topic"]["contenders"].keys() == {str(model), "baseline:majority"}
+
+
+def test_rows_out_of_scope_are_turned_away_or_not_and_learnt_by_nobody(run, model: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    poems = [{"text": f"a poem {at} on the sea", "labels": {"topic": "oos"}} for at in range(9)]
+    mixed = write_rows(tmp_path / "mixed.jsonl", [*example_rows(), *poems])
+    asked = ("compare", model, "baseline:majority", "--data", mixed, "--train", mixed, *QUICK)
+    told = run(*asked, "--oos-label", "oos").stdout
+    assert "9 rows are out of scope, and neither right nor wrong." in told
+    assert "baseline:majority 0.0%" in told
+    assert "lacks 1 of the labels" not in told
+    assert "lacks 1 of the labels (“oos”)" in run(*asked).stdout
 
 
 def test_an_llm_gets_the_key_the_meanings_and_the_examples(run, model: Path, rows: Path, tmp_path: Path, monkeypatch):

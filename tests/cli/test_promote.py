@@ -58,6 +58,16 @@ def test_a_better_model_takes_the_place(run, promote, shop: None, monkeypatch: p
     assert "✓ accuracy >= current - 0.5pp  topic: 1 against -0.005" in history
 
 
+def test_a_narrow_terminal_shows_whole_figures(run, promote, shop: None, monkeypatch: pytest.MonkeyPatch):
+    run("alias", "set", "prod", "shop@1")
+    shown = {}
+    for width in (80, 140):
+        monkeypatch.setenv("COLUMNS", str(width))
+        shown[width] = promote("--if", "accuracy >= 0", "--dry-run").stdout.partition("Conditions")[0]
+    assert "…" not in shown[80]
+    assert shown[80].count("95% interval") * 3 == shown[140].count("95% interval")
+
+
 def test_a_worse_one_is_refused_with_the_table(run, shop: None, rows: Path):
     run("alias", "set", "prod", "shop@2")
     result = run("promote", "shop@1", "--alias", "prod", "--data", rows, "--if", "accuracy >= current - 0.5pp")

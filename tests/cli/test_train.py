@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.conftest import example_rows, write_rows
 from tamis.cli.train import default_folder
 from tamis.errors import InvalidSetting, NothingToLearn, OutputExists, TooManyBadRows, UnknownBaseModel
 from tamis.ml.artifact import open_artifact
@@ -77,6 +78,14 @@ def test_few_rows_of_all_are_told_as_the_reason_why_nothing_was_measured(run, ro
     few.write_text("".join(f"{line}\n" for line in rows.read_text().splitlines()[:6]))
     told = " ".join(run("train", few, "--validation", few, "--epochs", 1, "--out", here / "m").stdout.split())
     assert "Training and validation data have too few rows to hold any out: nothing was measured or calibrated." in told
+
+
+def test_rows_out_of_scope_are_told_of_beside_the_figures(run, tmp_path: Path, here: Path):
+    poems = [{"text": f"a poem {at} on the sea", "labels": {"topic": "oos"}} for at in range(20)]
+    mixed = write_rows(tmp_path / "mixed.jsonl", [*example_rows(), *poems])
+    shown = run("train", mixed, "--test", mixed, "--epochs", "1", "--oos-label", "oos").stdout
+    assert "topic: oos is no label; its rows are out of scope" in " ".join(shown.split())
+    assert shown.count("20 rows out of scope beside these") == 2
 
 
 def test_none_labels_are_those_that_are_named(run, rows: Path, here: Path):

@@ -45,6 +45,11 @@ def test_what_may_be_chance_is_said_to_be() -> None:
     assert "may be chance" in remark.text
 
 
+def test_equal_figures_are_no_lead() -> None:
+    first = told(single_contest({"one": 0.0, "same": 0.0, "worst": 0.9}))[0]
+    assert first.startswith("one and same are level: accuracy 100.0%")
+
+
 def test_failures_say_what_became_of_the_rows() -> None:
     texts = told(multi_contest({"shop": 0.02, "llm:x": 0.1}))
     assert "llm:x gave no usable answer to 4 rows (3 refused, 1 over budget of all 200): they count as wrong." in texts
@@ -59,7 +64,7 @@ def test_few_rows_unknown_rows_and_missing_labels_are_told() -> None:
     texts = " ".join(told(contest.finish()))
     assert "Only 4 rows were measured" in texts
     assert "1 row carries a label that no contender has (“d”)" in texts
-    assert "1 rows say nothing" in texts
+    assert "1 row says nothing" in texts
     assert "part lacks 1 of the labels (“c”): the rows that carry one count as its misses." in texts
     assert "whole lacks" not in texts
 

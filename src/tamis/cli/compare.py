@@ -72,6 +72,13 @@ HourPrice = Annotated[
 ]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
 RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
+OosLabel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What rows carry that are out of scope: neither right nor wrong (default: that of the models).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 Prices = Annotated[
@@ -100,6 +107,7 @@ def compare(  # size: each option is one line three times: what it is called, wh
     validation: Validation = None,
     limit: Limit = None,
     against: Against = None,
+    oos_label: OosLabel = None,
     seed: Seed = 0,
     resamples: Resamples = 2000,
     hour_price: HourPrice = None,
@@ -186,6 +194,7 @@ def compare(  # size: each option is one line three times: what it is called, wh
             options=options,
             max_bad_share=max_bad_share,
             rejects=rejects,
+            oos_label=oos_label,
             told=told,
         )
     _tell(comparison, report, as_json=as_json)

@@ -212,5 +212,5 @@ def _tell(found: Distilled, ready: llm.Ready, written: tuple[Path | None, ...], 
     show(found, ready, out)
     for path in written:
         if path is not None:
-            out.print("[dim]written to[/]", end=" ")
+            out.print("[dim]Written to[/]", end=" ")
             out.print(str(path), markup=False, soft_wrap=True)

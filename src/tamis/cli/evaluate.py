@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tamis.data.loading import Part
     from tamis.evaluation.report import EvaluationReport
     from tamis.ml.model import Model
-    from tamis.schema import Target
 
 AT_ONCE = 1024
 
@@ -47,9 +46,7 @@ PredictionsFile = Annotated[
 ]
 OosLabel = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME", help="What rows carry that are out of scope (default: as in training)."
-    ),
+    typer.Option(metavar="NAME", help="What rows carry that are out of scope (default: as in training)."),
 ]
 RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -81,6 +78,7 @@ def evaluate(
     Labels that the model does not have count as misses. Of a dataset with splits of its own, the test data is taken.
     """
     from tamis.data.loading import load, refuse_overwriting
+    from tamis.data.out_of_scope import scoped
 
     if as_json and predictions == STDOUT:
         raise typer.BadParameter("--json and --predictions - would both write to stdout.")
@@ -99,7 +97,7 @@ def evaluate(
     refuse_overwriting((report, predictions), files)
     loaded = load_model(model)
     given = files[0] if len(files) == 1 else files
-    part = load(given, _scoped(loaded.targets, oos_label), options, max_bad_share=max_bad_share, rejects=rejects)
+    part = load(given, scoped(loaded.targets, oos_label), options, max_bad_share=max_bad_share, rejects=rejects)
     measured = loaded.evaluate(part.data)
     written = _write(loaded, part.data, measured, report=report, predictions=predictions)
     tell(loaded, part, measured, rejects, as_json=as_json, to=err if predictions == STDOUT else out)
@@ -107,16 +105,6 @@ def evaluate(
         for what, path in written.items():
             out.print(f"[dim]{what} written to[/]", end=" ")
             out.print(str(path), markup=False, soft_wrap=True)
-
-
-def _scoped(targets: Sequence[Target], oos_label: str | None) -> tuple[Target, ...]:
-    """Return the targets with another label of rows out of scope, where that is none of theirs."""
-    return tuple(
-        target
-        if oos_label is None or target.is_multi or oos_label in target.labels
-        else target.model_copy(update={"oos_label": oos_label})
-        for target in targets
-    )
 
 
 def tell(

@@ -71,7 +71,12 @@ def outcome_lines(found: LabelledRows) -> Iterator[RenderableType]:
             yield marked("ok", f"{count:,} of {len(found):,} rows {_WORDS[outcome]}.")
         elif count:
             first = next(each.why for each in found.labelled if each.outcome is outcome)
-            yield marked("warning", f"{count:,} {_WORDS[outcome]} (the first: {cut(first, 160)}). {CURES[outcome]}")
+            told = cut(first, 160).rstrip(".")
+            yield marked("warning", f"{count:,} {_WORDS[outcome]} (the first: “{told}”). {_cure(outcome, count)}")
+
+
+def _cure(outcome: Outcome, count: int) -> str:
+    return CURES[outcome] if count == 1 else CURES[outcome].replace("Label it", "Label them")
 
 
 def cost_lines(found: LabelledRows, ready: Ready) -> Iterator[RenderableType]:
@@ -82,7 +87,8 @@ def cost_lines(found: LabelledRows, ready: Ready) -> Iterator[RenderableType]:
     yield marked("info", f"{prompt:,} tokens of questions and {answers:,} of answers{price}.")
     if found.cached:
         paid = "" if budget.cost is None else f" This run cost {budget.cost:,.4f}."
-        yield marked("info", f"{found.cached:,} rows were known from earlier runs, or stand there twice.{paid}")
+        were = "1 row was" if found.cached == 1 else f"{found.cached:,} rows were"
+        yield marked("info", f"{were} not asked about: known from earlier runs, or there twice.{paid}")
     if budget.lost_prompt_tokens:
         lost = f"{budget.lost_prompt_tokens + budget.lost_completion_tokens:,} tokens"
         money = "" if budget.lost_cost is None else f" ({budget.lost_cost:,.4f})"

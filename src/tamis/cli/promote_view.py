@@ -17,7 +17,8 @@ from tamis.evaluation.gate import Compared, GateReport, Judged, better
 from tamis.evaluation.verdict import percent, span
 from tamis.workspace.promotions import Outcome
 
-NAME = 30
+NAME, SHORTER, WIDE = 30, 16, 120
+"""Characters of a name, in a narrow terminal; columns from which on a terminal is wide."""
 MOST_LABELS = 10
 UNSURE = 0.05
 """A p-value below which a difference is coloured."""
@@ -27,19 +28,19 @@ def show(outcome: Outcome, console: Console) -> None:
     """Print it."""
     report = outcome.report
     if report is not None:
-        console.print(*_parts(report), sep="\n")
+        console.print(*_parts(report, console.width), sep="\n")
     console.print(marked("ok" if outcome.passed else "error", outcome.why))
     if outcome.moved and outcome.former is not None:
         console.print(f"  Back: tamis alias rollback {outcome.alias}", style="dim", markup=False, soft_wrap=True)
 
 
-def _parts(report: GateReport) -> Iterator[RenderableType]:
+def _parts(report: GateReport, width: int) -> Iterator[RenderableType]:
     against = f"against {report.current}" if report.current else "the first of its alias"
     yield title(report.candidate, f"{against}, on {report.rows:,} rows")
     yield from (marked("warning", remark) for remark in report.remarks)
     for name, table in report.targets.items():
         yield title(f"Target {name}", f"{table.rows:,} rows")
-        yield _figures(table.figures, report)
+        yield _figures(table.figures, report, wide=width >= WIDE)
     if report.p50_ms:
         took = ", ".join(f"{who} {value:.2f} ms" for who, value in report.p50_ms.items())
         yield Padding(Text(f"One text takes: {took} (the middle one)"), (1, 0, 0, 0))
@@ -52,24 +53,20 @@ def _parts(report: GateReport) -> Iterator[RenderableType]:
     yield Text()
 
 
-def _figures(figures: Sequence[Compared], report: GateReport) -> Table:
+def _figures(figures: Sequence[Compared], report: GateReport, *, wide: bool) -> Table:
     if report.current is None:
         table = figures_table("figure", cut(report.candidate, NAME), "95% interval")
         for each in figures:
             table.add_row(_name(each), _value(each.figure, each.candidate), _span(each.figure, each.candidate_ci))
         return table
-    columns = (cut(report.candidate, NAME), "95% interval", cut(report.current, NAME), "95% interval")
-    table = figures_table("figure", *columns, "difference", "95% interval")
+    models = [cut(name, NAME if wide else SHORTER) for name in (report.candidate, report.current)]
+    own = ["95% interval"] if wide else []  # each model's; that of the difference is what tells, and always there
+    table = figures_table("figure", models[0], *own, models[1], *own, "difference", "95% interval")
     for each in figures:
-        table.add_row(
-            _name(each),
-            Text(_value(each.figure, each.candidate), style="bold"),
-            _span(each.figure, each.candidate_ci),
-            _value(each.figure, each.current),
-            _span(each.figure, each.current_ci),
-            _difference(each),
-            _span(each.figure, each.difference_ci),
-        )
+        mine, current = _value(each.figure, each.candidate), _value(each.figure, each.current)
+        spans = [[_span(each.figure, ci)] if wide else [] for ci in (each.candidate_ci, each.current_ci)]
+        difference = (_difference(each), _signed(_span(each.figure, each.difference_ci)))
+        table.add_row(_name(each), Text(mine, style="bold"), *spans[0], current, *spans[1], *difference)
     return table
 
 
@@ -83,7 +80,9 @@ def _condition(judged: Judged, *, several: bool) -> RenderableType:
         numbers = f"  {_value(figure, judged.value)}, needed {condition.op} {_value(figure, judged.needed)}"
         text.append(numbers, style="dim")
         if judged.surely and judged.beyond_ci is not None:
-            text.append(f", difference {_span(figure, judged.beyond_ci)}", style="dim")
+            unit = "" if figure in LOSSES or figure == P50 else " points"
+            beyond = f"{_signed(_span(figure, judged.beyond_ci))}{unit}"
+            text.append(f", difference {beyond}", style="dim")
     if judged.why:
         text.append(f"  {judged.why}", style="dim")
     return marked("ok" if judged.holds else "error", text)
@@ -111,7 +110,11 @@ def _difference(each: Compared) -> Text:
         return Text("–")
     told = f"{each.difference:+.3f}" if each.figure in LOSSES else f"{100 * each.difference:+.1f} pp"
     clear = each.p is not None and each.p < UNSURE
-    return Text(told, style=("green" if better(each.figure, each.difference) else "red") if clear else "")
+    return Text(_signed(told), style=("green" if better(each.figure, each.difference) else "red") if clear else "")
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "−")
 
 
 def _listed(names: Sequence[str]) -> str:

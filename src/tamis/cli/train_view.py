@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tamis.cli.layout import commands, cut, figures_table, marked, sparkline, title
 from tamis.cli.reading_view import files_table
+from tamis.evaluation.figures import SingleReport
 from tamis.evaluation.report import EvaluationReport
 from tamis.evaluation.verdict import Interval, listed, main_figure, percent, span
 from tamis.ml.model import Model
@@ -34,9 +35,10 @@ def show(model: Model, run: TrainingRun, console: Console) -> None:
         parts += [title("On held-out rows", _which(run)), figures(run.held_out)]
     else:
         parts.append(marked("warning", _why_not_measured(model)))
+    parts += _outside(run.held_out)
     if run.test:
         parts += [title("On the test data", f"{run.test.n:,} rows"), figures(run.test)]
-        parts += _unseen(run.test)
+        parts += [*_outside(run.test), *_unseen(run.test)]
     console.print(*parts, sep="\n")
 
 
@@ -94,6 +96,9 @@ def _targets(targets: Sequence[Target]) -> Iterator[RenderableType]:
         if target.none_labels:
             none = ", ".join(target.none_labels)
             yield marked("info", f"{target.name}: {none} is taken to mean that nothing applies.")
+        if target.oos_label:
+            oos = cut(target.oos_label, NAME)
+            yield marked("info", f"{target.name}: {oos} is no label; its rows are out of scope: no answer is right.")
 
 
 def _how(run: TrainingRun) -> str:
@@ -125,6 +130,15 @@ def _which(run: TrainingRun) -> str:
     n = run.held_out.n if run.held_out else 0
     rows = run.held_out_rows or ""
     return rows if f"{n:,}" in rows else f"{n:,} rows, {rows}"
+
+
+def _outside(report: EvaluationReport | None) -> Iterator[RenderableType]:
+    """What became of the rows out of scope, which the figures above do not count."""
+    for name, target in report.targets.items() if report is not None else ():
+        if isinstance(target, SingleReport) and target.oos_rows:
+            rows = "1 row" if target.oos_rows == 1 else f"{target.oos_rows:,} rows"
+            told = f"{rows} out of scope beside these: {percent(target.oos_recall)} got no answer"
+            yield marked("info", f"{name}: {told}; {percent(target.coverage)} of those in scope got one.")
 
 
 def _unseen(report: EvaluationReport) -> Iterator[RenderableType]:

@@ -148,6 +148,8 @@ def _headline(target: TargetComparison) -> Remark:
     pair = target.pair(figure, best, second) if second is not None else None
     if pair is None or second is None:
         return Remark("ok", f"{best} is best: {reached}.")
+    if not pair.value:
+        return Remark("warning", f"{best} and {second} are level: {reached}; difference {difference_span(pair)}.")
     points = difference_text(pair).lstrip("+")
     ahead = f"{reached}, {points} points above {second} (95% interval {difference_span(pair)})"
     if pair.significant:
@@ -164,7 +166,7 @@ def _others(target: TargetComparison) -> Iterator[Remark]:
     """Who else cannot be told from the one that all are shown against, and who is clearly worse."""
     pairs = {name: target.pair(target.main_figure, name, target.against) for name in target.contenders}
     alike = [name for name, pair in pairs.items() if pair is not None and not pair.significant]
-    if len(alike) > 1 or (alike and target.against != target.best):
+    if len(alike) > 1 or (alike and len(pairs) > 2 and target.against != target.best):
         yield Remark("info", f"Not to be told from {target.against} on these rows: {listed(alike)}.")
     behind = [
         name
@@ -185,8 +187,22 @@ def _doubts(target: TargetComparison) -> Iterator[Remark]:
             f"{target.unseen_rows:,} {carry} a label that no contender has ({listed(target.unseen_labels)}): a miss of "
             "all of them.",
         )
+    if target.oos_rows:
+        yield Remark("info", _turned_away(target))
     if target.unknown:
-        yield Remark("info", f"{target.unknown:,} rows say nothing about this target, and counted nowhere.")
+        say = "row says" if target.unknown == 1 else "rows say"
+        yield Remark("info", f"{target.unknown:,} {say} nothing about this target, and counted nowhere.")
+
+
+def _turned_away(target: TargetComparison) -> str:
+    shares = [
+        f"{name} {value_text('oos_recall', figures)}"
+        for name, figures in target.contenders.items()
+        if "oos_recall" in figures.figures
+    ]
+    rows = "1 row is" if target.oos_rows == 1 else f"{target.oos_rows:,} rows are"
+    told = f". Given no answer: {', '.join(shares)}" if shares else ""
+    return f"{rows} out of scope, and neither right nor wrong{told}."
 
 
 def _failures(target: TargetComparison, comparison: Comparison) -> Iterator[Remark]:
@@ -194,9 +210,8 @@ def _failures(target: TargetComparison, comparison: Comparison) -> Iterator[Rema
         if figures.failed:
             why = failures_text(comparison.contender(name))
             told = f" ({why} of all {comparison.n:,})" if why else ""
-            yield Remark(
-                "warning", f"{name} gave no usable answer to {figures.failed:,} rows{told}: they count as wrong."
-            )
+            rows, count = ("1 row", "it counts") if figures.failed == 1 else (f"{figures.failed:,} rows", "they count")
+            yield Remark("warning", f"{name} gave no usable answer to {rows}{told}: {count} as wrong.")
 
 
 def _lacking(target: TargetComparison) -> Iterator[Remark]:

@@ -115,8 +115,10 @@ def _calibration(report: SingleReport | MultiReport) -> Remark:
 def _labels(report: SingleReport | MultiReport) -> Iterator[Remark]:
     untested = [figures.label for figures in report.per_label if not figures.support]
     if untested:
-        verb = "label has" if len(untested) == 1 else "labels have"
-        yield Remark("info", f"{len(untested):,} {verb} no row here, so nothing is known of it: {listed(untested)}.")
+        verb, them = ("label has", "it") if len(untested) == 1 else ("labels have", "them")
+        yield Remark(
+            "info", f"{len(untested):,} {verb} no row here, so nothing is known of {them}: {listed(untested)}."
+        )
     weak = [label for label in weakest(report) if (label.f1 or 0) < WEAK_F1 and not label.unseen]
     if weak:
         verb = "label is" if len(weak) == 1 else "labels are"

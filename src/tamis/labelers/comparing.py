@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tamis.data.dataset import Dataset
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import Check, Part, load, load_splits
+from tamis.data.out_of_scope import scoped
 from tamis.data.recoding import only, recoded
 from tamis.data.truth import Bools, SingleTruth, Truth
 from tamis.errors import DataError, InvalidSetting
@@ -38,6 +39,7 @@ from tamis.labelers.entering import (
     host_of,
     is_baseline,
     names_of,
+    outside_of_all,
     threshold_rows,
 )
 from tamis.ml.given import Data, given_to_measure, open_given
@@ -63,6 +65,7 @@ class _Reading:
     options: ReadOptions | None
     max_bad_share: float
     rejects: str | Path | None
+    oos_label: str | None = None
 
 
 def compare(  # noqa: PLR0913  (the door to a comparison)
@@ -80,6 +83,7 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
     options: ReadOptions | None = None,
     max_bad_share: float = 0.0,
     rejects: str | Path | None = None,
+    oos_label: str | None = None,
     home: str | Path | None = None,
     told: Told = _unheard,
     check: Check = lambda: None,
@@ -102,6 +106,8 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
         options: how to read files.
         max_bad_share: share of bad rows of each file up to which they are left out instead of refused.
         rejects: file to write bad rows of `data` to.
+        oos_label: what rows carry that are out of their single-label target's scope: neither right nor wrong, and not
+            learnt from. Without it, that of the models that learnt such rows.
         home: the folder of the models that are known by name.
         told: called as the comparison goes on.
         check: called often; what it raises ends the comparison.
@@ -115,13 +121,14 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
     begin = perf_counter()
     if limit is not None and limit < 1:
         raise InvalidSetting(f"The limit is {limit} rows: give 1 or more.", setting="limit")
-    reading = _Reading(options, max_bad_share, rejects)
     entrants = _Entrants(_opened(names_of(contenders), home), llms or Llms(), seed)
+    reading = _Reading(options, max_bad_share, rejects, oos_label or outside_of_all(entrants.known_targets()))
     if against is not None and against not in entrants.named:
         raise InvalidSetting(f"{against!r} is none of the contenders {', '.join(entrants.named)}.", setting="against")
     entrants.learning = _learning(train, validation, reading, check)
     part = _measured(data, entrants.known_targets(), reading)
-    targets = _shared_targets(entrants.known_targets() or {"the data": part.data.targets}, part.data)
+    shared = _shared_targets(entrants.known_targets() or {"the data": part.data.targets}, part.data)
+    targets = scoped(shared, reading.oos_label)
     rows, dropped = _drawn(part.data, targets, limit, seed)
     chosen = recoded(only(part.data, [target.name for target in targets]).select(rows), targets)
     _require_room(chosen)
@@ -262,6 +269,7 @@ def _learning(train: Data, validation: Data, reading: _Reading, check: Check) ->
         None if validation is None else open_given(validation, options, "validation"),
         options=options,
         max_bad_share=reading.max_bad_share,
+        oos_label=reading.oos_label,
         check=check,
     )
     name = str(train) if isinstance(train, str | Path) else "the training data"
@@ -271,7 +279,7 @@ def _learning(train: Data, validation: Data, reading: _Reading, check: Check) ->
 def _measured(data: Data, known: Mapping[str, Sequence[Target]], reading: _Reading) -> Part:
     """Read the rows that are measured, in the codes of all labels that anybody has."""
     given = given_to_measure(data, reading.options)
-    targets = all_targets(known) if known else None
+    targets = scoped(all_targets(known), reading.oos_label) if known else None
     return load(given, targets, reading.options, max_bad_share=reading.max_bad_share, rejects=reading.rejects)
 
 

@@ -164,6 +164,14 @@ def all_targets(named: Mapping[str, Sequence[Target]]) -> tuple[Target, ...]:
     return tuple(_together(name, named) for name in names)
 
 
+def outside_of_all(named: Mapping[str, Sequence[Target]]) -> str | None:
+    """Return the one label of rows out of scope that some have and that is a label for none."""
+    targets = [target for each in named.values() for target in each]
+    outside = {target.oos_label for target in targets if target.oos_label is not None}
+    outside -= {label for target in targets for label in target.labels}
+    return outside.pop() if len(outside) == 1 else None
+
+
 def _together(name: str, named: Mapping[str, Sequence[Target]]) -> Target:
     there = [(who, target) for who, targets in named.items() for target in targets if target.name == name]
     by_kind: dict[Kind, str] = {}

@@ -226,4 +226,5 @@ def trail(moves: Sequence[AliasMove]) -> Trail:
 
 
 def _unknown(name: str) -> UnknownAlias:
-    return UnknownAlias(f"There is no alias {name[:200]}: list the aliases.", alias=name)
+    where = "tamis alias list, over HTTP GET /v1/tamis/aliases"
+    return UnknownAlias(f"There is no alias {name[:200]}: see which there are with {where}.", alias=name)
