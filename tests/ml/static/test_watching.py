@@ -116,8 +116,9 @@ class TestTheBest:
         assert not best.look(planned.patience + 1, 2.0, EVALUATIONS)
         assert not best.look(planned.patience + 2, 2.0, EVALUATIONS - 1)
         assert best.look(planned.patience + 2, 2.0, EVALUATIONS)
-        assert not best.look(planned.patience + 2, float("nan"), 3), "every run has a curve"
-        assert best.look(planned.patience + 2, float("nan"), EVALUATIONS)
+        assert not best.look(planned.patience + 2, 1e4, 3), "every run has a curve"
+        assert best.look(planned.patience + 2, 1e9, 3), "unless its numbers end"
+        assert best.look(planned.patience + 2, float("nan"), 3)
 
     def test_a_state_of_it_goes_on(self, semantic):
         one, other = Best(semantic, plan_of()), Best(semantic, plan_of())

@@ -21,6 +21,7 @@ from tamis.ml.restart import State
 from tamis.ml.schedule import EVALUATIONS, Plan
 from tamis.ml.static.judging import loss_at_best_temperature, macro_rates, means, metric
 from tamis.ml.static.losses import loss_of
+from tamis.ml.static.watching import HOPELESS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -97,7 +98,8 @@ class Best:
             self._loss, self.update = loss, update
             copies = {name: np.array(weight) for name, weight in weights_in(self._trainee).items()}
             self.state = State(copies, {"update": update, "loss": loss})
-        return n_checkpoints >= EVALUATIONS and update - self.update >= self._plan.patience
+        enough = n_checkpoints >= EVALUATIONS or not loss <= HOPELESS * self._loss
+        return enough and update - self.update >= self._plan.patience
 
     def restore(self, state: State) -> None:
         """Go on with the best state of an earlier attempt."""

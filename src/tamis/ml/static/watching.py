@@ -31,6 +31,9 @@ NOT_REPEATABLE = "tokens_per_second"
 WHERE = ("epoch", "update", "tokens", "learning_rate", NOT_REPEATABLE)
 """Figures that say where a fit stands, not how good it is."""
 
+HOPELESS = 1e6
+"""A loss so many times the best one, or that is no number, ends the curve early: what follows would be no numbers."""
+
 WORTH_THINNING = 0.8
 """Held-out rows are thinned to those that are judged where these are a smaller share."""
 
@@ -122,7 +125,8 @@ class Best:
         if self._loss is None or loss < self._loss:
             self._loss, self.update = loss, update
             self.state = self._copy()
-        return n_checkpoints >= EVALUATIONS and update - self.update >= self._plan.patience
+        enough = n_checkpoints >= EVALUATIONS or not loss <= HOPELESS * self._loss
+        return enough and update - self.update >= self._plan.patience
 
     def _copy(self) -> State:
         copies = {name: parameter.copy() for name, parameter in network_arrays(self._semantic.network).items()}
