@@ -124,6 +124,22 @@ def test_without_a_current_model(models, tmp_path):
 def test_rows_that_were_learnt_from_are_told_of(models, tmp_path):
     report = judged(Rivals(models["two"], "two@1"), rows(["delivery", "payment"]), "accuracy >= 0", tmp_path)
     assert any("learnt from these very rows" in remark for remark in report.remarks)
+    both = Rivals(models["three"], "three@1", models["two"], "two@1")
+    report = judged(both, rows(["delivery", "payment"]), "accuracy >= 0", tmp_path)
+    assert [remark for remark in report.remarks if "very rows" in remark] == [
+        "two@1 learnt from these very rows: give rows that neither model has seen."
+    ]
+
+
+def test_rows_that_thresholds_were_chosen_by_are_told_of(models, tmp_path):
+    given = rows(["delivery", "payment"], 30)
+    chosen = models["two"].with_thresholds("recall>=0.5", data=str(write(tmp_path / "more.jsonl", given)))
+    report = judged(Rivals(chosen, "two@2"), given, "accuracy >= 0", tmp_path)
+    assert any("thresholds of two@2 were chosen by these very rows" in remark for remark in report.remarks)
+    report = judged(
+        Rivals(models["alone"], "alone@1", chosen, "two@2"), given, "accuracy >= 0", tmp_path, allow_label_changes=True
+    )
+    assert not any("very rows" in remark for remark in report.remarks)
 
 
 def test_a_target_that_the_rows_do_not_mention_is_told_of(models, tmp_path):
