@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import example_rows, write_rows
-from tamis.cli.train import default_folder
+from tamis.cli.train import default_folder, folder_of_version
 from tamis.errors import InvalidSetting, NothingToLearn, OutputExists, TooManyBadRows, UnknownBaseModel
 from tamis.ml.artifact import open_artifact
 
@@ -239,8 +239,11 @@ def test_a_model_grows_by_any_of_its_names(run, rows: Path, here: Path, home: Pa
     more = here / "more.jsonl"
     lines = [{"text": f"the app crashes on page {n}", "labels": {"topic": "bug"}} for n in range(24)]
     more.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    result = run("train", more, "--from", "shop", "--rehearse", rows, "--name", "shop", "--out", here / "next")
+    result = run("train", more, "--from", "shop", "--rehearse", rows, "--name", "shop")
     assert "registered as shop@2" in " ".join(result.stdout.split())
+    assert open_artifact(here / "shop-model-2").manifest.name == "shop", "the earlier version stays where it is"
+    assert folder_of_version("shop", force=False) == Path("shop-model-3")
+    assert folder_of_version("shop", force=True) == Path("shop-model")
     said = open_artifact(home / "models" / "shop" / "2").manifest
     assert said.target("topic").labels == ("delivery", "payment", "bug")
     assert (said.parent.name, dict(said.parent.labels)) == ("shop", {"topic": ("bug",)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +52,14 @@ Rehearse = Annotated[
     list[str] | None,
     typer.Option("--rehearse", metavar="FILE", help="With --from: rows of labels that it has; repeatable."),
 ]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the model (default ./NAME-model).")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder for the model (default ./NAME-model; with --name ./NAME-model-2 for the next version).",
+    ),
+]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="Register the model in the home under this name.")]
 Steps = Annotated[
     int | None,
@@ -181,7 +189,7 @@ def train(  # size: each option is one line three times: what it is called, what
     if name is not None:
         require_name(name)
     parent = None if start_from is None else load_model(start_from)
-    folder = out_dir or default_folder(name or train_data)
+    folder = out_dir or (default_folder(train_data) if name is None else folder_of_version(name, force=force))
     refuse_taken(folder, force=force)
     place = folder.resolve()
     restart = RestartPoints(place.parent / f".{place.name}.restart")
@@ -268,6 +276,16 @@ def default_folder(named_after: str) -> Path:
     last = Path(named_after.rstrip("/\\")).name
     stem = re.sub(r"(\.(jsonl|ndjson|json|csv|tsv|tab|psv|txt|parquet|arrow|gz|gzip))+$", "", last, flags=re.IGNORECASE)
     return Path(f"{stem or 'tamis'}-model")
+
+
+def folder_of_version(name: str, *, force: bool) -> Path:
+    """Return `./NAME-model` or, where an earlier version stands there that may not be replaced, `./NAME-model-2`, ..."""
+    from tamis.ml.artifact import MANIFEST
+
+    first = default_folder(name)
+    if force or not (first / MANIFEST).exists():
+        return first
+    return next(folder for number in count(2) if not (folder := Path(f"{first}-{number}")).exists())
 
 
 def refuse_taken(folder: Path, *, force: bool) -> None:
