@@ -279,7 +279,7 @@ def default_folder(named_after: str) -> Path:
 
 
 def folder_of_version(name: str, *, force: bool) -> Path:
-    """Return `./NAME-model` or, where an earlier version stands there that may not be replaced, `./NAME-model-2`, ..."""
+    """Return `./NAME-model` or, where an earlier version stands there that is to stay, `./NAME-model-2`, ..."""
     from tamis.ml.artifact import MANIFEST
 
     first = default_folder(name)
