@@ -22,7 +22,7 @@ from tamis.store.records import (
     FileRecord,
     Json,
 )
-from tamis.store.rows import count, newest_first, one_of, page_of, record_of, row_of
+from tamis.store.rows import count, newest_first, one_of, page_of, record_of, row_of, searched
 from tamis.store.tables import batch_events, batch_metadata, batches
 
 Listing = tuple[list[BatchRecord], int]
@@ -138,6 +138,7 @@ def _conditions(filters: BatchFilters) -> list[ColumnElement[bool]]:
     conditions = one_of(batches.c.status, filters.get("status"))
     conditions += one_of(batches.c.model, filters.get("model"))
     conditions += one_of(batches.c.created_by, filters.get("created_by"))
+    conditions += searched(filters.get("search"), batches.c.id, batches.c.model)
     if (after := filters.get("created_after")) is not None:
         conditions.append(batches.c.created_at >= after)
     if pairs := filters.get("metadata"):

@@ -26,7 +26,7 @@ from tamis.store.records import (
     Json,
     ModelRecord,
 )
-from tamis.store.rows import count, newest_first, one_of, page_of, record_of, row_of
+from tamis.store.rows import count, newest_first, one_of, page_of, record_of, row_of, searched
 from tamis.store.tables import checkpoints, job_events, jobs
 
 Listing = tuple[list[JobRecord], int]
@@ -183,6 +183,7 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     conditions = one_of(jobs.c.status, filters.get("status"))
     for name in ("model", "created_by", "wandb_project", "wandb_name", "suffix", "dataset_id"):
         conditions += one_of(jobs.c[name], filters.get(name))  # type: ignore[arg-type]
+    conditions += searched(filters.get("search"), jobs.c.id, jobs.c.name, jobs.c.title)
     if (after := filters.get("created_after")) is not None:
         conditions.append(jobs.c.created_at >= after)
     if (before := filters.get("created_before")) is not None:

@@ -14,7 +14,7 @@ from tamis.errors import InUse
 from tamis.store.aliases import Aliases, changes, count_change
 from tamis.store.database import Database
 from tamis.store.records import ModelColumns, ModelFilters, ModelRecord
-from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of
+from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of, searched
 from tamis.store.tables import aliases, model_names, models
 
 Listing = tuple[list[ModelRecord], int]
@@ -166,6 +166,7 @@ def is_id(text: str) -> bool:
 def _conditions(filters: ModelFilters) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[Any]] = one_of(models.c.name, filters.get("name"))
     conditions += one_of(models.c.created_by, filters.get("created_by"))
+    conditions += searched(filters.get("search"), models.c.id, models.c.name, models.c.title)
     if (archived := filters.get("archived")) is not None:
         conditions.append(models.c.archived == archived)
     return conditions

@@ -316,6 +316,7 @@ class JobFilters(TypedDict, total=False):
     wandb_name: str | None
     suffix: str | None
     dataset_id: str | None
+    search: str | None  # part of the name, or the start of the id
 
 
 class BatchFilters(TypedDict, total=False):
@@ -327,6 +328,7 @@ class BatchFilters(TypedDict, total=False):
     status: str | Collection[str] | None
     metadata: Mapping[str, str] | None
     oldest_first: bool
+    search: str | None  # part of the model's name, or the start of the id
 
 
 class ModelFilters(TypedDict, total=False):
@@ -335,6 +337,7 @@ class ModelFilters(TypedDict, total=False):
     name: str | None
     archived: bool | None
     created_by: str | None
+    search: str | None  # part of the name or the title, or the start of the id
 
 
 class JobColumns(TypedDict, total=False):

@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, or_, select
 
 from tamis.store.tables import LARGEST_INTEGER
 
@@ -52,6 +52,23 @@ def one_of(column: ColumnElement[Any], wanted: str | Collection[str] | None) -> 
     if wanted is None:
         return []
     return [column == wanted if isinstance(wanted, str) else column.in_(sorted(wanted))]
+
+
+LONGEST_SEARCH = 200
+"""Characters that a search looks at: no name has more, and databases refuse very long patterns."""
+
+
+def searched(search: str | None, id: ColumnElement[Any], *names: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    """Return the condition that a name has the text in it, or the id begins with it.
+
+    Case makes no difference, but for letters beyond ASCII where the database knows no better (SQLite).
+    """
+    if not search:
+        return []
+    text = search[:LONGEST_SEARCH]
+    as_is = [name.contains(text, autoescape=True) for name in names]
+    folded = [func.lower(name).contains(text.lower(), autoescape=True) for name in names]
+    return [or_(id.startswith(text.lower(), autoescape=True), *as_is, *folded)]
 
 
 def first_row(connection: Connection, query: Select[Any], kind: type[R]) -> R | None:

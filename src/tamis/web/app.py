@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 import tamis
 from tamis.endpoints import InputLimits
 from tamis.settings import Settings
-from tamis.web import documents, problems
+from tamis.web import dashboard, documents, problems
 from tamis.web.api import aliases, cohere, gateways, mistral, models, ops, reviews, thresholds
 from tamis.web.auth import Auth
 from tamis.web.inference import Shortcut, hot_routes
@@ -49,7 +49,8 @@ def create_app(workspace: Workspace, settings: Settings) -> FastAPI:
     problems.install(app)
     for router in routers:
         app.include_router(router, responses=problems.RESPONSES)
-    app.include_router(documents.router)
+    for router in (documents.router, *dashboard.routers()):
+        app.include_router(router)
     return app
 
 

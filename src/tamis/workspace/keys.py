@@ -80,6 +80,13 @@ class Keys:
             self._store.keys.touch(found.id, now)
         return found
 
+    def live(self, key_id: str) -> KeyRecord | None:
+        """Return the key of an id while it is good; None once it is revoked, or its time is over."""
+        found = self._store.keys.find(key_id)
+        if found is None or found.revoked_at is not None:
+            return None
+        return None if found.expires_at is not None and found.expires_at <= time() else found
+
     def list(self) -> list[KeyRecord]:
         """Return all keys, revoked ones too."""
         return self._store.keys.list()

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from uuid import uuid4
 
 from tamis.errors import InvalidRequest, ModelError, UnknownModel
@@ -22,8 +22,9 @@ from tamis.ml.manifest import Manifest
 from tamis.settings import HOSTED_BASES, Settings
 from tamis.store.artifacts import CACHE, FOLDER, OBJECTS, folder_of
 from tamis.store.opening import Store
-from tamis.store.records import ModelColumns, ModelRecord
+from tamis.store.records import ModelColumns, ModelFilters, ModelRecord
 
+LOOK_EVERY_S = 5.0
 MOST_TITLE, MOST_DESCRIPTION = 200, 10_000
 Listed = list[ModelRecord]
 
@@ -44,6 +45,7 @@ class Models:
         self._store, self._settings = store, settings
         self.changes = 0
         """Changes that this process has made: for who remembers what names stand for."""
+        self._look_again = 0.0
         self._listeners: list[Callable[[str], None]] = []
 
     def find(self, reference: str) -> ModelRecord:
@@ -127,6 +129,23 @@ class Models:
         """Return all models, the newest first."""
         self.take_in()
         return self._store.models.list()[0]
+
+    def page(self, page: int, page_size: int, filters: ModelFilters) -> tuple[Listed, int]:
+        """Return one page of the models, the newest first, and how many there are in all.
+
+        The home is looked through for models of `tamis train --name` every few seconds, not every time.
+        """
+        if monotonic() > self._look_again:
+            self.take_in()
+            self._look_again = monotonic() + LOOK_EVERY_S
+        return self._store.models.list(page, page_size, **filters)
+
+    def alias_names(self) -> dict[str, tuple[str, ...]]:
+        """Return the aliases of all models that have any, by the models' ids."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, model_id in self._store.aliases.list().items():
+            found[model_id] = (*found.get(model_id, ()), name)
+        return found
 
     def bases(self) -> tuple[Base, ...]:
         """Return the base models under all names by which a job may ask for them."""

@@ -25,6 +25,7 @@ from tamis.workspace.models import Models
 from tamis.workspace.promotions import Promotions
 from tamis.workspace.reviews import Reviews
 from tamis.workspace.room import Room
+from tamis.workspace.sessions import Sessions
 from tamis.workspace.thresholds import Thresholds
 from tamis.workspace.tokenizers import Tokenizers
 from tamis.workspace.tuning import Tuning
@@ -42,6 +43,7 @@ class Workspace:
         self.aliases = Aliases(store, self.models)
         self.batches = Batches(store, self.files, self.models, settings)
         self.keys = Keys(store)
+        self.sessions = Sessions(store, self.keys)
         self.datasets = Datasets(store, self.files, settings)
         self.reviews = Reviews(store, self.files, self.datasets, settings)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)

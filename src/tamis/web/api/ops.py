@@ -6,6 +6,7 @@ import logging
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -76,7 +77,9 @@ def metrics(request: Request) -> Response:
 
 @_raw.get("/", include_in_schema=False)
 async def root(request: Request) -> Response:
-    """Say what this is and where to go on."""
+    """Say what this is and where to go on; browsers are led to the dashboard."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/ui", 303, {"vary": "accept"})
     return answer_json({"name": "tamis", "version": tamis.__version__, "docs": "/docs", "openapi": "/openapi.json"})
 
 

@@ -1,0 +1,19 @@
+"""The dashboard: pages over the workspace, rendered here, without a build step. docs/decisions/0005-dashboard.md.
+
+It knows no provider's API, and the API knows nothing of it.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from tamis.web.dashboard import assets, entrance, gallery, home, jobs, keys, lists
+from tamis.web.dashboard.pages import unknown_page
+
+SECTIONS = (home, lists, jobs, keys, entrance, gallery)
+"""The modules whose `pages` there are."""
+
+
+def routers() -> tuple[APIRouter, ...]:
+    """Return the routers of all pages; the last one answers for what is not there."""
+    return (assets.router, *(section.pages.router for section in SECTIONS), unknown_page())

@@ -1,0 +1,149 @@
+"""How a page is asked for: every route says what scope it needs, and every form is looked at before it does anything.
+
+A page is a plain function of a `Visit`, run in the thread pool, where the synchronous workspace belongs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+import anyio.to_thread
+import orjson
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+
+from tamis.errors import Forbidden, InvalidRequest, LimitExceeded, NotFound, TamisError, Unauthorized
+from tamis.web import problems
+from tamis.web.auth import require_scope
+from tamis.web.dashboard import safety
+from tamis.web.dashboard.visits import SESSION, Visit
+from tamis.web.limits import BodyRefused
+from tamis.web.routing import RawRoute, workspace_of
+
+Handler = Callable[[Visit], Response]
+
+NOBODY = ""
+"""In place of a scope: a page for people who have not signed in."""
+
+FORM_TOKEN = "form_token"
+FORM_HEADER = "x-form-token"
+"""Where scripts put the token that forms carry as a field."""
+
+MOST_FIELDS = 10_000
+TITLES = {401: "Sign in first", 403: "Not with this key", 404: "There is nothing here", 409: "Not now"}
+
+_FORM = "application/x-www-form-urlencoded"
+_log = logging.getLogger("tamis.web")
+
+
+class Pages:
+    """Some pages: a router whose routes cannot forget their scope."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self.router = APIRouter(route_class=RawRoute, include_in_schema=False)
+        self.scopes: dict[tuple[str, str], str] = {}
+        """By method and path: the scope that is needed."""
+
+    def get(self, path: str, scope: str) -> Callable[[Handler], Handler]:
+        """Have a function answer for a path below `/ui`, to visitors with this scope."""
+        return self._route("GET", path, scope)
+
+    def post(self, path: str, scope: str) -> Callable[[Handler], Handler]:
+        """Have a function take a form."""
+        return self._route("POST", path, scope)
+
+    def _route(self, method: str, path: str, scope: str) -> Callable[[Handler], Handler]:
+        def add(handler: Handler) -> Handler:
+            async def endpoint(request: Request) -> Response:
+                return await _answer(request, handler, scope)
+
+            self.scopes[method, safety.HOME + path] = scope
+            self.router.add_api_route(safety.HOME + path, endpoint, methods=[method])
+            return handler
+
+        return add
+
+
+def unknown_page() -> APIRouter:
+    """Return the router that answers for pages that are not there."""
+    pages = Pages()
+
+    def unknown(visit: Visit) -> Response:
+        raise NotFound(f"There is no page {visit.request.url.path[:200]}.")
+
+    pages.get("/{path:path}", NOBODY)(unknown)
+    pages.post("/{path:path}", NOBODY)(unknown)
+    return pages.router
+
+
+async def _answer(request: Request, handler: Handler, scope: str) -> Response:
+    """Return a page, whatever goes wrong."""
+    workspace = workspace_of(request)
+    visit = Visit(request, workspace, workspace.sessions.begin(), bool(request.scope.get("open")))
+    began = visit.session
+    try:
+        answer = await _received(visit, handler, scope)
+    except (BodyRefused, ClientDisconnect):
+        raise
+    except TamisError as error:
+        answer = _told(visit, problems.failure(error, problems.id_of(request)))
+    except Exception as error:  # noqa: BLE001  people get a page, not the API's answer
+        _log.error("a page failed: %s", error, exc_info=error, extra={"request_id": problems.id_of(request)})
+        answer = _told(visit, problems.unexpected(problems.id_of(request)))
+    if visit.session is began and answer.media_type == "text/html":
+        visit.keep_session(answer, visit.session)
+    return answer
+
+
+async def _received(visit: Visit, handler: Handler, scope: str) -> Response:
+    """Find out who it is and what they may do, then let the page answer."""
+    request = visit.request
+    if token := request.cookies.get(SESSION):
+        found = await anyio.to_thread.run_sync(visit.workspace.sessions.find, token)
+        visit.session = found or visit.session
+    request.scope["key_id"] = visit.caller
+    if scope != NOBODY and not visit.is_in:
+        if request.method == "GET":
+            return visit.to_sign_in()
+        raise Unauthorized("Your session is over, or its key was revoked: sign in, then send this again.")
+    if scope != NOBODY:
+        require_scope(visit.scopes, scope, "This page")
+    if request.method == "POST":
+        await _take_form(visit)
+    return await anyio.to_thread.run_sync(handler, visit)
+
+
+async def _take_form(visit: Visit) -> None:
+    """Read the form, unless another site, or an older session, sent it.
+
+    Raises:
+        Forbidden: it was.
+        InvalidRequest: it is no form.
+    """
+    request = visit.request
+    if not safety.is_from_here(request.headers, visit.workspace.settings.public_url):
+        raise Forbidden("This form was not sent by a page of this server.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _FORM:
+        raise InvalidRequest(f"The body is not a form ({_FORM}).", loc=["body"])
+    body = (await request.body()).decode("utf-8", "replace")
+    try:
+        visit.form = parse_qs(body, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise LimitExceeded(f"The form has more than {MOST_FIELDS:,} fields.", limit=MOST_FIELDS) from None
+    token = request.headers.get(FORM_HEADER) or visit.sent(FORM_TOKEN)
+    if not visit.workspace.sessions.made_form(visit.session, token):
+        raise Forbidden("The page was open for too long, or cookies are off: open it again, then repeat this.")
+
+
+def _told(visit: Visit, answer: Response) -> Response:
+    """Return the page that says what the API's answer to an error says."""
+    problem, status = orjson.loads(bytes(answer.body)), answer.status_code
+    title = TITLES.get(status, "This did not work" if status < 500 else "The server could not do this")
+    page = visit.page("error.html", status=status, title=title, problem=problem)
+    if "retry-after" in answer.headers:
+        page.headers["retry-after"] = answer.headers["retry-after"]
+    return page

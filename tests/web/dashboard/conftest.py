@@ -1,0 +1,142 @@
+"""Visitors with a browser's habits: they keep cookies, and send the forms that pages hold."""
+
+import re
+from collections.abc import Callable
+from html import unescape
+from time import time
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tamis.store.records import BatchRecord, CheckpointRecord, FileRecord, JobRecord, ModelRecord
+from tamis.web.dashboard import SECTIONS, entrance, safety
+from tamis.workspace.workspace import Workspace
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \u202egnp.exe \x00\ud800 {{ 7*7 }} " + "x" * 500
+ID = "00000000-0000-4000-8000-{:012d}"
+FILLED = {"{job_id}": ID.format(2), "{file_id}": ID.format(3), "{key_id}": "none"}
+"""What stands for the parameters of addresses: ids of `fill`."""
+
+
+def routes_of(method: str) -> list[tuple[str, str]]:
+    """Return the address and the scope of every route of the dashboard, with its parameters filled."""
+    found = []
+    for section in SECTIONS:
+        for (of, path), scope in section.pages.scopes.items():
+            address = re.sub(r"\{\w+\}", lambda name: FILLED[name[0]], path)
+            found += [(address, scope)] if of == method else []
+    return found
+
+
+def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
+    """Put rows into every table, with a name that is hard on pages."""
+    now = int(time())
+    store = workspace.store
+    for n in range(rows):
+        model = {"id": ID.format(10 * n + 1), "name": "shop", "title": name, "root": "static-en", "base": "static-en"}
+        targets = [{"name": name, "labels": [name] * 77}, *({"name": f"t{k}", "labels": ["a"]} for k in range(5))]
+        figures = {"test": {name: {"accuracy": 0.9}, "t1": {"micro_f1": "<b>"}}, "held_out": 3}
+        store.models.add(
+            ModelRecord(**model, place=f"folder:/{n}", created_at=now, targets=tuple(targets), metrics=figures)
+        )
+        status = ("RUNNING", "SUCCESS", "FAILED")[n % 3]
+        store.jobs.add(
+            JobRecord(
+                id=ID.format(10 * n + 2),
+                status=status,
+                model=name,
+                base=name,
+                name="shop",
+                title=name,
+                fingerprint=str(n),
+                created_at=now - n,
+                modified_at=now,
+                error=name if status == "FAILED" else None,
+                finished_at=None if status == "RUNNING" else now,
+                targets=tuple(targets[:1]),
+                metadata={"rows": 10, "progress": {"stage": name, "share": 0.5, "seconds_left": None}},
+            )
+        )
+        store.files.add(
+            FileRecord(
+                id=ID.format(10 * n + 3),
+                name=name,
+                purpose="fine-tune",
+                source="upload",
+                sample_type="instruct",
+                bytes=10**n,
+                sha256=str(n),
+                key=str(n),
+                created_at=now,
+            )
+        )
+        store.batches.add(
+            BatchRecord(
+                id=ID.format(10 * n + 4),
+                endpoint="/v1/x",
+                status="RUNNING",
+                created_at=now,
+                modified_at=now,
+                model=name,
+            )
+        )
+    store.jobs.add_event(ID.format(2), "remark", {"remark": name}, 0)
+    store.jobs.add_checkpoints(ID.format(2), 0, [CheckpointRecord("", 10, now, {"train_loss": 0.5, name: 1.0})])
+
+
+@pytest.fixture
+def routes() -> Callable[[str], list[tuple[str, str]]]:
+    """Addresses and scopes of all routes of a method."""
+    return routes_of
+
+
+class Visitor:
+    """A client that fills the forms of the page it is on."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+        client.follow_redirects = False
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.client.get(path, headers=headers)
+
+    def token(self, on: str = "/ui/components") -> str:
+        found = re.search(r'name="form_token" value="([^"]+)"', self.client.get(on).text)
+        assert found, on
+        return unescape(found[1])
+
+    def send(self, path: str, on: str = "/ui/components", headers: dict[str, str] | None = None, **fields: Any) -> Any:
+        """Send a form, with the token of the page `on`."""
+        return self.client.post(path, data={"form_token": self.token(on), **fields}, headers=headers)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entrance, "_attempts", safety.Attempts())
+
+
+@pytest.fixture
+def visitor(make_client: Callable[..., TestClient]) -> Visitor:
+    """On a server without keys."""
+    return Visitor(make_client())
+
+
+@pytest.fixture
+def sign_in(workspace: Workspace, make_client: Callable[..., TestClient]) -> Callable[..., Visitor]:
+    """Make a key with these scopes, and sign in with it."""
+
+    def enter(*scopes: str) -> Visitor:
+        _, secret = workspace.keys.create(f"for {'-'.join(scopes)}", scopes)
+        visitor = Visitor(make_client())
+        answer = visitor.send("/ui/login", on="/ui/login", key=secret)
+        assert answer.status_code == 303, answer.text
+        return visitor
+
+    return enter
+
+
+@pytest.fixture
+def filled(workspace: Workspace) -> Workspace:
+    fill(workspace)
+    return workspace
