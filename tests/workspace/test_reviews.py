@@ -144,6 +144,10 @@ def test_of_a_dataset_another_one_comes(workspace):
     assert done.dataset.id != former.id
     data, evaluation = done.dataset.parts
     assert (data["rows"], evaluation["rows"]) == (done.rows_after, 24)
+    version = workspace.store.reviews.version_of(data["rows_file"])
+    assert version is not None, "models name what they learnt from"
+    assert version == workspace.store.reviews.version_of(done.file.id)
+    assert workspace.store.reviews.version_of(evaluation["rows_file"]) is None
     workspace.datasets.delete(former.id)  # they share no files
     texts = [row["text"] for row in lines(workspace, data["rows_file"])]
     assert "write to [email] about my parcel" in texts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, and_, delete, insert, not_, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, not_, or_, select, update
 
 from tamis.store.database import Database
 from tamis.store.records import Json, ReviewColumns, ReviewFilters, ReviewRecord
@@ -62,8 +62,11 @@ class Reviews:
             return first_row(connection, mine, ReviewRecord)
 
     def version_of(self, file_id: str) -> Json | None:
-        """Return the version that a file is, where a review made it."""
-        query = select(reviews.c.version).where(reviews.c.output_file == file_id).order_by(reviews.c.seq.desc())
+        """Return the version that a file is, where a review made it, or one with the same content."""
+        content = select(files.c.sha256).where(files.c.id == file_id).scalar_subquery()
+        alike = reviews.c.output_file.in_(select(files.c.id).where(files.c.sha256 == content))
+        made_it = reviews.c.output_file == file_id
+        query = select(reviews.c.version).where(or_(made_it, alike)).order_by(made_it.desc(), reviews.c.seq.desc())
         with self._database.reading() as connection:
             found: Json | None = connection.execute(query.limit(1)).scalar_one_or_none()
             return found
