@@ -248,6 +248,10 @@ def test_a_model_grows_by_any_of_its_names(run, rows: Path, here: Path, home: Pa
     assert said.target("topic").labels == ("delivery", "payment", "bug")
     assert (said.parent.name, dict(said.parent.labels)) == ("shop", {"topic": ("bug",)})
     alone = run("train", more, "--from", here / "shop-model", "--out", here / "alone")
-    assert "No row mentions the target all" in " ".join(alone.stdout.split())
+    said = " ".join(alone.stdout.split())
+    assert "No row mentions the target all" in said
+    assert "new labels are held back" in said
+    assert "--rehearse OLDFILE" in said
+    assert "--rehearse OLDFILE" not in result.stdout
     with pytest.raises(InvalidSetting, match="base model is that of the model to start from"):
         run("train", more, "--from", "shop", "--base", "static-en", "--out", here / "other")

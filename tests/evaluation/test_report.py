@@ -166,6 +166,9 @@ def test_baselines_are_the_best_constant_answers():
     found = evaluate_target(target, SingleTruth(codes, 3), scores, resamples=0).baseline
     assert (found.answer, found.accuracy) == (("a",), 0.6)
     assert found.macro_f1 == pytest.approx(reference.f1_score(codes, np.zeros(5), average="macro"), abs=1e-6)
+    beside = evaluate_target(target, SingleTruth(codes.clip(max=1), 3), scores, resamples=0).baseline
+    same = reference.f1_score(codes.clip(max=1), np.zeros(5), labels=[0, 1, 2], average="macro", zero_division=0)
+    assert beside.macro_f1 == pytest.approx(same, abs=1e-6), "over the labels that the model's is over, c too"
     many = Target(name="t", kind=Kind.MULTI_LABEL, labels=("a", "b", "c"))
     truth = multi_truth([[0, 1], [0, 1], [0], [2]], 3)
     found = evaluate_target(many, truth, np.zeros((4, 3), dtype=np.float32), resamples=0).baseline

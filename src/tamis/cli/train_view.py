@@ -15,6 +15,7 @@ from tamis.cli.reading_view import files_table
 from tamis.evaluation.figures import SingleReport
 from tamis.evaluation.report import EvaluationReport
 from tamis.evaluation.verdict import Interval, listed, main_figure, percent, span
+from tamis.ml.growing import HELD_BACK
 from tamis.ml.model import Model
 from tamis.ml.training import TrainingRun
 from tamis.schema import Target
@@ -52,7 +53,10 @@ def say_where(model: Model, registered: str | None, console: Console) -> None:
     said = registered.partition("@")[0] if registered else shlex.quote(folder)
     console.print(title("Next"))
     use, measure = f"tamis classify {said} 'Your text'", f"tamis evaluate {said} FILE --report report.html"
-    console.print(commands({use: "use it", measure: "measure it on other rows"}), soft_wrap=True)
+    shown = {use: "use it", measure: "measure it on other rows"}
+    if model.run is not None and any(HELD_BACK in remark for remark in model.run.remarks):
+        shown["tamis train … --rehearse OLDFILE"] = "with some old rows: full quality for the new labels"
+    console.print(commands(shown), soft_wrap=True)
 
 
 def figures(report: EvaluationReport) -> RenderableType:

@@ -505,13 +505,14 @@ def _per_label(
 
 
 def _single_baseline(target: Target, counts: LabelCounts) -> Baseline:
-    """Always the most frequent of the labels that the model could give."""
+    """Always the most frequent of the labels that the model could give; macro-F1 is over the labels of the model's."""
     answer, n = int(counts.actual[: len(target.labels)].argmax()), float(counts.actual.sum())
     constant = _constant(counts, np.array([answer]), n)
+    averaged = float((counts.given + counts.actual > 0).sum())
     return Baseline(
         answer=(target.labels[answer],),
         accuracy=counts.actual[answer] / n if n else None,
-        macro_f1=float(macro_f1(constant, occurring_only=True)),
+        macro_f1=float(ratio(precision_recall_f1(constant).f1.sum(), averaged)),
         weighted_f1=float(weighted_f1(constant)),
     )
 

@@ -39,6 +39,9 @@ from tamis.schema import Kind, Target
 NEARLY_ALL = 0.8
 """Share of the rows that a static model learnt from, from which on it is better to train anew on all."""
 
+HELD_BACK = "new labels are held back"
+"""What remarks say where old labels have no rows."""
+
 SCHEDULE = ("training_steps", "epochs", "learning_rate", "weight_decay", "warmup_fraction")
 """What has no meaning where heads alone are fitted, to their one minimum."""
 
@@ -61,7 +64,7 @@ class Parent:
         return self.model.targets
 
     def learns_anew(self, data: Dataset) -> bool:
-        """Whether all weights learn from all rows: an encoder's, and those of a static model where old rows are here."""
+        """Whether all weights learn from all rows: an encoder's, and a static model's where old rows are here."""
         if self.card.tier != "static":
             return True
         if any(
@@ -237,9 +240,9 @@ def remarks_on(parent: Parent, data: Dataset, validation: Dataset | None) -> tup
         judged = validation is not None and enough_of_old(validation.truth[target.name], target)
         if without and added.labels.get(target.name):
             said.append(
-                f"{without:,} of the {len(target.labels):,} old labels of {target.name} have no row here: they were "
-                "kept by moving no weight that they need, and new labels were held back for it. Rows of old labels, "
-                "even five of each, make the new ones better (rehearse)."
+                f"{without:,} of the {len(target.labels):,} old labels of {target.name} have no row here: so that they "
+                f"stay as they were, {HELD_BACK}, and the figures on held-out rows are low for it. Rows of old labels "
+                "(rehearse), even five of each, give full quality."
             )
         if not judged:
             said.append(
