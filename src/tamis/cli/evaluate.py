@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tamis.ml.model import Model
 
 AT_ONCE = 1024
+LEARNT_FROM = "These are the rows that the model learnt from: other rows will come out worse."
 
 Files = Annotated[
     list[str], typer.Argument(metavar="FILE...", help="Labelled rows: files, or a folder or hub dataset.")
@@ -116,12 +117,13 @@ def tell(
     from tamis.cli.reading_view import say_left_out
 
     say_left_out(part.tallies, {"evaluation": part.notes}, rejects)
+    remarks = [LEARNT_FROM] if part.data.content_hash() == model.manifest.data.sha256 else []
     if as_json:
         read = {"files": [tally.to_json() for tally in part.tallies], "notes": [note.to_json() for note in part.notes]}
-        print_json({"model": model.name} | measured.to_json() | read)
+        print_json({"model": model.name} | measured.to_json() | read | {"remarks": remarks})
         return
-    if part.data.content_hash() == model.manifest.data.sha256:
-        to.print(marked("warning", "These are the rows that the model learnt from: other rows will come out worse."))
+    for remark in remarks:
+        to.print(marked("warning", remark))
     show(measured, to)
 
 
