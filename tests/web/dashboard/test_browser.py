@@ -1,0 +1,108 @@
+"""In a real browser no page complains, scrolls sideways at 390 px, fetches from elsewhere, or fails axe."""
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+
+from tamis.settings import Settings
+from tamis.web.app import create_app
+from tamis.workspace.workspace import Workspace
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SERIOUS = {"serious", "critical"}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+
+
+@pytest.fixture
+def served(filled: Workspace, make_settings: Callable[..., Settings]) -> Iterator[str]:
+    """The address of a server over a workspace full of hostile names."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(filled, make_settings()), log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(20)
+    listener.close()
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+class Watched:
+    """A page of the browser, and what went wrong on it."""
+
+    def __init__(self, browser: Any, width: int, scheme: str) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        self.page, self.said, self.asked = self.context.new_page(), [], set()
+        self.context.on("request", lambda request: self.asked.add(urlsplit(request.url).netloc))
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.said.append(dialog.message) or dialog.dismiss())
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_no_page_complains_or_fails_axe(browser: Any, served: str, routes: Any, width: int, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    watched = Watched(browser, width, scheme)
+    for path, _ in routes("GET"):
+        watched.page.goto(served + path)
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= width, path
+        found = Axe().run(watched.page).response["violations"]
+        serious = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS]
+        assert not serious, (path, serious)
+    assert watched.said == []
+    assert watched.asked == {urlsplit(served).netloc}
+    watched.context.close()
+
+
+def test_the_keyboard_reaches_the_content_and_a_dialog_asks_first(browser: Any, served: str, filled: Workspace) -> None:
+    watched = Watched(browser, 1280, "light")
+    page = watched.page
+    page.goto(f"{served}/ui/files")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    first = page.locator("button[data-opens]").first
+    first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("dialog[open]").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+    assert filled.files.list(0, 10, {})[1] == 3
+    first.click()
+    page.locator("dialog[open] button.danger").click()
+    page.wait_for_selector(".note.ok")
+    assert filled.files.list(0, 10, {})[1] == 2
+    assert watched.said == []
+    watched.context.close()
+
+
+def test_a_live_part_is_asked_for_until_it_is_over(browser: Any, served: str, filled: Workspace) -> None:
+    watched = Watched(browser, 1280, "light")
+    job_id = "00000000-0000-4000-8000-000000000002"
+    watched.page.goto(f"{served}/ui/jobs/{job_id}")
+    assert watched.page.locator("#live-job .badge").first.inner_text() == "Running"
+    filled.store.jobs.change(job_id, when=("RUNNING",), to="SUCCESS", finished_at=1)
+    watched.page.wait_for_selector("#live-job:not([data-live])")
+    assert watched.page.locator("#live-job .badge").first.inner_text() == "Done"
+    assert watched.said == []
+    watched.context.close()
