@@ -107,6 +107,20 @@ def test_what_is_not_known_to_be_kept_is_told_for_each_label(run, model: Path):
     assert told["remarks"]
 
 
+def test_a_promise_for_all_labels_together_is_told_once(run, model: Path):
+    shown = run("thresholds", model, "--optimise", "shared:precision>=0.2", "--dry-run").stdout
+    said = " ".join(shown.split())
+    assert "All 3 labels together, precision>=0.2: surely" in said
+    assert said.count("✓") == 1
+    assert "surely: at least this, with a probability of 95%" in said
+    alone = run(
+        "thresholds", model, "--optimise", "shared:precision>=0.2", "--optimise", "urgent=recall>=0.1", "--dry-run"
+    )
+    assert "All 2 labels together" in alone.stdout
+    assert (alone.stdout.count("✓") + alone.stdout.count("✗")) == 2
+    assert "surely" not in run("thresholds", model).stdout
+
+
 def test_given_rows_are_scored_and_warned_of(run, model: Path, rows: Path):
     told = json.loads(run("thresholds", model, "--optimise", "f1", "--data", rows, "--dry-run", "--json").stdout)
     assert (told["targets"]["all"]["rows"], told["targets"]["all"]["source"]) == (60, "data")

@@ -33,6 +33,7 @@ def _target(name: str, table: ThresholdTable, others: bool) -> Iterator[Renderab
     if table.counts is None:
         yield marked("info", NOTHING)
     yield _labels(table)
+    yield from _promises(table)
     if table.figures:
         yield Text.assemble(*_figures(table))
     if others and table.counts is not None:
@@ -42,7 +43,7 @@ def _target(name: str, table: ThresholdTable, others: bool) -> Iterator[Renderab
 
 def _labels(table: ThresholdTable) -> Table:
     changed = any(label.before is not None for label in table.labels)
-    asked = any(label.bound is not None for label in table.labels)
+    asked = _asked_alone(table)
     columns = ["threshold", "precision", "recall", "F1", "rows"]
     columns = [*(["before"] if changed else []), *columns, *(["surely"] if asked else [])]
     shown = figures_table("label", *columns)
@@ -51,9 +52,23 @@ def _labels(table: ThresholdTable) -> Table:
         share = [_percent(label.precision), _percent(label.recall), _percent(label.f1)]
         rows = "" if label.support is None else f"{label.support:,}"
         cells: list[str | Text] = [*before, Text(f"{label.threshold:.3f}", style="bold"), *share, rows]
-        sure = [_surely(label)] if asked else []
+        sure = [Text("") if label.label in table.together else _surely(label)] if asked else []
         shown.add_row(Text(cut(label.label, SHORTER if changed or asked else NAME)), *cells, *sure)
     return shown
+
+
+def _asked_alone(table: ThresholdTable) -> bool:
+    return any(label.bound is not None and label.label not in table.together for label in table.labels)
+
+
+def _promises(table: ThresholdTable) -> Iterator[Text]:
+    """What holds for all labels together, and what the figures mean."""
+    every = [label for label in table.labels if label.label in table.together and label.bound is not None]
+    for label in every[:1]:
+        told = f"All {len(table.together):,} labels together, {label.asked}: surely "
+        yield Text.assemble(told, _surely(label), (", which a label alone may miss", "dim"))
+    if every or _asked_alone(table):
+        yield Text("surely: at least this, with a probability of 95%", style="dim")
 
 
 def _surely(label: LabelAt) -> Text:

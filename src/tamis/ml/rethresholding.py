@@ -27,7 +27,7 @@ from tamis.evaluation.metrics import (
     ratio,
     weighted_f1,
 )
-from tamis.evaluation.objectives import Purpose, Wanted, with_thresholds
+from tamis.evaluation.objectives import SHARED, Purpose, Wanted, with_thresholds
 from tamis.evaluation.purposes import SURE, Chosen, choose, figures_at
 from tamis.evaluation.thresholds import FINE
 from tamis.ml.artifact import Artifact, manifest_hash, write_artifact
@@ -114,6 +114,7 @@ class ThresholdTable:
         figures: micro-, macro- and weighted F1 at these thresholds.
         before: the same at the thresholds before, where they were others.
         counts: of the rows.
+        together: labels that got one threshold for what was asked of all of them together.
     """
 
     target: Target
@@ -123,6 +124,7 @@ class ThresholdTable:
     figures: Mapping[str, float] = field(default_factory=dict)
     before: Mapping[str, float] | None = None
     counts: HeldCounts | None = None
+    together: frozenset[str] = frozenset()
 
     @property
     def not_kept(self) -> tuple[LabelAt, ...]:
@@ -372,7 +374,15 @@ def _table(
         figures={} if figures is None else _f1s(figures),
         before=None if shown is None else _f1s(shown),
         counts=counts,
+        together=frozenset() if chosen is None else _together(entry),
     )
+
+
+def _together(entry: TargetManifest) -> frozenset[str]:
+    made = entry.chosen_for
+    if made is None or not (made.objective or "").startswith(SHARED):
+        return frozenset()
+    return frozenset(entry.labels) - made.labels.keys() - made.fixed.keys()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -301,3 +301,12 @@ def test_a_million_keys_in_a_row(tmp_path):
 def test_a_very_long_key_is_told_in_short(tmp_path):
     source, _ = read(tmp_path, GOOD, json.dumps({"text": "a", "labels": {"intent": "x"}, "k" * 100_000: 1}))
     assert max(len(note.detail) for note in source.notes) <= 300
+
+
+def test_what_tamis_label_writes_beside_labels_is_no_key_to_tell_of(tmp_path):
+    beside = {"confidence": {"t": 0.9}, "line": 1, "outcome": "labelled", "why": "said so"}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"text": "a", "labels": {"t": "x"}, **beside, "id": 7}) + "\n")
+    source = open_source(path)
+    assert [example.labels for example in source] == [{"t": ("x",)}]
+    assert [(note.code, note.detail) for note in source.notes] == [("extra_key", "id")]

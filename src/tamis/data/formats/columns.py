@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from tamis.data.formats.objects import LABELLED_KEYS
 from tamis.data.formats.options import ReadOptions
 from tamis.data.formats.values import Value
 from tamis.errors import InvalidSetting, MissingColumn
@@ -76,8 +77,8 @@ class Columns:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The columns that are neither text nor labels."""
-        read = {self.names[self.text], *self.roles}
+        """The columns that are neither text nor labels, nor what `tamis label` writes beside them."""
+        read = {self.names[self.text], *self.roles, *(f"{name}.confidence" for name in self.roles), *LABELLED_KEYS}
         return tuple(name for name in self.names if name not in read)
 
     def narrowed(self) -> Columns:

@@ -18,6 +18,8 @@ from tamis.schema import Example, Input
 
 INPUT_KEYS = ("text", "messages")
 LABEL_KEYS = ("labels", "label")
+LABELLED_KEYS = frozenset({"confidence", "line", "outcome", "why"})
+"""What `tamis label` writes beside the input and its labels: for people, and never read as data."""
 
 _NONE_LISTED: frozenset[str] = frozenset()
 
@@ -85,7 +87,7 @@ class ObjectRows:
             raise BadRow("no_labels", f"The row has only the target {key!r}, not {', '.join(sorted(self._only))}")
 
     def _note_extra(self, row: Row, line: int) -> None:
-        read = {"text", "messages", "labels" if "labels" in row else "label"}
+        read = {"text", "messages", "labels" if "labels" in row else "label", *LABELLED_KEYS}
         for key in row:
             if key not in read:
                 self._notes.add("extra_key", line, key)
