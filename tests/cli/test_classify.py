@@ -200,3 +200,23 @@ def test_explanations_in_the_terminal_and_as_json(run, model: Path):
 def test_chats_are_explained_too(run, model: Path):
     (row,) = lines_of(run("classify", model, "--explain", "--output", "-", stdin=json.dumps(CHAT)).stdout)
     assert {piece["message"] for piece in row["explanation"]["targets"]["topic"][0]["pieces"]} <= {0, 1, 2, 3}
+
+
+def test_a_model_that_learnt_rows_out_of_scope_says_how_surely_none_is_meant(capsys):
+    from rich.console import Console
+
+    from tamis.cli.classify_view import show_answers
+    from tamis.schema import Answer, Kind, Prediction, Target
+
+    target = Target(name="topic", kind=Kind.SINGLE_LABEL, labels=("a", "b", "c"))
+    answer = Answer((), {"a": 0.03, "b": 0.01, "c": 0.01}, abstained=True, confidence=0.03)
+    show_answers("soup", Prediction({"topic": answer}), [target], top=3, console=Console(width=80))
+    shown = capsys.readouterr().out
+    assert "none of these" in shown
+    assert "0.95" in shown
+    assert "0.01" not in shown
+    near = Answer((), {"a": 0.3, "b": 0.01, "c": 0.01}, abstained=True, confidence=0.3)
+    show_answers("soup", Prediction({"topic": near}), [target], top=3, console=Console(width=80))
+    shown = capsys.readouterr().out
+    assert "0.68" in shown
+    assert "0.30" in shown

@@ -14,6 +14,7 @@ from tamis.schema import Answer, Input, Prediction, Target, plain_text
 
 BAR = 20
 LABEL, TARGET = 28, 18
+FAINT = 0.05  # labels below it are not shown where the model says that none of them is meant
 EXCERPT = 2000  # characters of an input that are looked at for its line
 
 
@@ -41,13 +42,19 @@ def show_answers(
 
 def _add(table: Table, target: Target, answer: Answer, top: int) -> None:
     name = Text("  " + cut(target.name, TARGET), style="dim")
-    if answer.abstained:
+    none = 0.0 if target.is_multi else 1 - sum(answer.scores.values())  # of a model that learnt rows out of scope
+    ruled_out = answer.abstained and none > max(answer.scores.values(), default=0.0)
+    if ruled_out:
+        said = Text("none of these", style="yellow")
+        table.add_row(name, Text("–", style="yellow"), said, f"{none:.2f}", bar(none, BAR, "yellow"))
+        name = Text("")
+    elif answer.abstained:
         table.add_row(name, Text("–", style="yellow"), Text("none of these: not sure enough", style="yellow"), "", "")
         name = Text("")
     elif not answer.labels:
         table.add_row(name, Text("–", style="dim"), Text("none of the labels", style="dim"), "", "")
         name = Text("")
-    ranked = highest(answer.scores)
+    ranked = [pair for pair in highest(answer.scores) if not ruled_out or pair[1] >= FAINT]
     shown = [pair for at, pair in enumerate(ranked) if at < top or pair[0] in answer.labels]
     for label, score in shown:
         given = label in answer.labels
