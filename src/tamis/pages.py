@@ -49,7 +49,20 @@ CellValue = str | int | float | Cell | Marked | None
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _CHART_TEXT = frozenset(
-    ["x", "y", "z", "text", "hovertext", "customdata", "label", "labels", "tickvals", "ticktext", "categoryarray", "name"]
+    [
+        "x",
+        "y",
+        "z",
+        "text",
+        "hovertext",
+        "customdata",
+        "label",
+        "labels",
+        "tickvals",
+        "ticktext",
+        "categoryarray",
+        "name",
+    ]
 )
 _PROSE = 80  # characters from which a cell keeps room to be read on a narrow screen
 _LONG_TABLE = 15  # rows from which a table scrolls inside its frame

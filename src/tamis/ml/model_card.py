@@ -94,8 +94,8 @@ def _target(target: TargetManifest) -> str:
     if target.abstain:
         by = "a confidence" if target.abstain.evidence is None else "an evidence"
         lines.append(
-            f"Below {by} of {_number(target.abstain.threshold)} it abstains: it says that none of the labels applies. On "
-            f"held-out data it answered {target.abstain.coverage:.1%} of the rows in scope."
+            f"Below {by} of {_number(target.abstain.threshold)} it abstains: it says that none of the labels applies. "
+            f"On held-out data it answered {target.abstain.coverage:.1%} of the rows in scope."
         )
     if target.oos_label and target.oos_learnt:
         lines.append(f"It learnt from rows out of scope ({code(target.oos_label)}), which is none of its labels.")

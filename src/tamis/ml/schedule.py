@@ -85,7 +85,9 @@ def hyperparameters(**chosen: object) -> Hyperparameters:
 
 def chosen_facts(chosen: Hyperparameters) -> dict[str, object]:
     """Return the hyperparameters as a manifest keeps them: options of another tier, or of no use, are left out."""
-    return chosen.model_dump(exclude={name for name in ("encoder", "optimise", "oos_label") if getattr(chosen, name) is None})
+    return chosen.model_dump(
+        exclude={name for name in ("encoder", "optimise", "oos_label") if getattr(chosen, name) is None}
+    )
 
 
 def epochs_of_steps(steps: float, data_tokens: int) -> float:

@@ -386,7 +386,9 @@ class _Run:
         facts = {
             "version": tamis_version(),
             "versions": installed_versions(1).model_dump(),
-            "hyperparameters": self.chosen.model_dump(exclude={"optimise", "abstain_loss"}),  # what comes after training
+            "hyperparameters": self.chosen.model_dump(
+                exclude={"optimise", "abstain_loss"}
+            ),  # what comes after training
             "weights": self._weights(),
             "train": self.loaded.train.rows_hash(),
             "validation": None if self.loaded.validation is None else self.loaded.validation.rows_hash(),

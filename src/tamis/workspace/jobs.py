@@ -276,7 +276,9 @@ def _check(new: NewJob) -> Hyperparameters:
         return hyperparameters(**new.hyperparameters)
     except InvalidSetting as error:
         name = str(error.context.get("setting", ""))
-        raise InvalidRequest(f"body.hyperparameters: {error.for_callers}", loc=["body", "hyperparameters", name]) from None
+        raise InvalidRequest(
+            f"body.hyperparameters: {error.for_callers}", loc=["body", "hyperparameters", name]
+        ) from None
 
 
 def _check_files(training_files: Sequence[tuple[str, float]]) -> None:
