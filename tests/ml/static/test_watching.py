@@ -152,3 +152,14 @@ def test_an_outcome_comes_back():
     again = Outcome.of(planned, outcome.facts())
     assert (again.best_update, again.stopped_at) == (4, 10)
     assert again.checkpoints == [{"step": 1, "update": 2}]
+
+
+def test_what_is_said_of_several_fits_is_of_all_of_them():
+    planned = plan_of(10_000, 10**6)
+    one, other = planned.updates_per_epoch, 3 * planned.updates_per_epoch
+    early = [Outcome(planned, best, planned.updates - 1, []) for best in (other, one)]
+    (said,) = [remark for remark in Outcome.remarks_on_all(early) if "early" in remark]
+    assert "in 2 parts" in said
+    assert "lowest after 1.0 to 3.0 passes" in said
+    whole = Outcome(planned, one, planned.updates, [])
+    assert not any("early" in remark for remark in Outcome.remarks_on_all([whole, whole]))

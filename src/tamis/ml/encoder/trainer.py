@@ -241,7 +241,7 @@ class EncoderTrainer:
         if folded is None:
             return None, self._fit_blind(given)
         held, outcomes = folded
-        self._remarks += outcomes[0].remarks()
+        self._remarks += Outcome.remarks_on_all(outcomes)
         curve = averaged([outcome.checkpoints for outcome in outcomes])
         for row in curve:
             self._attended.listener(Progress("cross-validated", 0.75, row))

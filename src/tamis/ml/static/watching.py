@@ -5,7 +5,7 @@ It does not know how the rows were held out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from time import perf_counter
@@ -181,6 +181,20 @@ class Outcome:
                 f"held-out rows was lowest after {planned.epochs_at(self.best_update):.1f}."
             )
         return said
+
+    @staticmethod
+    def remarks_on_all(outcomes: Sequence[Outcome]) -> list[str]:
+        """Return what is to be said of fits to parts of the rows, whose mean curve is shown."""
+        capped = replace(outcomes[0], stopped_at=outcomes[0].plan.updates).remarks()
+        if all(each.stopped_at >= each.plan.updates for each in outcomes):
+            return capped
+        best = sorted(each.plan.epochs_at(each.best_update) for each in outcomes)
+        after = " to ".join(dict.fromkeys(f"{epochs:.1f}" for epochs in (best[0], best[-1])))
+        told = (
+            f"Stopped early: in {len(outcomes)} parts, each held out of a fit of its own, the loss was lowest after "
+            f"{after} passes over the data. The curve is their mean."
+        )
+        return [*capped, told]
 
     @classmethod
     def of(cls, plan: Plan, facts: Mapping[str, JsonValue]) -> Outcome:
