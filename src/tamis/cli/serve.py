@@ -155,6 +155,7 @@ def _greet(url: str, settings: Settings, has_keys: bool) -> None:
         f"Tamis {tamis.__version__} listens on {url}",
         f"  home  {settings.home}",
         f"  keys  {keys}",
+        f"  pages {url}/ui",
         f"  docs  {url}/docs",
         "Try it:",
         f"  curl {header}{url}/v1/models",

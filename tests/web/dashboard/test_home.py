@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from tamis.web.dashboard.home import BAD_ROWS
+from tamis.web.dashboard.jobs import shown_figures
+from tamis.workspace.jobs import NewJob
 from tamis.workspace.workspace import Workspace
 
 
@@ -13,6 +16,8 @@ def test_the_example_becomes_a_job_once(visitor: Any, workspace: Workspace) -> N
     (job,), n_jobs = workspace.jobs.list(0, 10, {})
     assert first == f"/ui/jobs/{job.id}"
     assert job.auto_start
+    assert workspace.jobs.dry_run(NewJob(model=job.model, training_files=job.training_files, max_bad_share=BAD_ROWS))
+    assert job.max_bad_share == BAD_ROWS
     assert n_jobs == 1
     assert workspace.files.list(0, 10, {})[1] == 1
     assert "Queued" in visitor.get(first).text
@@ -39,3 +44,8 @@ def test_a_failed_job_says_why(visitor: Any, filled: Workspace) -> None:
     page = visitor.get("/ui/jobs/00000000-0000-4000-8000-000000000022").text
     assert "The job failed" in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_of_a_trainings_figures_those_are_shown_that_tell_how_it_goes() -> None:
+    there = {"step", "valid_loss", "tokens", "b.micro_f1", "a.accuracy", "a.recall", "epoch"}
+    assert shown_figures(there) == ["epoch", "valid_loss", "a.accuracy", "b.micro_f1"]

@@ -19,6 +19,7 @@ def test_the_first_key_signs_its_maker_in(visitor: Any, workspace: Workspace) ->
     assert set(workspace.keys.check(secret).scopes) == {"train", "admin"}
     page = visitor.get("/ui/keys")
     assert page.status_code == 200
+    assert "has no keys" not in page.text
     assert secret not in page.text
     assert secret[:12] in page.text
 

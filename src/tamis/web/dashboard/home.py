@@ -18,6 +18,9 @@ from tamis.workspace.files import FINE_TUNE, NewFile
 from tamis.workspace.jobs import NewJob
 
 EXAMPLE = "support.jsonl"
+BAD_ROWS = 0.05
+"""Share of the example's rows that may be left out: a few are wrong on purpose."""
+
 SHOWN = 6
 WAITING = ("QUEUED", "RUNNING", "CANCELLATION_REQUESTED")
 
@@ -57,7 +60,12 @@ def example(visit: Visit) -> Response:
     record = upload.commit()
     base = workspace.settings.default_base_model
     new = NewJob(
-        model=base, training_files=[(record.id, 1.0)], suffix="example", auto_start=True, created_by=visit.caller
+        model=base,
+        training_files=[(record.id, 1.0)],
+        suffix="example",
+        auto_start=True,
+        max_bad_share=BAD_ROWS,
+        created_by=visit.caller,
     )
     try:
         job_id = workspace.jobs.create(new).id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from tamis.web.dashboard.visits import Visit
 
 LIVE = ("QUEUED", "VALIDATING", "VALIDATED", "RUNNING", "CANCELLATION_REQUESTED")
 STATES = (*LIVE, "SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED")
+LOSSES, JUDGED_BY = ("epoch", "train_loss", "valid_loss"), (".accuracy", ".micro_f1")
 MOST_EVENTS, MOST_CHECKPOINTS = 100, 12
 
 pages = Pages()
@@ -37,6 +38,11 @@ class Progress:
         return cls(str(said.get("stage") or ""), said.get("share"), said.get("seconds_left"))
 
 
+def shown_figures(there: Collection[str]) -> list[str]:
+    """Return those figures of checkpoints that tell how a training goes, in the order of the table's columns."""
+    return [name for name in LOSSES if name in there] + sorted(name for name in there if name.endswith(JUDGED_BY))
+
+
 @pages.get("/jobs", TRAIN)
 def jobs(visit: Visit) -> Response:
     """Show the jobs."""
@@ -57,7 +63,7 @@ def job(visit: Visit) -> Response:
         progress=Progress.of(detail.job.metadata),
         events=list(detail.events)[: -MOST_EVENTS - 1 : -1],
         checkpoints=list(detail.checkpoints)[:MOST_CHECKPOINTS],
-        figures=sorted({name for each in detail.checkpoints for name in each.metrics}),
+        figures=shown_figures({name for each in detail.checkpoints for name in each.metrics}),
     )
 
 

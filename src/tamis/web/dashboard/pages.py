@@ -104,6 +104,7 @@ async def _received(visit: Visit, handler: Handler, scope: str) -> Response:
     if token := request.cookies.get(SESSION):
         found = await anyio.to_thread.run_sync(visit.workspace.sessions.find, token)
         visit.session = found or visit.session
+    visit.open = visit.open and visit.session.key is None  # that there are keys now is noticed after seconds
     request.scope["key_id"] = visit.caller
     if scope != NOBODY and not visit.is_in:
         if request.method == "GET":
