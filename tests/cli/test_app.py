@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tamis
-from tamis.cli.app import app, main
+from tamis.cli.app import ORDER, app, main
 from tamis.errors import InvalidSetting
 
 
@@ -80,23 +80,7 @@ def test_wrong_usage_ends_with_2(monkeypatch, capsys, arguments: list[str]):
 
 def test_help_ends_with_0_and_names_the_commands(monkeypatch, capsys):
     assert end_of(monkeypatch, "--help") == 0
-    names = (
-        "quickstart",
-        "check",
-        "fix",
-        "split",
-        "train",
-        "evaluate",
-        "classify",
-        "models",
-        "export",
-        "push",
-        "demo",
-        "serve",
-        "jobs",
-        "keys",
-    )
-    assert tuple(re.findall(r"^│ ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)) == names
+    assert tuple(re.findall(r"^│ ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)) == ORDER
 
 
 def test_the_version_is_told(monkeypatch, capsys):

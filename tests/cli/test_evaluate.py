@@ -130,5 +130,7 @@ def test_rows_out_of_scope_are_neither_right_nor_wrong(run, model: Path, rows: P
     assert scoped["accuracy"] > plain["accuracy"]
     assert 0 <= scoped["oos_recall"] <= 1
     table = run("evaluate", model, file, "--oos-label", "oos").stdout
+    assert "give --oos-label oos" not in table
+    assert "give --oos-label oos" in " ".join(run("evaluate", model, file).stdout.split())
     assert "6 rows are out of scope" in table
     assert "out-of-scope AUROC" in table

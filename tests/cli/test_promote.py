@@ -55,7 +55,7 @@ def test_a_better_model_takes_the_place(run, promote, shop: None, monkeypatch: p
     history = run("alias", "history", "prod").stdout
     assert "promoted" in history
     assert "on 60 rows of rows.jsonl" in history
-    assert "✓ accuracy >= current - 0.5pp  topic: 1 against -0.005" in history
+    assert "✓ accuracy >= current - 0.5pp  topic: 100.0% against -0.5%" in history
 
 
 def test_a_narrow_terminal_shows_whole_figures(run, promote, shop: None, monkeypatch: pytest.MonkeyPatch):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from rich.console import Console
 from rich.text import Text
 
 from tamis.cli.layout import cut, figures_table, plain
+from tamis.cli.promote_view import value_of
+from tamis.errors import InvalidSetting
+from tamis.evaluation.conditions import parse
 from tamis.store.records import AliasMove
 from tamis.workspace.aliases import Alias, History
 
@@ -50,13 +54,20 @@ def _measured(move: AliasMove) -> list[str]:
     for each in asked if isinstance(asked, list) else ():
         if isinstance(each, dict):
             target = f"  {plain(str(each['target']))}" if each.get("target") else ""
-            numbers = f": {_number(each.get('value'))} against {_number(each.get('needed'))}"
+            shown = partial(_number, str(each.get("condition")))
+            numbers = f": {shown(each.get('value'))} against {shown(each.get('needed'))}"
             lines.append(f"{'✓' if each.get('holds') else '✗'} {plain(str(each.get('condition')))}{target}{numbers}")
     return lines
 
 
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else "–"
+def _number(condition: str, value: object) -> str:
+    if not isinstance(value, int | float):
+        return "–"
+    try:
+        (read,) = parse(condition)
+    except (InvalidSetting, ValueError):  # a later version may have written it
+        return f"{value:.4g}"
+    return value_of(read.figure, value)
 
 
 def _end(id: str | None, name: str | None, history: History) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tamis.ml.model import Model
 
 AT_ONCE = 1024
+LIKE_OOS = frozenset({"oos", "ood", "out_of_scope", "out-of-scope", "out of scope"})
 LEARNT_FROM = "These are the rows that the model learnt from: other rows will come out worse."
 
 Files = Annotated[
@@ -125,6 +126,11 @@ def tell(
     for remark in remarks:
         to.print(marked("warning", remark))
     show(measured, to)
+    for name, target in measured.targets.items():
+        unknown = [label for label in target.unseen_labels if label.lower() in LIKE_OOS]
+        if unknown and not model.manifest.target(name).target.is_multi:
+            told = f"{name}: if {unknown[0]} says that a row is out of scope, give --oos-label {unknown[0]}"
+            to.print(marked("info", f"{told}: then no answer is the right one."))
 
 
 def predicted_rows(model: Model, data: Dataset) -> Iterator[Row]:

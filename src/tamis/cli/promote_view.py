@@ -57,13 +57,13 @@ def _figures(figures: Sequence[Compared], report: GateReport, *, wide: bool) -> 
     if report.current is None:
         table = figures_table("figure", cut(report.candidate, NAME), "95% interval")
         for each in figures:
-            table.add_row(_name(each), _value(each.figure, each.candidate), _span(each.figure, each.candidate_ci))
+            table.add_row(_name(each), value_of(each.figure, each.candidate), _span(each.figure, each.candidate_ci))
         return table
     models = [cut(name, NAME if wide else SHORTER) for name in (report.candidate, report.current)]
     own = ["95% interval"] if wide else []  # each model's; that of the difference is what tells, and always there
     table = figures_table("figure", models[0], *own, models[1], *own, "difference", "95% interval")
     for each in figures:
-        mine, current = _value(each.figure, each.candidate), _value(each.figure, each.current)
+        mine, current = value_of(each.figure, each.candidate), value_of(each.figure, each.current)
         spans = [[_span(each.figure, ci)] if wide else [] for ci in (each.candidate_ci, each.current_ci)]
         difference = (_difference(each), _signed(_span(each.figure, each.difference_ci)))
         table.add_row(_name(each), Text(mine, style="bold"), *spans[0], current, *spans[1], *difference)
@@ -77,7 +77,7 @@ def _condition(judged: Judged, *, several: bool) -> RenderableType:
     if several and judged.target is not None and condition.target is None:
         text.append(f"  ({plain(judged.target)})", style="dim")
     if judged.needed is not None:
-        numbers = f"  {_value(figure, judged.value)}, needed {condition.op} {_value(figure, judged.needed)}"
+        numbers = f"  {value_of(figure, judged.value)}, needed {condition.op} {value_of(figure, judged.needed)}"
         text.append(numbers, style="dim")
         if judged.surely and judged.beyond_ci is not None:
             unit = "" if figure in LOSSES or figure == P50 else " points"
@@ -93,7 +93,8 @@ def _name(each: Compared) -> Text:
     return Text(cut(word if each.label is None else f"{word} of {each.label}", NAME))
 
 
-def _value(figure: str, value: Figure) -> str:
+def value_of(figure: str, value: Figure) -> str:
+    """A figure's value as people read it: shares in percent."""
     if value is None:
         return "–"
     if figure == P50:

@@ -152,8 +152,10 @@ def with_thresholds(targets: Sequence[Target], only: str | None = None) -> list[
         name = only or targets[0].name
         raise InvalidSetting(
             f"Target {name!r} is single-label: it answers with the label of the highest score, so there is no "
-            "threshold to choose. To have no answer where the model is not sure, use its abstain rule. Thresholds are "
-            "for targets whose rows may have several labels (write the labels as lists).",
+            "threshold to choose. To have no answer where the model is not sure, train it with --abstain-loss 0.03. "
+            "Thresholds are for targets whose rows may have several labels (write the labels as lists).",
+            for_callers=f"Target {name!r} is single-label: it answers with the label of the highest score, so there is "
+            "no threshold to choose. To have no answer where the model is not sure, use its abstain rule.",
             setting="optimise" if only is None else "target",
             target=name,
         )
