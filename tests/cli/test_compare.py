@@ -42,6 +42,7 @@ def test_rows_out_of_scope_are_turned_away_or_not_and_learnt_by_nobody(run, mode
     mixed = write_rows(tmp_path / "mixed.jsonl", [*example_rows(), *poems])
     asked = ("compare", model, "baseline:majority", "--data", mixed, "--train", mixed, *QUICK)
     told = run(*asked, "--oos-label", "oos").stdout
+    assert "oos turned away" in next(line for line in told.splitlines() if line.startswith("contender"))
     assert "9 rows are out of scope, and neither right nor wrong." in told
     assert "baseline:majority 0.0%" in told
     assert "lacks 1 of the labels" not in told

@@ -31,10 +31,11 @@ from tamis.evaluation.comparison_verdict import (
 from tamis.schema import Kind
 
 NARROWEST, USUAL, WIDEST = 12, 24, 44  # characters of a contender's name
+SHORTER = {"oos_recall": "oos turned away"}  # words that fit above a column
 WIDE = 72  # characters from which a terminal has room for the usual
 GAP = 2
 FURTHER = {
-    Kind.SINGLE_LABEL: ("macro_f1", "ece", "selective_accuracy"),
+    Kind.SINGLE_LABEL: ("oos_recall", "macro_f1", "ece", "selective_accuracy"),
     Kind.MULTI_LABEL: ("macro_f1", "subset_accuracy", "ece"),
 }
 
@@ -81,7 +82,8 @@ def _figures(target: TargetComparison, width: int) -> Table:
     ]
     for rank, figure in enumerate(FURTHER[target.kind]):
         if any(figure in target.contenders[name].figures for name in names):
-            columns.append(_Column(WORDS[figure], [_value(target, name, figure) for name in names], 3 + 2 * rank))
+            cells = [_value(target, name, figure) for name in names]
+            columns.append(_Column(SHORTER.get(figure, WORDS[figure]), cells, 3 + 2 * rank))
     columns += [
         _Column(beside, [_difference(pair) for pair in pairs], 1),
         _Column("95% interval", ["" if pair is None else difference_span(pair) for pair in pairs], 6),

@@ -153,7 +153,7 @@ def label_bars(target: TargetComparison) -> Figure:
         {
             "barmode": "group",
             "bargap": 0.3,
-            "xaxis": {"tickformat": ".0%", "range": [0, 1.12], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
+            "xaxis": {"tickformat": ".0%", "range": [0, 1.3], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
             "yaxis": {**_numbered([short(label, NAME) for label in order]), "showgrid": False},
             "legend": {"traceorder": "normal"},
             "height": 130 + len(order) * (16 + 16 * len(names)),
