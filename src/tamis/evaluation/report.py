@@ -512,7 +512,7 @@ def _single_baseline(target: Target, counts: LabelCounts) -> Baseline:
     return Baseline(
         answer=(target.labels[answer],),
         accuracy=counts.actual[answer] / n if n else None,
-        macro_f1=float(ratio(precision_recall_f1(constant).f1.sum(), averaged)),
+        macro_f1=float(precision_recall_f1(constant).f1.sum()) / max(averaged, 1.0),
         weighted_f1=float(weighted_f1(constant)),
     )
 
