@@ -113,7 +113,7 @@ def test_a_job_goes_from_files_to_a_model_that_answers(workspace: Workspace, wor
     model = workspace.models.find("shop")
     assert model.id == workspace.models.find(done.job.fine_tuned_model).id == done.job.model_id
     loaded = load(workspace.models.folder(model))
-    assert loaded.classify(["where is my parcel and the courier"])[0]["topic"].label == "delivery"
+    assert loaded.classify(["my parcel and the courier number 7"])[0]["topic"].label == "delivery"
     assert not (workspace.settings.home / "work" / job.id).exists()
 
 

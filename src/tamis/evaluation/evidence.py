@@ -30,7 +30,9 @@ LEAST_SCOPE = 1e-6
 SPREAD_A_SEEN = 2.0
 """How much the spread counts beside the tokens seen, each in standard deviations of rows in scope."""
 
-LEAST_DEVIATION = 0.02
+SEEN_PRIOR = 100, 0.1
+"""Rows, and how much the share of seen tokens differs among them: what few held-out rows are not enough to tell."""
+
 CONFIDENCE_A_SCOPE = 2.0
 
 _LEAST, _ONE = np.float32(LEAST_SCORE), np.float32(1)
@@ -82,5 +84,6 @@ def fit_weights(scores: Floats, seen: Floats | None, inside: Bools, *, learnt: b
     if seen is None or not inside.any():
         return {"spread": 1.0}
     spread = float(evidence(scores[inside], {"spread": 1.0}).std())
-    deviation = max(float(seen.reshape(-1)[inside].std()), LEAST_DEVIATION)
+    n, (rows, usual) = int(inside.sum()), SEEN_PRIOR
+    deviation = ((n * float(seen.reshape(-1)[inside].var()) + rows * usual**2) / (n + rows)) ** 0.5
     return {"spread": 1.0, "seen": float(f"{spread / deviation / SPREAD_A_SEEN:.6g}")}

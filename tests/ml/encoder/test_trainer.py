@@ -148,7 +148,7 @@ def test_what_is_recalled_is_what_the_frozen_layers_say(train, single, monkeypat
     recalled = train(rows, rows[:15], **chosen)
     monkeypatch.setattr(frozen, "MOST_BYTES", 0)
     computed = train(rows, rows[:15], **chosen)
-    assert recalled.held.logits == pytest.approx(computed.held.logits, abs=1e-3)
+    assert recalled.held.logits == pytest.approx(computed.held.logits, abs=4e-3)
 
 
 def test_lora_gives_plain_weights_that_differ_in_the_layers(train, single, base_folder):
