@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from record import preamble, surroundings, table, write
+from tamis.evaluation.out_of_scope import turned_away_at
 
 SET, TARGET, OUTSIDE = "banking77_oos", "intent", "oos"
 KINDS = {"near": "id-oos", "far": "ood-oos"}
@@ -119,7 +120,7 @@ def measure(name: str, evidence: Callable[[list[str]], Scores], validation: list
         outs = evidence(texts(outside(test, told)))
         found[kind] = {
             "auroc": auroc(ins, outs),
-            "at_97": float((outs < cut_at(ins)).mean()),
+            "at_97": turned_away_at(ins, outs, COVERAGE),
             "served": float((outs < fitted).mean()),
         }
     return found

@@ -16,9 +16,9 @@ import numpy as np
 
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
 from tamis.evaluation.calibration import reliability_bins
-from tamis.evaluation.figures import Figure, LabelFigures, Record
+from tamis.evaluation.figures import Figure, LabelFigures, Record, label_figures
 from tamis.evaluation.intervals import Interval, mean_average_precision_interval
-from tamis.evaluation.metrics import Doubles, LabelCounts, average_precision, label_jaccard, precision_recall_f1
+from tamis.evaluation.metrics import Doubles, average_precision
 from tamis.evaluation.out_of_scope import share_of
 from tamis.evaluation.paired import (
     LOSSES,
@@ -359,35 +359,15 @@ class TargetContest:
         } | counted.scored
         if self.target.is_multi and "accuracy" in values:
             values[SUBSET] = values.pop("accuracy")
+        names = (*self.target.labels, *self._truth.unseen)
         shown = {figure: values[figure] for figure in SHOWN[self.target.kind] if figure in values}
         return ContenderFigures(
             figures={figure: measured for figure, measured in shown.items() if measured.value is not None},
-            per_label=self._per_label(counted),
+            per_label=label_figures(self.target, names, counted.sums.counts(), counted.precisions, counted.cuts),
             failed=counted.failed,
             lacking=counted.lacking,
             lacking_rows=counted.lacking_rows,
             thresholds=counted.thresholds,
-        )
-
-    def _per_label(self, counted: _Counted) -> tuple[LabelFigures, ...]:
-        counts: LabelCounts = counted.sums.counts()
-        precision, recall, f1 = precision_recall_f1(counts)
-        jaccard, width = label_jaccard(counts), len(self.target.labels)
-        return tuple(
-            LabelFigures(
-                label=label,
-                precision=precision[at],
-                recall=recall[at],
-                f1=f1[at],
-                support=int(counts.actual[at]),
-                given=int(counts.given[at]),
-                hits=int(counts.hits[at]),
-                jaccard=jaccard[at],
-                average_precision=counted.precisions[at] if counted.precisions is not None and at < width else None,
-                threshold=counted.cuts[at] if counted.cuts is not None and at < width else None,
-                unseen=at >= width,
-            )
-            for at, label in enumerate((*self.target.labels, *self._truth.unseen))
         )
 
 

@@ -6,13 +6,14 @@ Figures are rounded to six digits; what cannot be said (no rows, no positives) i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from tamis.schema import Kind
+from tamis.evaluation.metrics import Doubles, Floats, LabelCounts, label_jaccard, precision_recall_f1
+from tamis.schema import Kind, Target
 
 
 def rounded(value: float | None) -> float | None:
@@ -49,6 +50,42 @@ class LabelFigures(Record):
     average_precision: Figure = None
     threshold: Figure = None
     unseen: bool = False
+
+
+def label_figures(
+    target: Target,
+    names: Sequence[str],
+    counts: LabelCounts,
+    precisions: Doubles | None,
+    thresholds: Sequence[float] | Floats | None,
+) -> tuple[LabelFigures, ...]:
+    """Return the figures of each label.
+
+    Args:
+        target: whose labels.
+        names: its labels, and behind them those that only the rows have.
+        counts: of each name.
+        precisions: (n_labels,) average precision; None: not known.
+        thresholds: (n_labels,); None where there are none.
+    """
+    precision, recall, f1 = precision_recall_f1(counts)
+    jaccard, n_known = label_jaccard(counts), len(target.labels)
+    return tuple(
+        LabelFigures(
+            label=name,
+            precision=precision[at],
+            recall=recall[at],
+            f1=f1[at],
+            support=int(counts.actual[at]),
+            given=int(counts.given[at]),
+            hits=int(counts.hits[at]),
+            jaccard=jaccard[at],
+            average_precision=precisions[at] if precisions is not None and at < n_known else None,
+            threshold=thresholds[at] if thresholds is not None and at < n_known else None,
+            unseen=at >= n_known,
+        )
+        for at, name in enumerate(names)
+    )
 
 
 class Confusion(Record):

@@ -21,13 +21,13 @@ from tamis.evaluation.figures import (
     Baseline,
     Confusion,
     CoveragePoint,
-    LabelFigures,
     Mistake,
     MultiReport,
     Record,
     ReliabilityBin,
     SingleReport,
     ThresholdCurve,
+    label_figures,
 )
 from tamis.evaluation.intervals import mean_average_precision_interval
 from tamis.evaluation.metrics import (
@@ -38,7 +38,6 @@ from tamis.evaluation.metrics import (
     LabelCounts,
     average_precision,
     confusion_pairs,
-    label_jaccard,
     macro_f1,
     micro_f1,
     precision_recall_f1,
@@ -267,7 +266,7 @@ class SingleEvaluation:
             coverage_curve=self._coverage_curve(right),
             **self._out_of_scope(),
             baseline=_single_baseline(progress.target, sums.counts()),
-            per_label=_per_label(progress, sums.counts(), self._average_precisions(), None),
+            per_label=label_figures(progress.target, progress.names, sums.counts(), self._average_precisions(), None),
             confusions=_named(progress.names, confusion_pairs(codes, given)),
             mistakes=tuple(self._mistakes),
         )
@@ -400,7 +399,7 @@ class MultiEvaluation:
             ece=self._bins.error(),
             reliability=_reliability(self._bins),
             baseline=_multi_baseline(progress.target, sums.counts(), len(sums)),
-            per_label=_per_label(progress, sums.counts(), precisions, self._thresholds),
+            per_label=label_figures(progress.target, progress.names, sums.counts(), precisions, self._thresholds),
             confusions=_named(progress.names, _swapped(sums)),
             mistakes=tuple(self._mistakes),
             cuts=tuple(round(float(cut), 4) for cut in CUTS),
@@ -478,29 +477,6 @@ def _curve(label: str | None, hits: Doubles, given: Doubles, actual: float) -> T
         support=int(actual),
         precision=tuple(ratio(hits, given, np.nan).round(4).tolist()),
         recall=tuple(ratio(hits, np.full(len(hits), actual), np.nan).round(4).tolist()),
-    )
-
-
-def _per_label(
-    progress: _Progress, counts: LabelCounts, precisions: Doubles, thresholds: Floats | None
-) -> tuple[LabelFigures, ...]:
-    precision, recall, f1 = precision_recall_f1(counts)
-    jaccard, n_labels = label_jaccard(counts), len(progress.target.labels)
-    return tuple(
-        LabelFigures(
-            label=name,
-            precision=precision[at],
-            recall=recall[at],
-            f1=f1[at],
-            support=int(counts.actual[at]),
-            given=int(counts.given[at]),
-            hits=int(counts.hits[at]),
-            jaccard=jaccard[at],
-            average_precision=precisions[at] if at < n_labels else None,
-            threshold=thresholds[at] if thresholds is not None and at < n_labels else None,
-            unseen=at >= n_labels,
-        )
-        for at, name in enumerate(progress.names)
     )
 
 

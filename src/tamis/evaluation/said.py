@@ -43,6 +43,18 @@ class Said:
             abstained=None if self.abstained is None else self.abstained[rows],
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Said]) -> Said:
+        """What one contender says of rows that it was given in parts, in their order."""
+        scores = [part.scores for part in parts if part.scores is not None]
+        silent = [part.abstained for part in parts if part.abstained is not None]
+        return cls(
+            given=np.concatenate([part.given for part in parts]),
+            scores=np.concatenate(scores) if scores else None,
+            failed=np.concatenate([part.failed for part in parts]),
+            abstained=np.concatenate(silent) if silent else None,
+        )
+
     def among(self, mine: Sequence[str], labels: Sequence[str]) -> Said:
         """The same with the columns of `labels` in place of `mine`: a label that it does not have is never given.
 

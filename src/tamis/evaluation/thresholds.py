@@ -232,10 +232,19 @@ def _log_odds(probability: Doubles | np.float64) -> Doubles:
     return odds
 
 
-def decide(scores: Floats, thresholds: Floats) -> Bools:
-    """(n, n_labels) which labels are given. `scores`: (n, n_labels); `thresholds`: (n_labels,)."""
-    given: Bools = scores >= thresholds
-    return given
+def decide(scores: Floats, thresholds: Floats | None) -> Bools:
+    """(n, n_labels) which labels are given.
+
+    Args:
+        scores: (n, n_labels).
+        thresholds: (n_labels,); None, for a single-label target: the label of the highest score is given.
+    """
+    if thresholds is not None:
+        reached: Bools = scores >= thresholds
+        return reached
+    highest = np.zeros(scores.shape, dtype=np.bool_)
+    highest[np.arange(len(scores)), scores.argmax(axis=1)] = True
+    return highest
 
 
 def fit_abstain(confidence: Floats, *, coverage: float = 0.97, weights: Floats | None = None) -> float:

@@ -16,7 +16,6 @@ import numpy as np
 from tamis.data.loading import Check
 from tamis.data.truth import MultiTruth
 from tamis.evaluation.comparison import ContenderKind, Cost, Speed
-from tamis.evaluation.metrics import Bools, Floats
 from tamis.evaluation.said import Said
 from tamis.evaluation.thresholds import decide, fit_shared_threshold
 from tamis.schema import Input, Target
@@ -107,23 +106,12 @@ class ModelContender:
 
     def answer(self, inputs: Sequence[Input], told: Told, check: Check) -> Spoken:
         """Return what the model says."""
-        return _computed(self._said, self.targets, inputs, (told, check), self.hour_price)
+        return _computed(self.model.predictor.said, self.targets, inputs, (told, check), self.hour_price)
 
     def cuts(self, target: str) -> tuple[Sequence[float] | None, str | None]:
         """The model's own thresholds."""
         thresholds = self.model.predictor.thresholds(target)
         return (None, None) if thresholds is None else (thresholds.tolist(), "stored in the model")
-
-    def _said(self, inputs: Sequence[Input]) -> dict[str, Said]:
-        predictor = self.model.predictor
-        scores = predictor.checked_scores(inputs)
-        silent = predictor.abstained(scores)
-        found = {}
-        for target in self.targets:
-            mine, cuts = scores[target.name], predictor.thresholds(target.name)
-            given = _highest(mine) if cuts is None else decide(mine, cuts)
-            found[target.name] = Said(given, mine, np.zeros(len(inputs), dtype=bool), silent[target.name])
-        return found
 
 
 @dataclass(slots=True)
@@ -296,7 +284,7 @@ def _computed(
     latencies = _one_by_one(said, inputs, check)
     per_text = seconds / len(inputs)
     return Spoken(
-        said={target.name: _joined([part[target.name] for part in parts]) for target in targets},
+        said={target.name: Said.joined([part[target.name] for part in parts]) for target in targets},
         speed=Speed(
             seconds=seconds,
             texts_per_second=1 / max(per_text, 1e-9),
@@ -330,23 +318,6 @@ def _one_by_one(said: Callable[[Sequence[Input]], object], inputs: Sequence[Inpu
         if end > until and len(latencies) >= LEAST_ONE_BY_ONE:
             break
     return latencies
-
-
-def _joined(parts: Sequence[Said]) -> Said:
-    scores = [part.scores for part in parts if part.scores is not None]
-    silent = [part.abstained for part in parts if part.abstained is not None]
-    return Said(
-        given=np.concatenate([part.given for part in parts]),
-        scores=np.concatenate(scores) if scores else None,
-        failed=np.concatenate([part.failed for part in parts]),
-        abstained=np.concatenate(silent) if silent else None,
-    )
-
-
-def _highest(scores: Floats) -> Bools:
-    given = np.zeros(scores.shape, dtype=bool)
-    given[np.arange(len(scores)), scores.argmax(axis=1)] = True
-    return given
 
 
 def _speed_of_requests(labelled: Sequence[Labelled], taken: float) -> Speed:

@@ -78,9 +78,7 @@ class Baseline:
     def _given(self, target: Target, inputs: Sequence[Input], scores: Floats) -> Bools:
         if self.draws:
             return _drawn(scores, inputs, multi=target.is_multi, seed=self.seed)
-        if target.is_multi:
-            return decide(scores, np.array(self.thresholds[target.name], dtype=np.float32))
-        return _one(scores.argmax(axis=1), scores.shape)
+        return decide(scores, np.array(self.thresholds[target.name], dtype=np.float32) if target.is_multi else None)
 
 
 def fit_baseline(

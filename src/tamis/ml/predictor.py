@@ -18,6 +18,7 @@ from tamis.data.truth import Bools
 from tamis.errors import DamagedArtifact, InvalidSetting
 from tamis.evaluation.calibration import FEW
 from tamis.evaluation.evidence import evidence
+from tamis.evaluation.said import Said
 from tamis.evaluation.thresholds import abstains, decide
 from tamis.ml.decisions import Floats, activation
 from tamis.ml.manifest import Manifest, TargetManifest
@@ -141,6 +142,15 @@ class Predictor:
         """What each target's abstain rule says of scores, as `checked_scores` returns them; None without a rule."""
         seen = scores.get(SEEN)
         return {rule.name: rule.judged(scores[rule.name], seen) for rule in self._rules}
+
+    def said(self, inputs: Sequence[Input]) -> dict[str, Said]:
+        """Return what the model says of inputs that are known to be right, for each target, to be compared."""
+        scores = self.checked_scores(inputs)
+        silent, none = self.abstained(scores), np.zeros(len(inputs), dtype=bool)
+        return {
+            rule.name: Said(decide(scores[rule.name], rule.thresholds), scores[rule.name], none, silent[rule.name])
+            for rule in self._rules
+        }
 
     def thresholds(self, target: str) -> Floats | None:
         """(n_labels,) from which score each label is given; None for a single-label target."""

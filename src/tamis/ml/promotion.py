@@ -30,12 +30,8 @@ from tamis.evaluation.gate import (
     judge,
     weigh,
 )
-from tamis.evaluation.metrics import Bools
 from tamis.evaluation.said import Said
-from tamis.evaluation.thresholds import decide
-from tamis.ml.decisions import Floats
 from tamis.ml.model import Model
-from tamis.ml.predictor import Predictor
 from tamis.schema import Input, Target
 
 Check = Callable[[], None]
@@ -138,18 +134,6 @@ def contest(
     )
 
 
-def said_by(predictor: Predictor, inputs: Sequence[Input]) -> dict[str, Said]:
-    """Return what a model says of inputs, by target, in the columns of its own labels."""
-    scores = predictor.checked_scores(inputs)
-    silent = predictor.abstained(scores)
-    found = {}
-    for target in predictor.targets:
-        mine, cuts = scores[target.name], predictor.thresholds(target.name)
-        given = _highest(mine) if cuts is None else decide(mine, cuts)
-        found[target.name] = Said(given, mine, np.zeros(len(inputs), dtype=bool), silent[target.name])
-    return found
-
-
 def _said(model: Model, data: Dataset, check: Check) -> dict[str, Said]:
     """What a model says of all rows, in the columns of the data's labels; of the targets that the data has."""
     wanted = {target.name: target for target in data.targets if _alike(target, model)}
@@ -158,28 +142,11 @@ def _said(model: Model, data: Dataset, check: Check) -> dict[str, Said]:
     parts: dict[str, list[Said]] = {name: [] for name in wanted}
     for first in range(0, len(data), step):
         check()
-        spoken = said_by(model.predictor, data.inputs[first : first + step])
+        spoken = model.predictor.said(data.inputs[first : first + step])
         for target in model.targets:
             if target.name in wanted:
                 parts[target.name].append(spoken[target.name].among(target.labels, wanted[target.name].labels))
-    return {name: _one(spoken) for name, spoken in parts.items()}
-
-
-def _one(parts: Sequence[Said]) -> Said:
-    scores = [part.scores for part in parts if part.scores is not None]
-    silent = [part.abstained for part in parts if part.abstained is not None]
-    return Said(
-        given=np.concatenate([part.given for part in parts]),
-        scores=np.concatenate(scores) if scores else None,
-        failed=np.concatenate([part.failed for part in parts]),
-        abstained=np.concatenate(silent) if silent else None,
-    )
-
-
-def _highest(scores: Floats) -> Bools:
-    given = np.zeros(scores.shape, dtype=bool)
-    given[np.arange(len(scores)), scores.argmax(axis=1)] = True
-    return given
+    return {name: Said.joined(spoken) for name, spoken in parts.items()}
 
 
 def _p50(models: Mapping[str, Model], inputs: Sequence[Input], check: Check) -> dict[str, float]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.evaluation.thresholds import decide
 from tamis.schema import Kind, Target
 
 Floats = NDArray[np.float32]
@@ -54,15 +55,7 @@ def verdicts_of(
     several = len(targets) > 1
     names = tuple(f"{target.name}/{label}" if several else label for target in targets for label in target.labels)
     together = np.concatenate([scores[target.name] for target in targets], axis=1)
-    chosen = np.concatenate([_chosen(scores[target.name], thresholds[target.name]) for target in targets], axis=1)
+    chosen = np.concatenate([decide(scores[target.name], thresholds[target.name]) for target in targets], axis=1)
     order = np.argsort(-together, axis=1, kind="stable")
     given = [[int(place) for place in row if told[place]] for row, told in zip(order, chosen, strict=True)]
     return Verdicts(names, together, given, one=not several and targets[0].kind is Kind.SINGLE_LABEL)
-
-
-def _chosen(scores: Floats, thresholds: Floats | None) -> NDArray[np.bool_]:
-    if thresholds is not None:
-        return np.asarray(scores >= thresholds)
-    chosen = np.zeros(scores.shape, dtype=bool)
-    chosen[np.arange(len(scores)), scores.argmax(axis=1)] = True
-    return chosen

@@ -20,7 +20,7 @@ from tamis.ml.decisions import calibrated, fit_decisions
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.placement import DATA
 from tamis.ml.encoder.quantise import quantise
-from tamis.schema import Kind, Target
+from tamis.schema import Target
 
 Floats = NDArray[np.float32]
 
@@ -144,10 +144,8 @@ class _Answers:
         given = np.zeros(logits.shape, dtype=np.bool_)
         for target, columns, rule in zip(self._targets, self._columns, self._rules, strict=True):
             scores = calibrated(target.kind, rule.calibration, logits[:, columns])
-            if target.kind is Kind.SINGLE_LABEL:
-                given[np.arange(len(logits)), columns.start + scores.argmax(axis=1)] = True
-            else:
-                given[:, columns] = decide(scores, np.array(rule.thresholds, dtype=np.float32))
+            cuts = None if rule.thresholds is None else np.array(rule.thresholds, dtype=np.float32)
+            given[:, columns] = decide(scores, cuts)
         return given
 
 
