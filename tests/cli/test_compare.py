@@ -10,6 +10,7 @@ import pytest
 from cli.conftest import example_rows, write_rows
 from labelers.stub_endpoint import StubEndpoint, by_schema, fails
 from tamis.cli import compare as command
+from tamis.cli.console import out
 from tamis.errors import InvalidSetting, UpstreamFailed
 from tamis.evaluation.comparison import Comparison
 from tamis.labelers.budget import Price
@@ -37,7 +38,7 @@ def test_json_is_the_record_and_nothing_else(run, model: Path, rows: Path):
 
 
 def test_rows_out_of_scope_are_turned_away_or_not_and_learnt_by_nobody(run, model: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(out, "width", 200)
     poems = [{"text": f"a poem {at} on the sea", "labels": {"topic": "oos"}} for at in range(9)]
     mixed = write_rows(tmp_path / "mixed.jsonl", [*example_rows(), *poems])
     asked = ("compare", model, "baseline:majority", "--data", mixed, "--train", mixed, *QUICK)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import example_rows, write_rows
+from tamis.cli.console import out
 from tamis.errors import Conflict, InvalidSetting, TooManyBadRows
 from tamis.ml.registry import register
 from tamis.ml.training import train
@@ -39,7 +40,7 @@ def promote(run, rows: Path):
 
 
 def test_a_better_model_takes_the_place(run, promote, shop: None, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(out, "width", 100)
     run("alias", "set", "prod", "shop@1")
     result = promote("--if", "accuracy >= current - 0.5pp", "--if", "micro_f1 of all >= current - 5pp and ece <= 1")
     assert result.exit_code == 0, result.stdout
@@ -62,7 +63,7 @@ def test_a_narrow_terminal_shows_whole_figures(run, promote, shop: None, monkeyp
     run("alias", "set", "prod", "shop@1")
     shown = {}
     for width in (80, 140):
-        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(out, "width", width)
         shown[width] = promote("--if", "accuracy >= 0", "--dry-run").stdout.partition("Conditions")[0]
     assert "…" not in shown[80]
     assert shown[80].count("95% interval") * 3 == shown[140].count("95% interval")

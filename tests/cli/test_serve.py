@@ -88,6 +88,13 @@ def test_several_processes_add_up_their_figures(home: Path) -> None:
     assert not list(home.glob("figures-*"))
 
 
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.ZombieProcess:  # one that has ended, and nobody has asked how
+        return []
+
+
 @pytest.mark.parametrize("end", ["the caller leaves", "the server is killed"])
 def test_a_dry_run_outlives_neither_its_caller_nor_the_server(home: Path, end: str) -> None:
     rows = b"".join(b'{"text": "t%d", "labels": {"t": "%d"}}\n' % (n, n % 2) for n in range(200_000))
@@ -97,7 +104,7 @@ def test_a_dry_run_outlives_neither_its_caller_nor_the_server(home: Path, end: s
         job = {"model": "ministral-3b-latest", "training_files": [file], "hyperparameters": {}}
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(url, json=job, timeout=1.0)
-        (dry_run,) = [child for child in psutil.Process(process.pid).children() if "measure" in child.cmdline()]
+        (dry_run,) = [child for child in psutil.Process(process.pid).children() if "measure" in _command(child)]
         if end == "the server is killed":
             process.kill()
         dry_run.wait(10)

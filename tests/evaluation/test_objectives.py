@@ -37,9 +37,17 @@ def test_what_an_objective_is_written_as_means_it_again(objective):
 @given(objectives, st.text(min_size=1).filter(lambda text: text.strip() == text))
 @settings(max_examples=60)
 def test_any_label_can_have_an_objective_of_its_own(objective, label):
-    purpose = parse_purpose(f"{label}={objective}")
-    if not label.lower().startswith("shared:"):
-        assert purpose.labels == {label: objective}
+    if label.lower().startswith("shared:"):
+        with pytest.raises(InvalidSetting):
+            parse_purpose(f"{label}={objective}")
+    else:
+        assert parse_purpose(f"{label}={objective}").labels == {label: objective}
+
+
+@given(objectives)
+def test_a_label_cannot_begin_like_one_threshold_for_all(objective):
+    with pytest.raises(InvalidSetting):
+        parse_purpose(f"shared:={objective}")
 
 
 @pytest.mark.parametrize(
