@@ -17,7 +17,7 @@ from html import escape
 from math import isnan
 from numbers import Real
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from tamis.errors import InvalidSetting
 
@@ -149,10 +149,7 @@ class Page:
             height: pixels, in place of the figure's own.
             min_width: pixels below which the figure is not squeezed: it scrolls on a narrow screen.
         """
-        spec = json.loads(figure.to_json() or "{}")
-        layout = {key: value for key, value in spec.get("layout", {}).items() if key != "template"}
-        layout["height"] = height or layout.get("height") or 360
-        payload = _json({"data": _literal(spec.get("data", [])), "layout": _literal(layout)})
+        payload = _json(figure_spec(figure, height))
         self._figures += 1
         name = f"figure-{self._figures}"
         described = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
@@ -211,6 +208,14 @@ class Page:
     def _close_section(self) -> None:
         if self._open:
             self._parts.append("</section>")
+
+
+def figure_spec(figure: PlotlyFigure, height: int | None = None) -> dict[str, Any]:
+    """Return a figure as plotly.js draws it: its texts literal, without a template, so that the page colours it."""
+    spec = json.loads(figure.to_json() or "{}")
+    layout = {key: value for key, value in spec.get("layout", {}).items() if key != "template"}
+    layout["height"] = height or layout.get("height") or 360
+    return {"data": _literal(spec.get("data", [])), "layout": _literal(layout)}
 
 
 def _text(value: str) -> str:

@@ -52,6 +52,7 @@ async function refresh(part) {
         const focused = part.contains(document.activeElement);
         prepare(fresh);
         part.replaceWith(fresh);
+        document.dispatchEvent(new CustomEvent("fresh", { detail: fresh }));
         next = fresh;
         if (focused) document.getElementById("content").focus();
       }
