@@ -459,6 +459,13 @@ class TestModels:
         assert [model.id for model in store.models.list()[0]] == [first.id]
         assert store.models.last_version("a") == 1
 
+    def test_places_are_those_that_begin_as_asked(self, store: Store) -> None:
+        mine = store.models.add(a_model(place="folder:/Home_1/models/a/1"))
+        for other in ("folder:/home_1/models/a/1", "folder:/HomeX1/models/a/1", "objects:/Home_1/"):
+            store.models.add(a_model(place=other))
+        assert store.models.places("folder:/Home_1/") == {mine.place: mine.id}
+        assert store.models.places("folder:/Home_2/") == {}
+
     def test_versions_count_by_name_and_no_number_comes_twice(self, store: Store) -> None:
         models = [store.models.add(a_model(name=name)) for name in ("a", "a", "b", "a")]
         assert [model.version for model in models] == [1, 2, 1, 3]

@@ -48,6 +48,13 @@ class Models:
             add_model(connection, record)
             return True
 
+    def places(self, start: str) -> dict[str, str]:
+        """Return the ids of the models whose place begins so, by place: all of them, and nothing else of them."""
+        query = select(models.c.place, models.c.id).where(models.c.place.startswith(start, autoescape=True))
+        with self._database.reading() as connection:
+            found = connection.execute(query).all()
+        return {place: id for place, id in found if place.startswith(start)}  # SQLite takes no account of case
+
     def find(self, id: str) -> ModelRecord | None:
         """Return the model of an id."""
         return self._first(models.c.id == id)

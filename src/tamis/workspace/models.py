@@ -249,11 +249,11 @@ class Models:
         A version keeps its number, so that `name@3` is the same model at every door.
         """
         mine = f"{FOLDER}{self._settings.home / registry.FOLDER}/"
-        known = {model.place: model for model in self._store.models.list()[0] if model.place.startswith(mine)}
+        known = self._store.models.places(mine)
         there = {f"{FOLDER}{version.folder}": version for version in registry.versions(self._settings.home)}
-        for place, model in known.items():
-            if place not in there and not self._store.aliases.list(model.id):
-                self._store.models.delete(model.id)
+        for place, model_id in known.items():
+            if place not in there and not self._store.aliases.list(model_id):
+                self._store.models.delete(model_id)
         new = [version for place, version in there.items() if place not in known]
         adopted = False
         for version in sorted(new, key=lambda version: (version.name, version.number)):
