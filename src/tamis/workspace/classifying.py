@@ -44,6 +44,7 @@ class Served:
     predictor: Predictor
     answering: Answering
     n_labels: int
+    chats: bool = False  # whether it learnt from chats
     known: Mapping[str, Floats] | None = None
 
     def scores(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
@@ -181,11 +182,12 @@ class Classifier:
     def _load(self, model_id: str) -> tuple[Served, int]:
         record = self._models.answering(model_id)
         try:
-            predictor = load(self._models.folder(record)).predictor
+            model = load(self._models.folder(record))
         except (TamisError, OSError):
             self._models.answering(model_id)  # it may have been deleted while it was read: that is what is to be said
             raise
+        predictor, chats = model.predictor, model.manifest.training.get("chats") is True
         thresholds = {target.name: predictor.thresholds(target.name) for target in predictor.targets}
         n_labels = sum(len(target.labels) for target in predictor.targets)
         answering = Answering(predictor.targets, thresholds, predictor.judged)
-        return Served(record, predictor, answering, n_labels), record.bytes
+        return Served(record, predictor, answering, n_labels, chats), record.bytes

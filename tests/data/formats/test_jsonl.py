@@ -310,3 +310,12 @@ def test_what_tamis_label_writes_beside_labels_is_no_key_to_tell_of(tmp_path):
     source = open_source(path)
     assert [example.labels for example in source] == [{"t": ("x",)}]
     assert [(note.code, note.detail) for note in source.notes] == [("extra_key", "id")]
+
+
+def test_rows_come_with_the_whole_object(tmp_path):
+    lines = ['{"id": 1, "text": "one", "n": [2]}', "", "no", '{"id": 3, "text": ""}']
+    source, rows = read(tmp_path, *lines, options=ReadOptions(labelled=False))
+    found = list(source.with_objects())
+    assert [kept for kept, _ in found] == [{"id": 1, "text": "one", "n": [2]}, {}, {"id": 3, "text": ""}]
+    assert [row for _, row in found] == rows
+    assert [type(row) for row in rows] == [Example, Rejected, Rejected]

@@ -392,3 +392,12 @@ def test_a_class_number_of_thousands_of_digits_is_a_bad_row(tmp_path):
     content = f"text,label\none,1\ntwo,{'9' * 5000}\nthree,0\n"
     _, rows = read(tmp_path, content, class_names={"label": ("no", "yes")})
     assert codes(rows) == [(3, "label_too_long")]
+
+
+def test_rows_come_with_all_their_cells(tmp_path):
+    source, rows = read(tmp_path, "id,text,id\n7,one,x\n8,two\n9,,y\n", labelled=False, text_column="text")
+    found = list(source.with_cells())
+    assert source.names == ("id", "text", "id 2")
+    assert [cells for cells, _ in found] == [["7", "one", "x"], [], ["9", "", "y"]]
+    assert [row for _, row in found] == rows
+    assert codes(rows) == [(3, "wrong_cell_count"), (4, "empty_text")]

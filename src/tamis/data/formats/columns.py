@@ -287,16 +287,24 @@ def _separator_hint(table: Table, column: LabelColumn, options: ReadOptions, of:
     cells = [cell for cell in table.column(column.place) if isinstance(cell, str)]
     if isinstance(options.label_separator, str) or column.several or not cells:
         return []
+    separator = likely_separator(cells)
+    if separator is None:
+        return []
+    given = f"{column.column}={separator}" if of > 1 else separator
+    said = repr({column.column: separator} if of > 1 else separator)
+    return [
+        f"cells of column {column.column!r} look like several labels joined by {separator!r}, and are read as "
+        f"one label each: give --label-separator '{given}' (in Python label_separator={said}) to split them"
+    ]
+
+
+def likely_separator(cells: Sequence[str]) -> str | None:
+    """Return what seems to part several labels in cells: divided by it they have fewer different pieces."""
     for separator in _SEPARATORS:
         pieces = {piece.strip() for cell in cells for piece in cell.split(separator)}
         if sum(separator in cell for cell in cells) * 5 >= len(cells) and len(pieces) < len(set(cells)):
-            given = f"{column.column}={separator}" if of > 1 else separator
-            said = repr({column.column: separator} if of > 1 else separator)
-            return [
-                f"cells of column {column.column!r} look like several labels joined by {separator!r}, and are read as "
-                f"one label each: give --label-separator '{given}' (in Python label_separator={said}) to split them"
-            ]
-    return []
+            return separator
+    return None
 
 
 def _no_column(table: Table, what: str, option: str) -> MissingColumn:

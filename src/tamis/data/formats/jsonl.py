@@ -87,18 +87,25 @@ class JsonSource:
 
     def __iter__(self) -> Iterator[Example | Rejected]:
         """Yield the rows."""
+        for _, row in self.with_objects():
+            yield row
+
+    def with_objects(self) -> Iterator[tuple[Row, Example | Rejected]]:
+        """Yield the rows, each with the whole object that it was; of a row that is none, an empty one."""
         self.notes = Notes()
         example = row_maker(self._columns, self._options, self.notes).example
         limit, nesting = self._options.max_line_bytes, self._options.max_nesting
         with self._file.open() as text:
             for line, raw in self._pieces(text, limit):
+                row: Row = {}
                 try:
                     if type(raw) is CutLine:
                         raise BadRow("line_too_long", f"The row is longer than {limit:,} bytes")
                     if not raw.isspace():
-                        yield example(parse_row(raw, nesting), line)
+                        row = parse_row(raw, nesting)
+                        yield row, example(row, line)
                 except BadRow as bad:
-                    yield decoded(bad, raw).at(self.name, line, raw)
+                    yield row, decoded(bad, raw).at(self.name, line, raw)
 
     def _sample(self) -> Iterator[Row]:
         """The first rows that are objects."""

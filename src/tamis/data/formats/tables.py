@@ -64,8 +64,18 @@ class TableSource:
             warnings=columns.warnings,
         )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its columns; those without a name of their own by their position."""
+        return self._columns.names
+
     def __iter__(self) -> Iterator[Example | Rejected]:
         """Yield the rows."""
+        for _, row in self.with_cells():
+            yield row
+
+    def with_cells(self) -> Iterator[tuple[Cells, Example | Rejected]]:
+        """Yield the rows, each with all its cells; of a row that is not divided into cells, none."""
         self.notes = Notes()
         rows = TableRows(self._columns, self._options, self.notes)
         limit = self._options.max_line_bytes
@@ -73,12 +83,13 @@ class TableSource:
             lines = islice(numbered_lines(text, limit), self._skipped, None)
             table = records(lines, self._dialect, limit)
             for record in islice(table, 1, None) if self._header else table:
+                cells: Cells | None = []
                 try:
                     cells = self._cells(record)
                     if cells is not None:
-                        yield rows.example(cells, record.line)
+                        yield cells, rows.example(cells, record.line)
                 except BadRow as bad:
-                    yield decoded(bad, record.raw).at(self.name, record.line, record.raw)
+                    yield cells or [], decoded(bad, record.raw).at(self.name, record.line, record.raw)
 
     def _cells(self, record: Record) -> Cells | None:
         """The cells; None for a row of empty cells."""
