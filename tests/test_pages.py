@@ -152,3 +152,26 @@ def test_marked_words_are_told_by_more_than_colour_and_are_only_text():
     assert '<mark class="against s1" title="-0.20">parcel</mark><mark class="for s2"' in html
     assert "<small>a &amp; b</small>" in html
     assert "text-decoration:underline" in html
+
+
+def test_the_outline_holds_the_same_as_plain_json():
+    page = Page(HOSTILE, "sub").section("s", "intro").note("careful", "warning").paragraph("p").facts([("rows", 1234)])
+    rows = [["a<b", Cell("50 %", 0.5), 3], ["c", None, float("nan")], [Marked([("x", 1.0)], "below"), 1, 2]]
+    page.table(["one", "two", "three"], rows, numeric={2, 1}, caption="c")
+    with page.details("more", opened=True):
+        page.figure(bar(), "a chart", min_width=300)
+    page.paragraph("after")
+    told = json.loads(json.dumps(page.outline(), allow_nan=False))
+    assert (told["title"], told["subtitle"]) == (json.loads(json.dumps(HOSTILE)), "sub")
+    section, note, paragraph, facts, table, details, after = told["blocks"]
+    assert section == {"kind": "section", "anchor": "section-1", "title": "s", "intro": "intro"}
+    assert note == {"kind": "note", "text": "careful", "severity": "warning"}
+    assert (paragraph["text"], after["text"]) == ("p", "after")
+    assert facts["facts"] == [["rows", "1,234"]]
+    assert table["numeric"] == [1, 2]
+    assert table["rows"][0] == [{"text": "a<b"}, {"text": "50 %", "key": 0.5}, {"text": "3", "key": 3.0}]
+    assert table["rows"][1] == [{"text": "c"}, {"text": ""}, {"text": "–"}]
+    assert table["rows"][2][0] == {"text": "x", "parts": [["x", 1.0]], "caption": "below"}
+    assert (details["kind"], details["opened"], details["summary"]) == ("details", True, "more")
+    (figure,) = details["blocks"]
+    assert (figure["caption"], figure["min_width"], figure["spec"]["data"][0]["type"]) == ("a chart", 300, "bar")

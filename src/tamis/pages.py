@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
-from math import isnan
+from math import isfinite, isnan
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, Self
@@ -77,6 +77,7 @@ class Page:
         self.subtitle = subtitle
         self._sections: list[tuple[str, str]] = []  # anchor, title
         self._parts: list[str] = []
+        self._blocks: list[dict[str, Any]] = []
         self._figures = 0
         self._open = False
 
@@ -84,6 +85,7 @@ class Page:
         """Start a section: what is added from here on belongs to it."""
         anchor = f"section-{len(self._sections) + 1}"
         self._sections.append((anchor, title))
+        self._blocks.append({"kind": "section", "anchor": anchor, "title": title, "intro": intro})
         self._close_section()
         self._parts.append(f'<section id="{anchor}"><h2>{_text(title)}</h2>')
         if intro:
@@ -93,17 +95,20 @@ class Page:
 
     def facts(self, facts: Sequence[tuple[str, CellValue]]) -> Self:
         """Add a row of figures, each a label and a value."""
+        self._blocks.append({"kind": "facts", "facts": [[label, _shown(value)] for label, value in facts]})
         items = "".join(f"<div><dt>{_text(label)}</dt><dd>{_text(_shown(value))}</dd></div>" for label, value in facts)
         self._parts.append(f'<dl class="facts">{items}</dl>')
         return self
 
     def note(self, text: str, severity: Severity = "info") -> Self:
         """Add a remark."""
+        self._blocks.append({"kind": "note", "text": text, "severity": severity})
         self._parts.append(f'<p class="note {severity}" role="note"><b>{severity}</b> {_text(text)}</p>')
         return self
 
     def paragraph(self, text: str) -> Self:
         """Add plain text."""
+        self._blocks.append({"kind": "paragraph", "text": text})
         self._parts.append(f"<p>{_text(text)}</p>")
         return self
 
@@ -126,6 +131,16 @@ class Page:
             sortable: whether a click on a header sorts.
             caption: a line above the table.
         """
+        self._blocks.append(
+            {
+                "kind": "table",
+                "headers": list(headers),
+                "rows": [[_plain_cell(value) for value in row] for row in rows],
+                "numeric": sorted(numeric),
+                "sortable": sortable,
+                "caption": caption,
+            }
+        )
         head = "".join(_header(name, index in numeric, sortable) for index, name in enumerate(headers))
         body = "".join(f"<tr>{''.join(_cell(v, i in numeric) for i, v in enumerate(row))}</tr>" for row in rows)
         frame = "frame long" if len(rows) > _LONG_TABLE else "frame"
@@ -149,7 +164,9 @@ class Page:
             height: pixels, in place of the figure's own.
             min_width: pixels below which the figure is not squeezed: it scrolls on a narrow screen.
         """
-        payload = _json(figure_spec(figure, height))
+        spec = figure_spec(figure, height)
+        self._blocks.append({"kind": "figure", "spec": spec, "caption": caption, "min_width": int(min_width)})
+        payload = _json(spec)
         self._figures += 1
         name = f"figure-{self._figures}"
         described = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
@@ -163,9 +180,12 @@ class Page:
     @contextmanager
     def details(self, summary: str, *, opened: bool = False) -> Iterator[Self]:
         """Put what is added inside the `with` block behind a line that unfolds it."""
+        outside, self._blocks = self._blocks, []
         self._parts.append(f"<details{' open' if opened else ''}><summary>{_text(summary)}</summary>")
         yield self
         self._parts.append("</details>")
+        outside.append({"kind": "details", "summary": summary, "opened": opened, "blocks": self._blocks})
+        self._blocks = outside
 
     def render(self) -> str:
         """Return the whole page as one string."""
@@ -189,6 +209,14 @@ class Page:
             f"<header><h1>{_text(self.title)}</h1>{subtitle}{navigation}</header>\n<main>\n{body}\n</main>\n"
             f"{tail}\n</body></html>\n"
         )
+
+    def outline(self) -> dict[str, Any]:
+        """Return the same as plain JSON, for another page to show in its own way: texts are as they were given.
+
+        `title`, `subtitle` and `blocks`; a block's `kind` says what it is: section, facts, note, paragraph, table,
+        figure (its `spec` as plotly.js reads it), details (with `blocks` of its own).
+        """
+        return {"title": self.title, "subtitle": self.subtitle, "blocks": self._blocks}
 
     def write(self, path: str | Path) -> Path:
         """Write the page, with its folder where that is missing, and return its path.
@@ -234,6 +262,17 @@ def _shown(value: CellValue) -> str:
     if isinstance(value, float):
         return f"{value:,.3f}"
     return value if isinstance(value, str) else f"{value:,}"
+
+
+def _plain_cell(value: CellValue) -> dict[str, Any]:
+    """A cell as JSON: its text, what it is sorted by where that is a number, and the parts of a marked one."""
+    key = value.key if isinstance(value, Cell) else value
+    plain: dict[str, Any] = {"text": _shown(value)}
+    if isinstance(key, Real) and isfinite(key):
+        plain["key"] = float(key)
+    if isinstance(value, Marked):
+        plain |= {"parts": [[part, weight] for part, weight in value.parts], "caption": value.caption}
+    return plain
 
 
 def _header(name: str, numeric: bool, sortable: bool) -> str:
