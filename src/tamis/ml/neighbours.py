@@ -32,8 +32,7 @@ class Neighbours:
     def __init__(self, data: Dataset, base: StaticBase) -> None:
         """Remember the rows; nothing is computed yet."""
         self._data = data
-        self._semantics = Semantics(base.matrix, RunTokenizer(base.tokenizer_json, base.unknown_id))
-        self._fields = FIELDS_OF_TEXT if all(isinstance(given, str) for given in data.inputs) else FIELDS_OF_CHAT
+        self._embed = embedding_of(base, data.inputs)
         self._searched = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_SEARCHED)).astype(np.int64))
 
     def supporting(self, target: str) -> Callable[[Rows, list[tuple[str, ...]]], list[list[int]]]:
@@ -50,7 +49,7 @@ class Neighbours:
     def _nearest(self, rows: Rows, wanted: Sequence[tuple[int, ...]], truth: Truth) -> list[list[int]]:
         if not len(rows):
             return []
-        vectors = self._vectors([self._data.inputs[row] for row in rows.tolist()])
+        vectors = self._embed([self._data.inputs[row] for row in rows.tolist()])
         numbers = {labels: number for number, labels in enumerate(dict.fromkeys(wanted))}
         asked = np.array([numbers[labels] for labels in wanted])
         likeness = np.full((len(rows), SHOWN), -np.inf, dtype=np.float32)
@@ -61,7 +60,7 @@ class Neighbours:
             some, carried = some[carried >= 0], carried[carried >= 0]
             if not len(some):
                 continue
-            alike = vectors @ self._vectors([self._data.inputs[row] for row in some.tolist()]).T
+            alike = vectors @ self._embed([self._data.inputs[row] for row in some.tolist()]).T
             alike[(asked[:, None] != carried) | (rows[:, None] == some)] = -np.inf
             both = np.concatenate([likeness, alike], axis=1)
             places = np.concatenate([nearest, np.broadcast_to(some, alike.shape)], axis=1)
@@ -72,13 +71,20 @@ class Neighbours:
             for own, how in zip(nearest, likeness, strict=True)
         ]
 
-    def _vectors(self, inputs: Sequence[Input]) -> Vectors:
-        """(n, d) of length 1: the average embedding of all fields."""
-        encoded = Encoded.of(inputs, self._semantics, self._fields)
-        pooled = encoded.pooled.reshape(len(inputs), -1, encoded.pooled.shape[-1])[:, : self._fields].sum(axis=1)
+
+def embedding_of(base: StaticBase, inputs: Sequence[Input]) -> Callable[[Sequence[Input]], Vectors]:
+    """Return what gives inputs like these their (n, d) vectors of length 1: the average embedding of all fields."""
+    semantics = Semantics(base.matrix, RunTokenizer(base.tokenizer_json, base.unknown_id))
+    fields = FIELDS_OF_TEXT if all(isinstance(given, str) for given in inputs) else FIELDS_OF_CHAT
+
+    def embed(some: Sequence[Input]) -> Vectors:
+        encoded = Encoded.of(some, semantics, fields)
+        pooled = encoded.pooled.reshape(len(some), -1, encoded.pooled.shape[-1])[:, :fields].sum(axis=1)
         lengths = np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-6)
         unit: Vectors = (pooled / lengths).astype(np.float32)
         return unit
+
+    return embed
 
 
 def _carried(truth: Truth, row: int) -> tuple[int, ...]:
