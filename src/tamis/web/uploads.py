@@ -5,7 +5,7 @@ The framework's own parser spools the whole part to disk before anybody can refu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -39,8 +39,9 @@ _PLAIN_ENCODINGS = frozenset({b"", b"7bit", b"8bit", b"binary"})
 class Form:
     """What a multipart body holds, fed piece by piece; bytes of files wait until they are taken."""
 
-    def __init__(self, boundary: bytes, files: Sequence[str] = (FILE,)) -> None:
-        """Expect parts between `boundary`; those of the names `files` are files."""
+    def __init__(self, boundary: bytes, files: Sequence[str] = (FILE,), plain: Collection[str] = FIELDS) -> None:
+        """Expect parts between `boundary`; those of the names `files` are files, of the names `plain` fields."""
+        self._plain = plain
         self.fields: dict[str, str] = {}
         self.filenames: dict[str, str] = {}
         self._waiting = {name: bytearray() for name in files}
@@ -109,7 +110,7 @@ class Form:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind.lower() != b"form-data" or not name:
             raise InvalidRequest("A part of the form has no Content-Disposition that names it.", loc=["body"])
-        if name in FIELDS:
+        if name in self._plain:
             self._into = name
         elif name in self._waiting:
             self._begin_file(name, options.get(b"filename", b""))
@@ -134,7 +135,7 @@ class Form:
                 raise LimitExceeded(message, limit=MOST_FIELD_BYTES, loc=["body", self._into])
 
     def _end_part(self) -> None:
-        if self._into in FIELDS:
+        if self._into in self._plain:
             self.fields[self._into] = self._value.decode("utf-8", "replace").strip()
         self._into = ""
 
@@ -201,12 +202,18 @@ class _Incoming:
     @property
     def waits(self) -> bool:
         """Whether a file has begun, or enough of one has come to be written."""
-        names = self._form.filenames
-        return len(names) > len(self._uploads) or any(self._form.waiting(name) >= PIECE for name in names)
+        return any(
+            self._form.waiting(name) >= PIECE or (name not in self._uploads and self._has_begun(name))
+            for name in self._form.filenames
+        )
+
+    def _has_begun(self, name: str) -> bool:
+        """Whether there is a file: browsers send a part without a name and bytes where none was chosen."""
+        return bool(self._form.filenames[name]) or self._form.waiting(name) > 0
 
     def take(self) -> None:
         for name, filename in self._form.filenames.items():
-            if name not in self._uploads:
+            if name not in self._uploads and self._has_begun(name):
                 self._uploads[name] = self._begin(name, filename)
             if self._form.waiting(name) >= PIECE:
                 self._uploads[name].write(self._form.take(name))
@@ -218,37 +225,39 @@ class _Incoming:
 
     def undo(self) -> None:
         for name, upload in self._uploads.items():
-            if name in self._stored:
-                self._files.delete(self._stored[name].id)
-            else:
+            if name not in self._stored:
                 upload.abort()
+            elif self._stored[name].id == upload.id:  # else it was there before
+                self._files.delete(upload.id)
 
 
 async def receive_files(
-    request: Request, names: Sequence[str], begin: Callable[[str, str], Upload]
+    request: Request, form: Form, begin: Callable[[str, str], Upload], ready: Callable[[Form], None] = lambda form: None
 ) -> dict[str, FileRecord]:
     """Store the files that the request uploads, each in a part of its own; return their records by the parts' names.
 
     Args:
         request: whose body is a form.
-        names: of the parts; none has to be there.
+        form: that nothing was fed yet; none of its files has to be there.
         begin: begins the upload of a part, given the names of part and file; called in a thread.
+        ready: called before the first file is stored, and raises what speaks against it: fields may stand before files.
 
     Raises:
         InvalidRequest: the body is no form that is whole.
         LimitExceeded: a file is too large.
         BodyRefused: either was found out before the body's end.
     """
-    form = Form(boundary_of(request.headers.get("content-type", "")), names)
     incoming = _Incoming(request, form, begin)
     try:
         await refuse_declared(request)
         async for piece in request.stream():
             form.feed(piece)
             if incoming.waits:
+                ready(form)
                 await anyio.to_thread.run_sync(incoming.take)
         if not form.ended:
             raise InvalidRequest("The body ends in the middle: its last boundary is missing.", loc=["body"])
+        ready(form)
         return await anyio.to_thread.run_sync(incoming.finish)
     except BaseException as error:
         with anyio.CancelScope(shield=True):

@@ -6,7 +6,7 @@ A page is a plain function of a `Visit`, run in the thread pool, where the synch
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 import anyio.to_thread
@@ -23,6 +23,7 @@ from tamis.web.limits import BodyRefused
 from tamis.web.routing import RawRoute, workspace_of
 
 Handler = Callable[[Visit], Response]
+Taker = Callable[[Visit], Awaitable[Response]]
 
 NOBODY = ""
 """In place of a scope: a page for people who have not signed in."""
@@ -34,7 +35,7 @@ FORM_HEADER = "x-form-token"
 MOST_FIELDS = 10_000
 TITLES = {401: "Sign in first", 403: "Not with this key", 404: "There is nothing here", 409: "Not now"}
 
-_FORM = "application/x-www-form-urlencoded"
+FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _log = logging.getLogger("tamis.web")
 
 
@@ -55,16 +56,40 @@ class Pages:
         """Have a function take a form."""
         return self._route("POST", path, scope)
 
+    def upload(self, path: str, scope: str) -> Callable[[Taker], Taker]:
+        """Have a coroutine take a form with files: it reads the body, and calls `require_token` before it acts."""
+
+        def add(taker: Taker) -> Taker:
+            async def checked(visit: Visit) -> Response:
+                if _kind_of(visit.request) == MULTIPART:
+                    _refuse_foreign(visit)
+                else:
+                    await _take_form(visit)
+                return await taker(visit)
+
+            self._add("POST", path, scope, checked)
+            return taker
+
+        return add
+
     def _route(self, method: str, path: str, scope: str) -> Callable[[Handler], Handler]:
         def add(handler: Handler) -> Handler:
-            async def endpoint(request: Request) -> Response:
-                return await _answer(request, handler, scope)
+            async def aside(visit: Visit) -> Response:
+                if method == "POST":
+                    await _take_form(visit)
+                return await anyio.to_thread.run_sync(handler, visit)
 
-            self.scopes[method, safety.HOME + path] = scope
-            self.router.add_api_route(safety.HOME + path, endpoint, methods=[method])
+            self._add(method, path, scope, aside)
             return handler
 
         return add
+
+    def _add(self, method: str, path: str, scope: str, taker: Taker) -> None:
+        async def endpoint(request: Request) -> Response:
+            return await _answer(request, taker, scope)
+
+        self.scopes[method, safety.HOME + path] = scope
+        self.router.add_api_route(safety.HOME + path, endpoint, methods=[method])
 
 
 def unknown_page() -> APIRouter:
@@ -79,13 +104,13 @@ def unknown_page() -> APIRouter:
     return pages.router
 
 
-async def _answer(request: Request, handler: Handler, scope: str) -> Response:
+async def _answer(request: Request, taker: Taker, scope: str) -> Response:
     """Return a page, whatever goes wrong."""
     workspace = workspace_of(request)
     visit = Visit(request, workspace, workspace.sessions.begin(), bool(request.scope.get("open")))
     began = visit.session
     try:
-        answer = await _received(visit, handler, scope)
+        answer = await _received(visit, taker, scope)
     except (BodyRefused, ClientDisconnect):
         raise
     except TamisError as error:
@@ -98,7 +123,7 @@ async def _answer(request: Request, handler: Handler, scope: str) -> Response:
     return answer
 
 
-async def _received(visit: Visit, handler: Handler, scope: str) -> Response:
+async def _received(visit: Visit, taker: Taker, scope: str) -> Response:
     """Find out who it is and what they may do, then let the page answer."""
     request = visit.request
     if token := request.cookies.get(SESSION):
@@ -112,9 +137,7 @@ async def _received(visit: Visit, handler: Handler, scope: str) -> Response:
         raise Unauthorized("Your session is over, or its key was revoked: sign in, then send this again.")
     if scope != NOBODY:
         require_scope(visit.scopes, scope, "This page")
-    if request.method == "POST":
-        await _take_form(visit)
-    return await anyio.to_thread.run_sync(handler, visit)
+    return await taker(visit)
 
 
 async def _take_form(visit: Visit) -> None:
@@ -124,20 +147,35 @@ async def _take_form(visit: Visit) -> None:
         Forbidden: it was.
         InvalidRequest: it is no form.
     """
-    request = visit.request
-    if not safety.is_from_here(request.headers, visit.workspace.settings.public_url):
-        raise Forbidden("This form was not sent by a page of this server.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != _FORM:
-        raise InvalidRequest(f"The body is not a form ({_FORM}).", loc=["body"])
-    body = (await request.body()).decode("utf-8", "replace")
+    _refuse_foreign(visit)
+    if _kind_of(visit.request) != FORM:
+        raise InvalidRequest(f"The body is not a form ({FORM}).", loc=["body"])
+    body = (await visit.request.body()).decode("utf-8", "replace")
     try:
         visit.form = parse_qs(body, keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise LimitExceeded(f"The form has more than {MOST_FIELDS:,} fields.", limit=MOST_FIELDS) from None
-    token = request.headers.get(FORM_HEADER) or visit.sent(FORM_TOKEN)
+    require_token(visit, visit.sent(FORM_TOKEN))
+
+
+def require_token(visit: Visit, sent: str) -> None:
+    """Do nothing where the form comes from a page of this session, by its field or its header.
+
+    Raises:
+        Forbidden: it does not.
+    """
+    token = visit.request.headers.get(FORM_HEADER) or sent
     if not visit.workspace.sessions.made_form(visit.session, token):
         raise Forbidden("The page was open for too long, or cookies are off: open it again, then repeat this.")
+
+
+def _refuse_foreign(visit: Visit) -> None:
+    if not safety.is_from_here(visit.request.headers, visit.workspace.settings.public_url):
+        raise Forbidden("This form was not sent by a page of this server.")
+
+
+def _kind_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _told(visit: Visit, answer: Response) -> Response:

@@ -23,7 +23,7 @@ from tamis.web.routing import (
     seconds_of,
     workspace_of,
 )
-from tamis.web.uploads import receive_files
+from tamis.web.uploads import Form, boundary_of, receive_files
 from tamis.workspace.datasets import PARTS, SINGLE, NewDataset
 
 if TYPE_CHECKING:
@@ -179,7 +179,8 @@ async def create(  # noqa: PLR0913  the query's parameters
     )
     datasets = workspace_of(request).datasets
     datasets.check(new)
-    parts = await receive_files(request, PARTS, lambda part, filename: datasets.begin(new, part, filename))
+    form = Form(boundary_of(request.headers.get("content-type", "")), PARTS)
+    parts = await receive_files(request, form, lambda part, filename: datasets.begin(new, part, filename))
     record = await anyio.to_thread.run_sync(datasets.create, new, parts)
     return answer(CreatedDataset(id=record.id))
 

@@ -1,0 +1,336 @@
+"""The beginning of a file: its columns with some of what stands in them, and its first rows as a model would see them.
+
+Reads a bounded part of the file, and makes a `Layout` of what a person chose among its columns, or of what is detected.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from tamis.data.formats.columns import likely_separator
+from tamis.data.formats.files import open_file
+from tamis.data.formats.json_rows import Row
+from tamis.data.formats.jsonl import JsonSource
+from tamis.data.formats.objects import INPUT_KEYS, LABEL_KEYS
+from tamis.data.formats.options import Detected, ReadOptions
+from tamis.data.formats.tables import TableSource
+from tamis.data.formats.values import Value
+from tamis.data.layout import Layout
+from tamis.data.rows import Rejected
+from tamis.errors import DataError, InvalidSetting, MissingColumn, NoRows, UnknownFormat
+from tamis.schema import Example, Input
+
+LOOKED_AT, CHARACTERS = 200, 2**21
+"""Rows that are looked at; fewer where they have more than so many characters together."""
+
+SHOWN, SHOWN_BAD, SHOWN_VALUES = 6, 5, 3
+MOST_COLUMNS = 200
+_VALUE = 80
+
+TEXT, LABEL, FLAG, UNUSED = "text", "label", "flag", "unused"
+"""What a column can be read as."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person said of a file: the roles of its columns by their number from 0, none to have them detected.
+
+    `separators` part several labels of a cell, by column too; the rest is as in `Layout`.
+    """
+
+    roles: Mapping[int, str] = field(default_factory=dict)
+    separators: Mapping[int, str] = field(default_factory=dict)
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    empty_means_none: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeenColumn:
+    """A column: some of its values, cut, how many different ones were seen, and what it is read as."""
+
+    name: str
+    values: tuple[str, ...]
+    different: int
+    role: str = UNUSED
+    separator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTarget:
+    """A target: its labels in the rows that were looked at, the most frequent first, and whether a row has several."""
+
+    name: str
+    labels: tuple[str, ...]
+    several: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRow:
+    """A row as a model sees it."""
+
+    line: int
+    input: Input
+    labels: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the beginning of a file shows.
+
+    Attributes:
+        detected: what was found out about the file itself.
+        columns: the first of its columns; `hidden` more are there.
+        layout: how it is read.
+        rows: the first that can be used.
+        targets: what a model would learn to tell.
+        looked_at: rows that were looked at; `bad` of them cannot be used, the first of these in `first_bad`.
+        problem: why it cannot be read so, in a sentence; "" where it can.
+    """
+
+    detected: Detected
+    columns: tuple[SeenColumn, ...] = ()
+    layout: Layout = field(default_factory=Layout)
+    hidden: int = 0
+    rows: tuple[SeenRow, ...] = ()
+    targets: tuple[SeenTarget, ...] = ()
+    looked_at: int = 0
+    bad: int = 0
+    first_bad: tuple[Rejected, ...] = ()
+    problem: str = ""
+
+
+class _Wrong(Exception):
+    """What was chosen cannot be meant."""
+
+
+def look(path: Path, name: str, choice: Choice, limits: ReadOptions) -> Preview:
+    """Look at the beginning of a file.
+
+    Args:
+        path: where it is.
+        name: what its owner calls it.
+        choice: what was said of it.
+        limits: of what is read.
+
+    Raises:
+        DataError: it cannot be read at all, whatever is chosen.
+        InvalidSetting: there is no such delimiter or encoding.
+    """
+    plain = Layout(delimiter=choice.delimiter, encoding=choice.encoding, header=choice.header)
+    plain = plain.model_copy(update={"empty_means_none": choice.empty_means_none})
+    cells = _Cells.of(path, name, plain.options(limits))
+    plain = plain.model_copy(update={"header": cells.detected.header})
+    try:
+        layout = cells.layout(choice, plain) if choice.roles else _detected(path, name, plain, limits, cells)
+    except _Wrong as wrong:
+        seen = _unread(cells, choice)
+        return Preview(cells.detected, seen, plain, cells.hidden, problem=str(wrong))
+    return look_as(path, name, layout, limits, cells)
+
+
+def look_as(path: Path, name: str, layout: Layout, limits: ReadOptions, cells: _Cells | None = None) -> Preview:
+    """Look at the beginning of a file whose layout is known.
+
+    Raises:
+        DataError: it cannot be read at all, whatever the layout.
+        InvalidSetting: there is no such delimiter, separator or encoding.
+    """
+    cells = cells or _Cells.of(path, name, layout.model_copy(update={"text": None, "labels": ()}).options(limits))
+    try:
+        source = open_file(path, name, layout.options(limits))
+        read = list(_first(source))
+    except (DataError, InvalidSetting) as error:
+        problem = getattr(error, "for_callers", error.message)
+        return Preview(cells.detected, cells.seen(layout, None), layout, cells.hidden, problem=problem)
+    good = [row for row in read if isinstance(row, Example)]
+    bad = [row for row in read if isinstance(row, Rejected)]
+    return Preview(
+        cells.detected,
+        cells.seen(layout, source.detected),
+        layout,
+        cells.hidden,
+        rows=tuple(SeenRow(row.line, row.input, row.labels) for row in good[:SHOWN]),
+        targets=tuple(_targets(good)),
+        looked_at=len(read),
+        bad=len(bad),
+        first_bad=tuple(bad[:SHOWN_BAD]),
+        problem="" if good else f"None of the first {len(read):,} rows can be used like this.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The columns with what stands in them; of rows that name their targets themselves, those are columns too."""
+
+    detected: Detected
+    columns: Mapping[str, Sequence[Value]]
+    targets: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, path: Path, name: str, options: ReadOptions) -> _Cells:
+        """Read them, without asking which column is what."""
+        options = replace(options, labelled=False, text_column=0, label_columns=(), label_separator=None)
+        source = open_file(path, name, replace(options, binary_columns=None))
+        columns: dict[str, list[Value]] = {}
+        targets: dict[str, None] = {}
+        if isinstance(source, TableSource):
+            columns = {column: [] for column in source.names}
+            for row in _first(cells for cells, _ in source.with_cells()):
+                for column, value in zip(source.names, row, strict=False):
+                    columns[column].append(value)
+        elif isinstance(source, JsonSource):
+            for record in _first(record for record, _ in source.with_objects()):
+                own = _targets_of(record)
+                targets.update(dict.fromkeys(own))
+                for key, given in {**_without(record, own), **own}.items():
+                    columns.setdefault(key, []).append(given)
+        else:
+            kind = source.detected.format
+            raise UnknownFormat(f"{name} is {kind}: columns can be chosen in CSV, TSV and JSONL files. Save it as one.")
+        if not any(columns.values()):
+            raise NoRows(
+                f"{name} has no row that can be read. Give a row of names and rows below it, or lines of JSON."
+            )
+        return cls(source.detected, columns, frozenset(targets))
+
+    @property
+    def hidden(self) -> int:
+        return max(0, len(self.columns) - MOST_COLUMNS)
+
+    @property
+    def names(self) -> list[str]:
+        return list(islice(self.columns, MOST_COLUMNS))
+
+    def layout(self, choice: Choice, plain: Layout) -> Layout:
+        """What was chosen, if it can be meant."""
+        names = dict(enumerate(self.names))
+        by_role = {
+            role: [names[place] for place, given in sorted(choice.roles.items()) if given == role and place in names]
+            for role in (TEXT, LABEL, FLAG)
+        }
+        text, labels, flags = by_role[TEXT], by_role[LABEL], by_role[FLAG]
+        if not text:
+            raise _Wrong("Choose the column that holds the text.")
+        if labels and flags:
+            raise _Wrong(
+                "Yes/no columns make one set of labels together: no other label columns can stand beside them."
+            )
+        if not labels and not flags:
+            raise _Wrong("Choose at least one column that holds labels: what the classifier is to tell.")
+        marks = {names[place]: mark for place, mark in choice.separators.items() if mark and names.get(place) in labels}
+        if set(text) <= set(INPUT_KEYS) and labels and set(labels) <= self.targets:  # as the rows say themselves
+            chosen = () if set(labels) == self.targets else tuple(labels)
+            return plain.model_copy(update={"separators": marks, "labels": chosen})
+        if len(text) > 1:
+            raise _Wrong(f"{len(text)} columns are chosen as the text: choose one of them.")
+        found: dict[str, object] = {"text": text[0], "labels": tuple(labels or flags), "flags": bool(flags)}
+        return plain.model_copy(update={**found, "separators": marks})
+
+    def seen(self, layout: Layout, detected: Detected | None) -> tuple[SeenColumn, ...]:
+        """The columns with the roles that a layout gives them."""
+        says_itself = detected is not None and "*" in detected.labels
+        labels = set(layout.labels) or (self.targets if says_itself else set(detected.labels if detected else ()))
+        role = FLAG if layout.flags or (detected and detected.style == "flags") else LABEL
+        texts = set(INPUT_KEYS) if says_itself else {layout.text or (detected.text if detected else None)}
+        return tuple(
+            self.column(
+                name,
+                TEXT if name in texts else role if name in labels else UNUSED,
+                layout.separators.get(name, "") if name in labels else self.likely_separator(name),
+            )
+            for name in self.names
+        )
+
+    def likely_separator(self, name: str) -> str:
+        """What would part several labels of a cell, were it a label column."""
+        return likely_separator([cell for cell in self.columns.get(name, ()) if isinstance(cell, str) and cell]) or ""
+
+    def column(self, name: str, role: str, separator: str = "") -> SeenColumn:
+        filled = [_shown(value) for value in self.columns[name] if value not in (None, "")]
+        different = dict.fromkeys(filled)
+        values = tuple(value[:_VALUE] for value in islice(different, SHOWN_VALUES))
+        return SeenColumn(name, values, len(different), role, separator)
+
+
+def _detected(path: Path, name: str, plain: Layout, limits: ReadOptions, cells: _Cells) -> Layout:
+    """The layout that the file seems to have, with what seems to part several labels."""
+    try:
+        found = open_file(path, name, plain.options(limits)).detected
+    except MissingColumn:
+        raise _Wrong("It cannot be told which columns hold the text and the labels: choose them.") from None
+    itself = "*" in found.labels
+    labels = sorted(cells.targets) if itself else list(found.labels)
+    marks = {label: cells.likely_separator(label) for label in labels} if found.style == "plain" else {}
+    made: dict[str, object] = {"separators": {label: mark for label, mark in marks.items() if mark}}
+    if not itself:
+        made |= {"text": found.text, "labels": tuple(labels), "flags": found.style == "flags"}
+    return plain.model_copy(update=made)
+
+
+def _unread(cells: _Cells, choice: Choice) -> tuple[SeenColumn, ...]:
+    """The columns with the roles that were chosen, though they cannot be meant."""
+    return tuple(
+        cells.column(name, choice.roles.get(place, UNUSED), choice.separators.get(place, ""))
+        for place, name in enumerate(cells.names)
+    )
+
+
+def _first(rows: Iterable[T]) -> Iterator[T]:
+    """The first rows, until they are many or long."""
+    left = CHARACTERS
+    for row in islice(rows, LOOKED_AT):
+        yield row
+        left -= _length(row)
+        if left < 0:
+            return
+
+
+def _length(row: object) -> int:
+    if isinstance(row, Example):
+        return len(row.input) if isinstance(row.input, str) else sum(len(turn.content) for turn in row.input)
+    if isinstance(row, Rejected):
+        return len(row.raw)
+    values = row.values() if isinstance(row, dict) else row if isinstance(row, list) else ()
+    return sum(len(value) if isinstance(value, str) else len(str(value)) for value in values)
+
+
+def _targets_of(record: Row) -> Row:
+    """What a row of JSON says of its targets itself: by `labels` as an object, or as labels of a target so called."""
+    given = record.get("labels", record.get("label"))
+    if isinstance(given, dict):
+        return given
+    key = "labels" if "labels" in record else "label"
+    return {key: given} if given is not None and any(key in record for key in INPUT_KEYS) else {}
+
+
+def _without(record: Row, targets: Row) -> Row:
+    return {key: value for key, value in record.items() if not (targets and key in LABEL_KEYS)}
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, str):
+        return value[: _VALUE * 2]
+    if isinstance(value, list) and value and all(isinstance(turn, dict) and "content" in turn for turn in value):
+        return " / ".join(f"{turn.get('role', '')}: {turn['content']}" for turn in value)[: _VALUE * 2]
+    return json.dumps(value, ensure_ascii=False, default=str)[: _VALUE * 2]
+
+
+def _targets(rows: Sequence[Example]) -> Iterator[SeenTarget]:
+    counts: dict[str, Counter[str]] = {}
+    several: set[str] = set()
+    for row in rows:
+        several |= row.listed
+        for target, labels in row.labels.items():
+            counts.setdefault(target, Counter()).update(labels)
+    for target, counted in counts.items():
+        yield SeenTarget(target, tuple(label for label, _ in counted.most_common()), target in several)
