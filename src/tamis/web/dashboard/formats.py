@@ -45,6 +45,14 @@ def size(n_bytes: int | None) -> str:
     return f"{value:,.0f} {units[0]}" if units[0] == "B" or value >= 100 else f"{value:,.1f} {units[0]}"
 
 
+def binary(n_bytes: int) -> str:
+    """Return bytes as people choose them: in powers of 1,024 where they are whole ones."""
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if n_bytes and n_bytes % 2**power == 0:
+            return f"{n_bytes >> power:,} {unit}"
+    return size(n_bytes)
+
+
 def seconds(value: float | None) -> str:
     """Return a duration as people say it."""
     if value is None:

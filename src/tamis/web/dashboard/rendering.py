@@ -10,8 +10,8 @@ from tamis.web.dashboard import formats
 from tamis.web.dashboard.assets import address_of
 
 FILTERS = (
-    *(formats.plain, formats.cut, formats.number, formats.percent, formats.size, formats.seconds),
-    *(formats.exact, formats.iso, formats.ago),
+    *(formats.plain, formats.cut, formats.number, formats.percent, formats.size, formats.binary),
+    *(formats.seconds, formats.exact, formats.iso, formats.ago),
 )
 
 

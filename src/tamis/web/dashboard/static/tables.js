@@ -1,0 +1,39 @@
+// Tables that sort: a click on a header of `table[data-sorts]` sorts by that column, numbers first from the highest.
+
+function keyOf(row, column) {
+  const cell = row.cells[column];
+  return cell.dataset.key === undefined ? cell.innerText.trim() : Number(cell.dataset.key);
+}
+
+function order(a, b) {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
+  return a.localeCompare(b, undefined, { numeric: true });
+}
+
+function sort(head) {
+  const column = head.cellIndex;
+  const body = head.closest("table").tBodies[0];
+  const first = head.classList.contains("number") ? "descending" : "ascending";
+  const other = first === "descending" ? "ascending" : "descending";
+  const direction = head.getAttribute("aria-sort") === first ? other : first;
+  for (const cell of head.parentElement.cells) cell.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", direction);
+  const sign = direction === "ascending" ? 1 : -1;
+  body.append(...[...body.rows].sort((a, b) => sign * order(keyOf(a, column), keyOf(b, column))));
+}
+
+export function prepare(root) {
+  for (const head of root.querySelectorAll("table[data-sorts] thead th")) {
+    if (head.querySelector("button") || !head.textContent.trim()) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "sorts";
+    button.append(...head.childNodes);
+    button.addEventListener("click", () => sort(head));
+    head.append(button);
+  }
+}
+
+document.addEventListener("fresh", (event) => prepare(event.detail));
+prepare(document);
