@@ -22,6 +22,7 @@
     │   │   ├── UnknownBatch
     │   │   ├── UnknownReview
     │   │   ├── UnknownDataset
+    │   │   ├── UnknownOperation
     │   │   ├── UnknownAlias
     │   │   └── UnknownKey
     │   ├── Conflict              not in the state that it is in now
@@ -239,6 +240,12 @@ class UnknownReview(NotFound):
     """There is no review with this id: list the reviews, or make one."""
 
     code = "unknown_review"
+
+
+class UnknownOperation(NotFound):
+    """There is no operation with this id: list the operations, or begin one."""
+
+    code = "unknown_operation"
 
 
 class UnknownAlias(NotFound):

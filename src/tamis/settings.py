@@ -99,6 +99,11 @@ class Settings(BaseSettings):
     review_days: int = Field(
         default=90, ge=0, description="days without a change after which the report of a review is deleted; 0: never"
     )
+    operation_days: int = Field(
+        default=90,
+        ge=0,
+        description="days after which results of the dashboard (evaluations, comparisons, exports) are deleted; 0: never",
+    )
     max_request_bytes: int = Field(default=16 * 2**20, ge=1, description="largest request that is not a file")
     max_inputs: int = Field(default=2048, ge=1, description="inputs of one call")
     max_input_chars: int = Field(default=200_000, ge=1, description="characters of one input")
@@ -189,6 +194,30 @@ def load_settings() -> Settings:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
         raise InvalidSetting(f"{_place(name)}: {_why(str(first['type']), str(first['msg']))}.", setting=name) from None
+
+
+Origin = Literal["variable", "file", "code", ""]
+"""Where a value was chosen: a variable, the home's file, what made the settings; empty where it is the default."""
+
+
+def origins(settings: Settings) -> dict[str, Origin]:
+    """Return where the value of each setting was chosen, by its name.
+
+    The file is read again: one that was changed, or broken, since the settings were read tells of itself as it is now.
+    """
+    try:
+        in_file = _from_file(settings.home / FILE)
+    except InvalidSetting:
+        in_file = {}
+
+    def origin_of(name: str) -> Origin:
+        if getattr(settings, name) == Settings.model_fields[name].default:
+            return ""
+        if os.environ.get(f"{PREFIX}{name.upper()}"):
+            return "variable"
+        return "file" if name in in_file else "code"
+
+    return {name: origin_of(name) for name in Settings.model_fields}
 
 
 def expanded(path: Path) -> Path:

@@ -3,7 +3,18 @@
 from typing import Any
 from uuid import uuid4
 
-from tamis.store.records import BatchRecord, DatasetRecord, FileRecord, JobRecord, KeyRecord, ModelRecord, ReviewRecord
+from tamis.store.records import (
+    BatchRecord,
+    DatasetRecord,
+    FileRecord,
+    JobRecord,
+    KeyRecord,
+    LookRecord,
+    ModelRecord,
+    OperationRecord,
+    ReviewRecord,
+    ShareRecord,
+)
 
 NOW = 1_800_000_000
 
@@ -90,3 +101,39 @@ def a_review(**given: Any) -> ReviewRecord:
         "modified_at": NOW,
     }
     return ReviewRecord(**{**made, **given})
+
+
+def an_operation(**given: Any) -> OperationRecord:
+    made = {
+        "id": new_id(),
+        "kind": "evaluate",
+        "status": "SUCCESS",
+        "title": "shop on test.jsonl",
+        "created_at": NOW,
+        "modified_at": NOW,
+    }
+    return OperationRecord(**{**made, **given})
+
+
+def a_share(**given: Any) -> ShareRecord:
+    made = {
+        "id": new_id(),
+        "model_id": "model-1",
+        "token_hash": new_id(),
+        "title": "for the team",
+        "per_minute": 60,
+        "created_at": NOW,
+    }
+    return ShareRecord(**{**made, **given})
+
+
+def a_look(**given: Any) -> LookRecord:
+    made = {
+        "id": new_id(),
+        "name": "shop",
+        "input_hash": new_id(),
+        "input": "where is it",
+        "reason": "uncertain",
+        "created_at": NOW,
+    }
+    return LookRecord(**{**made, **given})

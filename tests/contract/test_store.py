@@ -8,7 +8,20 @@ import pytest
 from sqlalchemy import text
 
 from contract.conftest import Clock
-from contract.records_made import NOW, a_batch, a_dataset, a_file, a_job, a_key, a_model, a_review, new_id
+from contract.records_made import (
+    NOW,
+    a_batch,
+    a_dataset,
+    a_file,
+    a_job,
+    a_key,
+    a_look,
+    a_model,
+    a_review,
+    a_share,
+    an_operation,
+    new_id,
+)
 from tamis.errors import AliasMoved, InUse, SimilarJob, UnknownFile, UnknownModel
 from tamis.store.opening import Store
 from tamis.store.records import AliasMove, CheckpointRecord, EventRecord
@@ -742,3 +755,77 @@ class TestReviews:
         assert store.reviews.version_of("f") is None
         store.reviews.add(a_review(output_file="f", version={"number": 2}))
         assert store.reviews.version_of("f") == {"number": 2}
+
+
+class TestOperations:
+    def test_found_changed_listed_deleted(self, store: Store) -> None:
+        made = an_operation(status="RUNNING", model_id="m", told={"file": "f"}, owner="o")
+        store.operations.add(made)
+        assert store.operations.find(made.id) == made
+        assert store.operations.change(made.id, when="QUEUED", status="FAILED") is None
+        changed = store.operations.change(made.id, when="RUNNING", status="SUCCESS", summary={"rows": 3}, bytes=7)
+        assert changed == store.operations.find(made.id)
+        assert changed is not None
+        assert (changed.summary, changed.bytes) == ({"rows": 3}, 7)
+        store.operations.add(an_operation(id="later", kind="compare", created_at=NOW + 1))
+        assert [found.id for found in store.operations.list()[0]] == ["later", made.id]
+        assert [found.id for found in store.operations.list(kind="evaluate", model_id="m")[0]] == [made.id]
+        assert store.operations.list(0, 0, status=("SUCCESS", "FAILED"))[1] == 2
+        assert store.files.stored_bytes() == 7
+        assert [store.operations.delete(made.id), store.operations.delete(made.id)] == [True, False]
+
+    def test_old_ones(self, store: Store) -> None:
+        store.operations.add(an_operation(id="old", modified_at=NOW - 10))
+        store.operations.add(an_operation(id="new"))
+        assert [found.id for found in store.operations.untouched(NOW - 5)] == ["old"]
+
+
+class TestShares:
+    def test_found_used_revoked_dropped(self, store: Store) -> None:
+        made = a_share(token_hash="h")
+        store.shares.add(made)
+        store.shares.add(a_share(model_id="other"))
+        assert store.shares.find_by_hash("h") == store.shares.find(made.id) == made
+        assert store.shares.find_by_hash("nobody's") is None
+        store.shares.count_use(made.id, NOW)
+        store.shares.count_use(made.id, NOW - 5)
+        used = store.shares.find(made.id)
+        assert used is not None
+        assert (used.uses, used.last_used_at) == (2, NOW)
+        assert [store.shares.revoke(made.id), store.shares.revoke(made.id)] == [True, False]
+        assert [found.id for found in store.shares.list("model-1")] == [made.id]
+        assert len(store.shares.list()) == 2
+        assert store.shares.drop_of("model-1") == 1
+        assert store.shares.find(made.id) is None
+
+
+class TestLooks:
+    def test_the_most_urgent_comes_first(self, store: Store) -> None:
+        made = [a_look(id=f"look-{n}", priority=n % 3) for n in range(6)]
+        assert store.looks.add(made) == 6
+        assert [found.priority for found in store.looks.list()[0]] == [2, 2, 1, 1, 0, 0]
+        assert store.looks.find("look-3") == made[3]
+        assert store.looks.list(1, 4, name="shop")[1] == 6
+        assert store.looks.list(name="other") == ([], 0)
+
+    def test_an_input_has_one_look_a_name(self, store: Store) -> None:
+        twice = [a_look(input_hash="h"), a_look(input_hash="h", name="other"), a_look(input_hash="h")]
+        assert store.looks.add(twice) == 2
+        assert store.looks.add([a_look(input_hash="h"), a_look(input_hash="g")]) == 1
+        assert store.looks.add([a_look(input_hash=f"{n}") for n in range(1200)]) == 1200
+        assert store.looks.add([a_look(input_hash=f"{n}") for n in range(1201)]) == 1
+        found = store.looks.find_by_input("other", "h")
+        assert found is not None
+        assert found.id == twice[1].id
+
+    def test_answered_counted_dropped(self, store: Store) -> None:
+        store.looks.add([a_look(id="a"), a_look(id="b", reason="suspect"), a_look(id="c", name="other")])
+        answered = store.looks.change("a", when="open", status="answered", answer={"t": ["x"]}, answered_at=NOW)
+        assert answered is not None
+        assert answered.answer == {"t": ["x"]}
+        assert store.looks.change("a", when="open", status="skipped") is None
+        assert store.looks.counts("shop") == {("shop", "uncertain", "answered"): 1, ("shop", "suspect", "open"): 1}
+        assert [found.id for found in store.looks.list(reason="suspect", status=("open", "skipped"))[0]] == ["b"]
+        assert store.looks.drop("shop", "open") == 1
+        assert store.looks.drop("shop") == 1
+        assert store.looks.list()[1] == 1

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 
 from tamis.jobs.sweeping import OLD, sweep
 from tamis.jobs.tools import Tools
-from tamis.store.records import ModelRecord, ReviewRecord
+from tamis.store.records import ModelRecord, OperationRecord, ReviewRecord
 from tamis.store.sealing import sealed_at
 
 MODEL = "00000000-0000-4000-8000-000000000001"
@@ -120,3 +120,26 @@ def test_sealed_secrets_whose_job_never_came_go_after_an_hour(tools: Tools, add_
 def test_when_something_was_sealed_is_told_without_the_key():
     assert sealed_at(Fernet(Fernet.generate_key()).encrypt_at_time(b"x", 1_700_000_000)) == 1_700_000_000
     assert sealed_at(b"no token!") == 0
+
+
+def test_old_operations_go_with_their_results(tools: Tools):
+    tools = replace(tools, choices=replace(tools.choices, operation_days=30))
+    for name, age in (("old", 31), ("young", 29)):
+        put(tools, f"operations/{name}/result")
+        made = int(time.time()) - age * 86400
+        tools.store.operations.add(
+            OperationRecord(
+                id=name,
+                kind="evaluate",
+                status="SUCCESS",
+                title=name,
+                created_at=made,
+                modified_at=made,
+                result_key=f"operations/{name}/result",
+            )
+        )
+    assert sweep(tools) == 1
+    assert keys(tools) == {"operations/young/result"}
+    put(tools, "operations/gone/result")
+    assert sweep(tools, old=timedelta(days=-1)) == 1
+    assert keys(tools) == {"operations/young/result"}

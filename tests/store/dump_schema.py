@@ -1,6 +1,6 @@
 """Write a database of the newest schema, with rows in every table, as SQL: the fixture of a released schema.
 
-    python tests/store/dump_schema.py > tests/store/schemas/0005.sql
+    python tests/store/dump_schema.py > tests/store/schemas/0006.sql
 
 Run it once for each revision, with the version of Tamis that brought it, and never change what it wrote.
 """
@@ -12,7 +12,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from contract.records_made import NOW, a_batch, a_dataset, a_file, a_job, a_key, a_model, a_review
+from contract.records_made import (
+    NOW,
+    a_batch,
+    a_dataset,
+    a_file,
+    a_job,
+    a_key,
+    a_look,
+    a_model,
+    a_review,
+    a_share,
+    an_operation,
+)
 from tamis.store.opening import Store, open_store
 from tamis.store.records import CheckpointRecord
 
@@ -46,6 +58,9 @@ def fill(store: Store) -> None:
     store.batches.add(a_batch(id="batch-1", metadata={"team": "a"}, input_files=("file-2",)))
     store.secrets.put("job-2", "wandb", "canary")
     store.reviews.add(a_review(id="review-1", decisions={"duplicates": {"": "accepted"}}))
+    store.operations.add(an_operation(id="operation-1", model_id="model-1", summary={"rows": 3}))
+    store.shares.add(a_share(id="share-1", model_id="model-1"))
+    store.looks.add([a_look(id="look-1", answer={"intent": ["a"]}, status="answered")])
     store.datasets.add(a_dataset(id="dataset-1", parts=({"file": "file-1"},)))
 
 

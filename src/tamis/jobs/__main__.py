@@ -1,7 +1,7 @@
 """The processes of jobs, `python -m tamis.jobs ...`.
 
-`work` is the worker; `child` does one task; `measure`, `review`, `promote` and `rows` do something for one caller. The
-only module below `workspace` that reads the settings.
+`work` is the worker; `child` does one task; `measure`, `review`, `promote`, `rows` and `operate` do something for
+one caller. The only module below `workspace` that reads the settings.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> int:
     kinds.add_parser("review", help="read from standard input which review to make, or to apply")
     kinds.add_parser("promote", help="read from standard input which models to measure, and on what")
     kinds.add_parser("rows", help="read from standard input which file of a dataset to read, and write down")
+    kinds.add_parser("operate", help="read from standard input which operation to do")
     chosen = parser.parse_args(arguments)
     if chosen.kind == "work":
         return _work(with_parent=chosen.with_parent)
@@ -90,13 +91,15 @@ def _child() -> int:
 
 
 def _aside(kind: str) -> int:
-    """Do a dry run, something of a review, the measuring of a promotion, or the rows of a dataset, for one caller."""
+    """Do a dry run, something of a review, the measuring of a promotion, the rows of a dataset, or an operation."""
     if kind == "measure":
         from tamis.jobs.measuring import answer
     elif kind == "promote":
         from tamis.jobs.promoting import answer
     elif kind == "rows":
         from tamis.jobs.reading_rows import answer
+    elif kind == "operate":
+        from tamis.jobs.operating import answer
     else:
         from tamis.jobs.reviewing import answer
 

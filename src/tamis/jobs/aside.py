@@ -113,7 +113,7 @@ def understood(answer: bytes, code: int, kind: str = "measure", bounds: Bounds =
     return told
 
 
-NAMES = {"measure": "dry run", "review": "review", "promote": "promotion", "rows": "dataset"}
+NAMES = {"measure": "dry run", "review": "review", "promote": "promotion", "rows": "dataset", "operate": "operation"}
 
 
 def _kinds(parent: type[TamisError]) -> Iterator[type[TamisError]]:

@@ -36,4 +36,7 @@ def choices_of(settings: Settings) -> Choices:
             max_nesting=settings.max_nesting,
         ),
         review_days=settings.review_days,
+        operation_days=settings.operation_days,
+        llm_base_url=settings.llm_base_url,
+        llm_key=settings.llm_api_key.get_secret_value(),
     )

@@ -1,7 +1,7 @@
 """What nobody needs any more, removed: what killed processes left behind, and what has had its time.
 
 The former are objects that no row names, folders of jobs that are over and sealed secrets of jobs that never were; the
-latter expired files, and reviews that nobody has touched for long.
+latter expired files, reviews that nobody has touched for long, and old results of operations.
 An object without a row may be one that is about to get its row, so only what has been there for a day is removed.
 """
 
@@ -27,7 +27,7 @@ OLD = timedelta(days=1)
 FORSAKEN = timedelta(hours=1)
 """Age of a sealed secret that still has no job: its job's row follows within a moment."""
 
-_OWNED = re.compile(r"(files|models|jobs|batches|reviews)/([^/]+)")
+_OWNED = re.compile(r"(files|models|jobs|batches|reviews|operations)/([^/]+)")
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ def sweep(tools: Tools, old: timedelta = OLD) -> int:
     Raises:
         StorageFailed: database or storage cannot be used.
     """
-    gone = expired_files(tools.store) + _old_reviews(tools) + _orphans(tools, old) + _folders(tools, old)
+    gone = expired_files(tools.store) + _old_reviews(tools) + _old_operations(tools)
+    gone += _orphans(tools, old) + _folders(tools, old)
     gone += tools.store.secrets.drop_forsaken(time() - FORSAKEN.total_seconds())
     if gone:
         log.info("swept: %d things that nobody needs any more", gone)
@@ -72,6 +73,17 @@ def _old_reviews(tools: Tools) -> int:
     return gone
 
 
+def _old_operations(tools: Tools) -> int:
+    """Remove operations that are long over, with their results."""
+    days, store, gone = tools.choices.operation_days, tools.store, 0
+    for record in store.operations.untouched(int(time() - days * 86400)) if days else ():
+        if store.operations.delete(record.id):
+            gone += 1
+            if record.result_key:
+                store.objects.delete(record.result_key)
+    return gone
+
+
 def _orphans(tools: Tools, old: timedelta) -> int:
     """Objects whose file, model, job or batch is not there."""
     store, before = tools.store, datetime.now(UTC) - old
@@ -81,6 +93,7 @@ def _orphans(tools: Tools, old: timedelta) -> int:
         "jobs": store.jobs.find,
         "batches": store.batches.find,
         "reviews": store.reviews.find,
+        "operations": store.operations.find,
     }
     kept: dict[str, bool] = {}
     orphans = []

@@ -37,6 +37,9 @@ class Choices:
         trackers: settings of trackers, by name.
         reading: how data files are read.
         review_days: after so many days without a change, a review's report is deleted; 0: never.
+        operation_days: after so many days an operation and its result are deleted; 0: never.
+        llm_base_url: the endpoint of LLMs that are compared with models; empty: there is none.
+        llm_key: the key for it.
     """
 
     work: Path
@@ -50,6 +53,9 @@ class Choices:
     trackers: Mapping[str, str] = field(default_factory=dict)
     reading: ReadOptions = field(default_factory=ReadOptions)
     review_days: int = 0
+    operation_days: int = 0
+    llm_base_url: str = ""
+    llm_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tamis.errors import InUse
 from tamis.store.database import Database
 from tamis.store.records import FileFilters, FileRecord
 from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of
-from tamis.store.tables import file_uses, files, reviews
+from tamis.store.tables import file_uses, files, operations, reviews
 
 Listing = tuple[list[FileRecord], int]
 Found = list[FileRecord]
@@ -45,7 +45,7 @@ class Files:
             return record
 
     def stored_bytes(self) -> int:
-        """Return how many bytes all files have together, with the reports of reviews."""
+        """Return how many bytes all files have together, with the reports of reviews and the results of operations."""
         with self._database.reading() as connection:
             return _stored(connection)
 
@@ -114,8 +114,10 @@ def _same(record: FileRecord) -> Select[Any]:
 
 
 def _stored(connection: Connection) -> int:
-    sums = [select(func.coalesce(func.sum(table.c.bytes), 0)).scalar_subquery() for table in (files, reviews)]
-    return int(connection.execute(select(sums[0] + sums[1])).scalar_one())
+    sums = [
+        select(func.coalesce(func.sum(table.c.bytes), 0)).scalar_subquery() for table in (files, reviews, operations)
+    ]
+    return int(connection.execute(select(sums[0] + sums[1] + sums[2])).scalar_one())
 
 
 def _conditions(filters: FileFilters) -> list[ColumnElement[bool]]:

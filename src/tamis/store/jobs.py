@@ -156,7 +156,7 @@ class Jobs(Leased[JobRecord]):
     def _insert(self, record: JobRecord, events: Sequence[EventRecord]) -> None:
         with self._database.writing() as connection:
             connection.execute(insert(jobs).values({**row_of(record), **_tracked(record.integrations)}))
-            self._use_files(connection, record.id, [id for id, _ in record.training_files] + [*record.validation_files])
+            self._use_files(connection, record.id, record.file_ids)
             self._add_events(connection, record, events)
 
     def _live_with(self, fingerprint: str) -> str | None:

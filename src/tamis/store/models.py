@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tamis.errors import InUse
@@ -54,6 +54,11 @@ class Models:
         with self._database.reading() as connection:
             found = connection.execute(query).all()
         return {place: id for place, id in found if place.startswith(start)}  # SQLite takes no account of case
+
+    def stored_bytes(self) -> int:
+        """Return how many bytes all models have together."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.coalesce(func.sum(models.c.bytes), 0))).scalar_one())
 
     def find(self, id: str) -> ModelRecord | None:
         """Return the model of an id."""

@@ -15,10 +15,13 @@ from tamis.store.datasets import Datasets
 from tamis.store.files import Files
 from tamis.store.jobs import Jobs
 from tamis.store.keys import Keys
+from tamis.store.looks import Looks
 from tamis.store.models import Models
 from tamis.store.objects import Objects
+from tamis.store.operations import Operations
 from tamis.store.reviews import Reviews
 from tamis.store.sealing import Sealer, Secrets
+from tamis.store.shares import Shares
 from tamis.store.upgrading import upgrade
 
 
@@ -38,6 +41,9 @@ class Store:
         self.batches = Batches(database)
         self.datasets = Datasets(database)
         self.reviews = Reviews(database)
+        self.operations = Operations(database)
+        self.shares = Shares(database)
+        self.looks = Looks(database)
         self.secrets = Secrets(database, sealer)
 
     def close(self) -> None:

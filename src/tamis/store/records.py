@@ -30,6 +30,9 @@ FINISHED: Final = frozenset({"SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLE
 
 STATUS_EVENT: Final = "status-updated"
 
+TEST_FILE: Final = "test_file"
+"""Where a job's metadata says which file its model is measured on; nothing is fitted to it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
@@ -89,6 +92,17 @@ class JobRecord:
     finished_at: int | None = None
     title: str | None = None  # what its maker calls the model
     dataset_id: str | None = None  # where its files are those of a dataset
+
+    @property
+    def test_file(self) -> str | None:
+        """The file that its model is measured on."""
+        return self.metadata.get(TEST_FILE)
+
+    @property
+    def file_ids(self) -> tuple[str, ...]:
+        """All files that it reads."""
+        tested = (self.test_file,) if self.test_file else ()
+        return (*(file_id for file_id, _ in self.training_files), *self.validation_files, *tested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +284,117 @@ class ReviewColumns(TypedDict, total=False):
     version: Json | None
     bytes: int
     finished_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRecord:
+    """Work in the background that ends in one result: an evaluation, a comparison, labelled rows, an export."""
+
+    id: str
+    kind: str
+    status: str
+    title: str
+    created_at: int
+    modified_at: int
+    model_id: str | None = None  # whose page it belongs to
+    told: Json = field(default_factory=dict)  # what it is to work on
+    progress: float = 0.0
+    stage: str = ""
+    summary: Json = field(default_factory=dict)  # what lists and pages show without reading the result
+    result_key: str | None = None  # of the object
+    result_name: str | None = None  # what a download is called
+    media_type: str | None = None
+    bytes: int = 0  # of the object
+    owner: str | None = None  # the process that is at it
+    error_code: str | None = None
+    error: str | None = None
+    finished_at: int | None = None
+    created_by: str | None = None
+
+
+class OperationFilters(TypedDict, total=False):
+    """What a list of operations may be narrowed by."""
+
+    kind: str | Collection[str] | None
+    status: str | Collection[str] | None
+    model_id: str | None
+
+
+class OperationColumns(TypedDict, total=False):
+    """What may be changed of an operation."""
+
+    status: str
+    progress: float
+    stage: str
+    summary: Json
+    result_key: str | None
+    result_name: str | None
+    media_type: str | None
+    bytes: int
+    error_code: str | None
+    error: str | None
+    finished_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareRecord:
+    """A link that lets whoever has it ask one model; only the hash of its token is kept."""
+
+    id: str
+    model_id: str
+    token_hash: str
+    title: str
+    per_minute: int  # inputs, of all who have the link
+    created_at: int
+    uses: int = 0
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    last_used_at: int | None = None
+    created_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookRecord:
+    """A row that is worth a person's look, and what they said of it."""
+
+    id: str
+    name: str  # of the model, all its versions
+    input_hash: str  # one look an input and name
+    input: Any  # a text, or the messages of a chat
+    reason: str
+    created_at: int
+    priority: float = 0.0  # the highest comes first
+    proposed: Json = field(default_factory=dict)  # labels by target, as a model or a review would have them
+    given: Json = field(default_factory=dict)  # labels by target, as the file has them
+    answer: Json | None = None  # labels by target, as the person said
+    status: str = "open"
+    source: Json = field(default_factory=dict)  # where it came from: file, line, review, versions
+    model_id: str | None = None
+    answered_at: int | None = None
+    answered_by: str | None = None
+
+
+class LookFilters(TypedDict, total=False):
+    """What a list of looks may be narrowed by."""
+
+    name: str | None
+    reason: str | Collection[str] | None
+    status: str | Collection[str] | None
+
+
+class LookColumns(TypedDict, total=False):
+    """What may be changed of a look."""
+
+    reason: str
+    priority: float
+    proposed: Json
+    given: Json
+    answer: Json | None
+    status: str
+    source: Json
+    model_id: str | None
+    answered_at: int | None
+    answered_by: str | None
 
 
 class DatasetFilters(TypedDict, total=False):

@@ -43,6 +43,7 @@ STATUS: Mapping[str, int] = {
     "unknown_batch": 404,
     "unknown_dataset": 404,
     "unknown_review": 404,
+    "unknown_operation": 404,
     "unknown_alias": 404,
     "unknown_key": 404,
     "conflict": 409,

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
-from time import monotonic, time
+from time import time
 from typing import Any, cast
 from uuid import uuid4
 
@@ -27,10 +26,11 @@ from tamis.jobs.choosing import choices_of
 from tamis.jobs.reviewing import ACCEPTED, ALL, DATASET, REJECTED
 from tamis.jobs.sentences import sentence_of
 from tamis.jobs.tools import name_on_disk
-from tamis.jobs.worker import is_dead, owner_name
+from tamis.jobs.worker import owner_name
 from tamis.settings import Settings
 from tamis.store.opening import Store
 from tamis.store.records import DatasetRecord, FileRecord, ReviewFilters, ReviewRecord
+from tamis.workspace.background import Background, is_lost
 from tamis.workspace.datasets import DATA, EVAL_DATA, VALIDATED, Datasets, NewDataset
 from tamis.workspace.files import FINE_TUNE, Files, NewFile, Upload
 
@@ -44,9 +44,6 @@ LONGEST_S = 3600.0
 
 MOST_LIVE = 50
 """Reviews that are not finished; more are refused."""
-
-LOOK_S = 1.0
-"""Seconds between looks whether a review was deleted."""
 
 MOST_FILES = 16
 MOST_DECISIONS = 10_000
@@ -111,8 +108,7 @@ class Reviews:
     def __init__(self, store: Store, files: Files, datasets: Datasets, settings: Settings) -> None:
         """Take the store, the files and datasets that are looked at, and the operator's choices."""
         self._store, self._files, self._datasets, self._settings = store, files, datasets, settings
-        self._over = threading.Event()
-        self._threads: ThreadPoolExecutor | None = None
+        self._background = Background(1, "review")
         self._applying = threading.BoundedSemaphore(settings.max_dry_runs)
 
     def create(self, new: NewReview) -> ReviewRecord:
@@ -153,7 +149,7 @@ class Reviews:
             created_by=new.created_by,
         )
         self._store.reviews.add(record)
-        self._pool().submit(self._run, record.id)
+        self._background.submit(self._run, record.id)
         return record
 
     def get(self, review_id: str) -> ReviewRecord:
@@ -275,14 +271,7 @@ class Reviews:
 
     def close(self) -> None:
         """End what is at work."""
-        self._over.set()
-        if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
-
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(1, thread_name_prefix="review")
-        return self._threads
+        self._background.close()
 
     def _run(self, review_id: str) -> None:
         """Make one review in a process of its own, and write down how it ended."""
@@ -292,7 +281,8 @@ class Reviews:
         try:
             bounds = Bounds(LONGEST_S, choices.memory_mb, TOO_MUCH)
             told = {"act": "review", "id": review_id}
-            done = run_aside("review", told, self._settings.home, bounds, self._going_on(review_id))
+            going_on = self._background.going_on(lambda: self._store.reviews.find(review_id) is not None)
+            done = run_aside("review", told, self._settings.home, bounds, going_on)
             self._require_room(done)
             ended = self._store.reviews.change(
                 review_id,
@@ -353,25 +343,9 @@ class Reviews:
                 review_id, when=RUNNING, status=status, error_code=code, error=message, finished_at=int(time())
             )
 
-    def _going_on(self, review_id: str) -> Check:
-        """Return what raises once the server ends, or the review was deleted, which is looked at once a second."""
-        next_look = 0.0
-
-        def check() -> None:
-            nonlocal next_look
-            if monotonic() >= next_look and not self._over.is_set():
-                next_look = monotonic() + LOOK_S
-                if self._store.reviews.find(review_id) is not None:
-                    return
-            elif not self._over.is_set():
-                return
-            raise Cancelled("The review was ended.")
-
-        return check
-
     def _lost(self, record: ReviewRecord) -> ReviewRecord:
         """Return the review as it is; one whose process is gone has failed."""
-        if record.status not in LIVE or record.owner is None or not is_dead(record.owner):
+        if record.status not in LIVE or not is_lost(record.owner):
             return record
         changed = self._store.reviews.change(
             record.id,

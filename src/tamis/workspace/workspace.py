@@ -17,11 +17,13 @@ from tamis.workspace.bases import Bases
 from tamis.workspace.batches import Batches
 from tamis.workspace.classifying import Classifier
 from tamis.workspace.datasets import Datasets
+from tamis.workspace.estimates import Estimates
 from tamis.workspace.few_shot import FewShot
 from tamis.workspace.files import Files
 from tamis.workspace.jobs import Jobs
 from tamis.workspace.keys import Keys
 from tamis.workspace.models import Models
+from tamis.workspace.operations import Operations
 from tamis.workspace.promotions import Promotions
 from tamis.workspace.reviews import Reviews
 from tamis.workspace.room import Room
@@ -39,6 +41,7 @@ class Workspace:
         self.store, self.settings = store, settings
         self.files = Files(store, settings.max_upload_bytes, Room(store, settings))
         self.jobs = Jobs(store, self.files, settings)
+        self.estimates = Estimates(self.jobs, settings)
         self.models = Models(store, settings)
         self.aliases = Aliases(store, self.models)
         self.batches = Batches(store, self.files, self.models, settings)
@@ -46,6 +49,8 @@ class Workspace:
         self.sessions = Sessions(store, self.keys)
         self.datasets = Datasets(store, self.files, settings)
         self.reviews = Reviews(store, self.files, self.datasets, settings)
+        self.operations = Operations(store, self.files.room, settings)
+        self.models.tell_when_gone(self.operations.forget_model)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
         self.thresholds = Thresholds(self.models, self.files.room)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
@@ -81,6 +86,7 @@ class Workspace:
     def close(self) -> None:
         """End what is at work for this process alone, and let go of the store."""
         self.reviews.close()
+        self.operations.close()
         with suppress(StorageFailed):  # the database may be gone by now
             self.classifier.note_uses()
         self.store.close()
