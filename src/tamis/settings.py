@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     operation_days: int = Field(
         default=90,
         ge=0,
-        description="days after which results of the dashboard (evaluations, comparisons, exports) are deleted; 0: never",
+        description="days after which results of the dashboard, as of evaluations, are deleted; 0: never",
     )
     max_request_bytes: int = Field(default=16 * 2**20, ge=1, description="largest request that is not a file")
     max_inputs: int = Field(default=2048, ge=1, description="inputs of one call")
