@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1024
 LIKE_OOS = frozenset({"oos", "ood", "out_of_scope", "out-of-scope", "out of scope"})
-LEARNT_FROM = "These are the rows that the model learnt from: other rows will come out worse."
 
 Files = Annotated[
     list[str], typer.Argument(metavar="FILE...", help="Labelled rows: files, or a folder or hub dataset.")
@@ -116,6 +115,7 @@ def tell(
     from tamis.cli.evaluate_view import show
     from tamis.cli.layout import marked
     from tamis.cli.reading_view import say_left_out
+    from tamis.evaluation.kept import LEARNT_FROM
 
     say_left_out(part.tallies, {"evaluation": part.notes}, rejects)
     remarks = [LEARNT_FROM] if part.data.content_hash() == model.manifest.data.sha256 else []

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, SupportsInt, TypeVar
 
-from tamis.data.dataset import Dataset
 from tamis.evaluation import charts
 from tamis.evaluation.figures import LabelFigures, Mistake, MultiReport, SingleReport
 from tamis.evaluation.highlights import Reasons, marked_parts
 from tamis.evaluation.report import EvaluationReport
 from tamis.evaluation.verdict import main_figure, percent, span, verdict
 from tamis.pages import Cell, CellValue, Marked, Page
-from tamis.schema import plain_text
+from tamis.schema import Input, plain_text
 
 EXCERPT = 300  # characters of a text that are shown
 MOST_CONFUSIONS = 25
@@ -40,6 +40,28 @@ WORD = 30  # characters of a word, or of neighbouring ones, that stand below a t
 MATRIX_WIDTH = 640  # pixels that a confusion matrix needs, even where it must scroll
 READ = 4000  # characters of a text that are looked at for its excerpt
 
+T_co = TypeVar("T_co", covariant=True)
+
+
+class ByRow(Protocol[T_co]):
+    """Something for each row."""
+
+    def __getitem__(self, row: int, /) -> T_co:
+        """Return it; rows count from 0."""
+
+
+class Rows(Protocol):
+    """What a page shows of the rows that were evaluated: a `Dataset`, or what was kept of one."""
+
+    @property
+    def inputs(self) -> ByRow[Input]:
+        """The texts or chats."""
+
+    @property
+    def lines(self) -> ByRow[SupportsInt]:
+        """Where they stand in their file, from 1."""
+
+
 ReasonsByRow = Mapping[str, Mapping[int, Reasons]]
 """By target, and by row counted from 0."""
 
@@ -47,7 +69,7 @@ ReasonsByRow = Mapping[str, Mapping[int, Reasons]]
 def write_page(
     report: EvaluationReport,
     path: str | Path,
-    rows: Dataset | None = None,
+    rows: Rows | None = None,
     *,
     title: str = "Evaluation",
     reasons: ReasonsByRow | None = None,
@@ -69,7 +91,7 @@ def write_page(
 
 def build_page(
     report: EvaluationReport,
-    rows: Dataset | None = None,
+    rows: Rows | None = None,
     *,
     title: str = "Evaluation",
     reasons: ReasonsByRow | None = None,
@@ -221,7 +243,7 @@ def _mistakes(
     page: Page,
     prefix: str,
     report: SingleReport | MultiReport,
-    rows: Dataset | None,
+    rows: Rows | None,
     reasons: Mapping[int, Reasons],
 ) -> None:
     order = "surest first" if isinstance(report, SingleReport) else "highest loss first"
@@ -244,7 +266,7 @@ def _mistakes(
     )
 
 
-def _mistake_row(mistake: Mistake, rows: Dataset | None, reasons: Reasons | None) -> list[CellValue]:
+def _mistake_row(mistake: Mistake, rows: Rows | None, reasons: Reasons | None) -> list[CellValue]:
     text = "" if rows is None else _told(plain_text(rows.inputs[mistake.row]), reasons)
     given = ", ".join(mistake.given) or "(none)"
     return [

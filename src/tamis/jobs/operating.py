@@ -26,7 +26,10 @@ PIECE = 1 << 20
 Tell = Callable[[float, str], None]
 """Takes the share of 1 that is done, and what is done now."""
 
-ACTS: dict[str, str] = {}
+ACTS: dict[str, str] = {
+    "evaluate": "tamis.jobs.evaluating:evaluate",
+    "export": "tamis.jobs.exporting:write_export",
+}
 """By kind: the module and the function that does it."""
 
 

@@ -18,10 +18,13 @@ from tamis.workspace.batches import Batches
 from tamis.workspace.classifying import Classifier
 from tamis.workspace.datasets import Datasets
 from tamis.workspace.estimates import Estimates
+from tamis.workspace.evaluations import Evaluations
+from tamis.workspace.exports import Exports
 from tamis.workspace.few_shot import FewShot
 from tamis.workspace.files import Files
 from tamis.workspace.jobs import Jobs
 from tamis.workspace.keys import Keys
+from tamis.workspace.manifests import Manifests
 from tamis.workspace.models import Models
 from tamis.workspace.operations import Operations
 from tamis.workspace.promotions import Promotions
@@ -51,6 +54,9 @@ class Workspace:
         self.reviews = Reviews(store, self.files, self.datasets, settings)
         self.operations = Operations(store, self.files.room, settings)
         self.models.tell_when_gone(self.operations.forget_model)
+        self.evaluations = Evaluations(self.operations, self.models, self.files)
+        self.exports = Exports(self.operations, self.models)
+        self.manifests = Manifests(self.models)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
         self.thresholds = Thresholds(self.models, self.files.room)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
