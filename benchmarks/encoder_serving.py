@@ -6,8 +6,10 @@
     python benchmarks/encoder_serving.py --data ../shared/data --gathering    # requests computed together, or not
 
 Each is a server of one process on the loopback. They take turns: texts in calls of 64, one text after the other, and 16
-clients with a text each; medians of the rounds count, and each process's peak memory. The answers of all three are
-compared. infinity runs its torch engine; without its virtual environment it is left out.
+clients with a text each; medians of the rounds count, and each process's peak memory. Then each is asked about labelled
+rows that training did not see: how many it gets right, and how many it answers as Tamis does. The weights are the same,
+Tamis's perhaps in 8-bit integers: the page says which. infinity runs its torch engine; without its virtual environment
+it is left out.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
 """
 """What a user writes in an afternoon."""
 
+FORMS = {"int8": "8-bit integers", "int8-tables": "float32, its token table in 8 bits", "float32": "float32"}
+
 
 @dataclass
 class Server:
@@ -78,7 +82,11 @@ class Server:
 
     def labels(self, texts: list[str]) -> list[str]:
         """Return the label of each text, as Tamis calls it."""
-        answer = self.ask(self.connect(), texts)
+        connection = self.connect()
+        calls = [texts[start : start + CALL] for start in range(0, len(texts), CALL)]
+        return [label for call in calls for label in self._labels_of(self.ask(connection, call))]
+
+    def _labels_of(self, answer: Any) -> list[str]:
         if self.name == "tamis":
             each = [next(iter(row.values()))["scores"] for row in answer["results"]]
             return [max(scores, key=scores.get) for scores in each]
@@ -176,8 +184,22 @@ def running(name: str, command: list[str], port: int, path: str, log: Path) -> I
         process.wait()
 
 
-def prepare(given: argparse.Namespace, work: Path) -> tuple[Path, Path, list[str], list[str]]:
-    """Fine-tune; return Tamis's home, the folder that transformers reads, texts to ask about and label names."""
+@dataclass
+class Prepared:
+    """What servers start from, and what they are asked: Tamis's home, the folder that transformers reads, and rows.
+
+    `form` says which numbers Tamis serves; `wanted` is the label of each text.
+    """
+
+    home: Path
+    plain: Path
+    form: str
+    texts: list[str]
+    wanted: list[str]
+
+
+def prepare(given: argparse.Namespace, work: Path) -> Prepared:
+    """Fine-tune, and write the model where the servers look for it."""
     import tamis
 
     rows = [json.loads(line) for line in (given.data / given.set / "train.jsonl").read_text("utf-8").splitlines()]
@@ -187,7 +209,8 @@ def prepare(given: argparse.Namespace, work: Path) -> tuple[Path, Path, list[str
     if not given.model:
         tamis.train(rows[: given.rows], base="minilm-l6", epochs=given.epochs, out=model, name=MODEL)
     subprocess.run([sys.executable, "-c", REGISTER, str(home), str(model), MODEL], check=True)
-    names = [label for target in tamis.load(model).targets for label in target.labels]
+    (target,) = tamis.load(model).targets
+    names = list(target.labels)
     plain = work / "plain"
     plain.mkdir()
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
@@ -195,8 +218,10 @@ def prepare(given: argparse.Namespace, work: Path) -> tuple[Path, Path, list[str
     config = json.loads((plain / "config.json").read_text())
     config |= {"id2label": dict(enumerate(names)), "label2id": {name: place for place, name in enumerate(names)}}
     (plain / "config.json").write_text(json.dumps(config))
-    texts = [row["text"] for row in rows[given.rows : given.rows + given.texts]]
-    return home, plain, texts, names
+    manifest = json.loads((model / "manifest.json").read_text())
+    asked = rows[given.rows : given.rows + max(given.texts, given.judged)]
+    wanted = [row["labels"][target.name] for row in asked]
+    return Prepared(home, plain, manifest["architecture"]["served"], [row["text"] for row in asked], wanted)
 
 
 REGISTER = "import sys; from pathlib import Path; from tamis.ml.registry import register; "
@@ -220,7 +245,8 @@ CROWDS = (1, 16, 64)
 
 def gathering(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Requests a second and milliseconds of a request by clients: gathered, and each for itself, taking turns."""
-    home, _, texts, _ = prepare(given, work)
+    prepared = prepare(given, work)
+    home, texts = prepared.home, prepared.texts[: given.texts]
     found: dict[str, dict[str, list[float]]] = {}
     with ExitStack() as stack:
         servers_ = []
@@ -300,11 +326,13 @@ def servers(home: Path, plain: Path, work: Path) -> Iterator[list[Server]]:
 
 
 def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    home, plain, texts, _ = prepare(given, work)
+    prepared = prepare(given, work)
+    texts = prepared.texts[: given.texts]
     kinds = {"texts_per_second": calls_of_64, "p50_ms": one_by_one, "requests_per_second": sixteen_clients}
     sizes = {"texts_per_second": len(texts), "p50_ms": given.texts // 8, "requests_per_second": given.texts // 2}
-    with servers(home, plain, work) as asked:
-        answers = {server.name: server.labels(texts[:CALL]) for server in asked}
+    with servers(prepared.home, prepared.plain, work) as asked:
+        for server in asked:  # warm
+            server.labels(texts[:CALL])
         rounds: dict[str, dict[str, list[float]]] = {server.name: {kind: [] for kind in kinds} for server in asked}
         for _ in range(given.rounds):
             for kind, ask in kinds.items():
@@ -316,14 +344,31 @@ def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
         found = {name: {kind: statistics.median(each) for kind, each in of.items()} for name, of in rounds.items()}
         for server in asked:
             found[server.name]["peak_mb"] = peak_mb(server.pid)
-            same = sum(map(str.__eq__, answers[server.name], answers["tamis"]))
-            found[server.name]["same_answers"] = same / CALL
-    return found
+        found = {name: of | judged for (name, of), judged in zip(found.items(), judge(asked, prepared), strict=True)}
+    return {"form": prepared.form, "labelled": len(prepared.wanted), "servers": found}
+
+
+def judge(asked: list[Server], prepared: Prepared) -> list[dict[str, float]]:
+    """Return of each server the share of labelled rows that it gets right, and that it answers as Tamis does."""
+    answers = [server.labels(prepared.texts) for server in asked]
+    count = len(prepared.wanted)
+    return [
+        {
+            "accuracy": sum(map(str.__eq__, each, prepared.wanted)) / count,
+            "same_answers": sum(map(str.__eq__, each, answers[0])) / count,
+        }
+        for each in answers
+    ]
 
 
 def markdown(about: dict[str, Any], found: dict[str, Any]) -> str:
-    titles = {"tamis": "Tamis", "pipeline": "FastAPI + pipeline", "infinity": "infinity 0.0.78, torch engine"}
-    mine = found["tamis"]
+    of = found["servers"]
+    titles = {
+        "tamis": f"Tamis ({FORMS[found['form']]})",
+        "pipeline": "FastAPI + pipeline",
+        "infinity": "infinity 0.0.78, torch engine",
+    }
+    mine = of["tamis"]
     rows = [
         [
             titles[name],
@@ -332,15 +377,16 @@ def markdown(about: dict[str, Any], found: dict[str, Any]) -> str:
             f"{each['requests_per_second']:,.0f}",
             f"{each['cpu_ms_a_text.texts_per_second']:.1f}",
             f"{each['peak_mb']:,.0f}",
-            f"{each['same_answers']:.0%}",
+            f"{each['accuracy']:.2%}",
+            f"{each['same_answers']:.1%}",
             f"{mine['texts_per_second'] / each['texts_per_second']:.1f}",
         ]
-        for name, each in found.items()
+        for name, each in of.items()
     ]
     head = [
         *("served by", "texts/s, calls of 64", "p50 ms, one text", "requests/s, 16 clients"),
         *("processor ms a text, calls of 64", "peak MB"),
-        *("answers as Tamis", "Tamis's texts/s by its own"),
+        *(f"right, of {found['labelled']:,} rows", "answers as Tamis", "Tamis's texts/s by its own"),
     ]
     return "\n".join(["# Serving an encoder\n", record.preamble(about), record.table(head, rows, left=1)])
 
@@ -353,6 +399,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000, help="to train on")
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--texts", type=int, default=640, help="to ask about")
+    parser.add_argument("--judged", type=int, default=2000, help="labelled rows to count right answers on")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--gathering", action="store_true", help="Tamis alone: with and without gathering requests")
     parser.add_argument("--out", type=Path, default=HERE / "results")
