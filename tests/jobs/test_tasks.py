@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tamis.errors import InvalidSetting, StorageFull
+from tamis.errors import InUse, InvalidSetting, StorageFull
 from tamis.jobs import tasks, training, validation
 from tamis.jobs.executors import Task
 from tamis.jobs.tasks import run_task
@@ -300,3 +300,36 @@ def test_a_job_asked_back_by_its_worker_is_queued_again(tools: Tools, add_job, m
     back = tools.store.jobs.find(job.id)
     assert (back.status, back.phase, back.owner, back.deaths) == ("QUEUED", "train", None, 0)
     assert statuses(tools, job)[-1] == "RUNNING"
+
+
+def test_a_test_file_is_read_first_measured_at_the_end_and_looked_at_row_by_row_later(
+    tools: Tools, add_job, add_file, rows
+):
+    tested = add_file("test.jsonl", rows(20))
+    job = add_job(
+        training_files=((add_file("rows.jsonl", rows(60)), 1.0),), auto_start=True, metadata={"test_file": tested}
+    )
+    with pytest.raises(InUse):
+        tools.store.files.delete(tested)
+    run_task(tools, claim(tools), nothing)
+    assert tools.store.jobs.find(job.id).metadata["test_rows"] == 20
+    run_task(tools, claim(tools), nothing)
+    done = tools.store.jobs.find(job.id)
+    assert done.status == "SUCCESS", done.error
+    assert done.test_file == tested
+    assert set(tools.store.models.find(done.model_id).metrics["test"]) == {"topic", "tone"}
+    (waiting,) = tools.store.operations.list()[0]
+    assert (waiting.kind, waiting.status, waiting.owner) == ("evaluate", "QUEUED", None)
+    assert waiting.told == {"model": done.model_id, "file": tested}
+    assert waiting.title == "shop on test.jsonl"
+
+
+def test_a_test_file_that_cannot_be_read_is_told_before_the_training(tools: Tools, add_job, add_file, rows):
+    job = add_job(
+        training_files=((add_file("rows.jsonl", rows(60)), 1.0),),
+        metadata={"test_file": add_file("test.jsonl", b'{"text": "a", "labels": {"other": "x"}}\n')},
+    )
+    run_task(tools, claim(tools), nothing)
+    failed = tools.store.jobs.find(job.id)
+    assert failed.status == "FAILED_VALIDATION"
+    assert "The test data has the target(s) other" in failed.error

@@ -201,3 +201,13 @@ def test_so_many_dry_runs_at_a_time(upload, workspace: Workspace, monkeypatch: p
         go.set()
         assert [done.result(10) for done in running] == [True] * most
     assert jobs.dry_run(asked) is True
+
+
+def test_a_test_file_is_part_of_what_is_asked(upload, workspace: Workspace):
+    rows, test = upload(), upload(b'{"text": "b", "labels": {"t": "y"}}\n', name="test.jsonl")
+    job = workspace.jobs.create(ask(rows.id, test_file=test.id))
+    assert workspace.jobs.get(job.id).job.test_file == test.id
+    other = workspace.jobs.create(ask(rows.id))
+    assert (other.test_file, other.fingerprint == job.fingerprint) == (None, False)
+    with pytest.raises(UnknownFile):
+        workspace.jobs.create(ask(rows.id, test_file="nope"))

@@ -170,3 +170,13 @@ def test_a_result_beyond_the_quota_is_not_kept(here: Workspace, monkeypatch: pyt
     failed = ended(here, here.operations.create(COUNT).id)
     assert (failed.status, failed.error) == (FAILED, "The quota is used up.")
     assert not here.store.objects.exists(f"operations/{failed.id}/result")
+
+
+def test_what_a_job_left_is_begun_by_whoever_sees_it_first(here: Workspace):
+    left = OperationRecord(
+        id="left", kind="count", status=QUEUED, title="t", told={"text": "ab"}, created_at=1, modified_at=1
+    )
+    here.store.operations.add(left)
+    seen, _ = here.operations.list(0, 10, {})
+    assert [record.owner is None for record in seen] == [False]
+    assert ended(here, "left").summary == {"letters": 2}

@@ -12,7 +12,7 @@ from time import monotonic, time
 from typing import Any, cast
 from uuid import uuid4
 
-from tamis.errors import Cancelled, StorageFailed, UnknownFile
+from tamis.errors import Cancelled, StorageFailed, TamisError, UnknownFile
 from tamis.jobs.reporting import Reporter
 from tamis.jobs.states import Move, Status, before
 from tamis.jobs.tools import Tools, files_here
@@ -23,10 +23,13 @@ from tamis.ml.progress import Progress
 from tamis.ml.restart import INDEX, RestartPoints
 from tamis.ml.training import train
 from tamis.store.opening import Store
-from tamis.store.records import JobRecord, ModelRecord
+from tamis.store.records import QUEUED, JobRecord, ModelRecord, OperationRecord
 
 MIRROR_S = 60.0
 """Seconds between copies of the restart points to a bucket at least."""
+
+EVALUATE = "evaluate"
+"""The kind of the operation that measures a model row by row."""
 
 CHOSEN = (
     *("training_steps", "epochs", "learning_rate", "weight_decay", "warmup_fraction", "seq_len", "seed"),
@@ -46,8 +49,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool], trackin
     work = tools.choices.work / job.id
     work.mkdir(parents=True, exist_ok=True)
     points = _Points(tools.store, job, work / "restart")
-    file_ids = [*(file_id for file_id, _ in job.training_files), *job.validation_files]
-    with files_here(tools.store, file_ids, work) as paths, Reporter(tools, job) as reporter:
+    with files_here(tools.store, job.file_ids, work) as paths, Reporter(tools, job) as reporter:
 
         def listen(progress: Progress) -> None:
             reporter(progress)
@@ -57,6 +59,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool], trackin
         model = train(
             training_data(job, paths),
             [paths[file_id] for file_id in job.validation_files] or None,
+            paths.get(job.test_file or ""),
             base=job.base,
             out=work / "model",
             name=job.name,
@@ -107,7 +110,29 @@ def _keep(store: Store, job: JobRecord, model: Model, folder: Path) -> bool:
     )
     if not kept:
         store.objects.delete_all(prefix)
+    elif job.test_file:
+        with suppress(TamisError):  # the job has ended well, whatever becomes of this
+            _measure_later(store, job, record)
     return kept
+
+
+def _measure_later(store: Store, job: JobRecord, model: ModelRecord) -> None:
+    """Queue the look at each row of the test file: the model's figures are there already. A server takes it up."""
+    file_id, now = str(job.test_file), int(time())
+    file = store.files.find(file_id)
+    store.operations.add(
+        OperationRecord(
+            id=str(uuid4()),
+            kind=EVALUATE,
+            status=QUEUED,
+            title=f"{job.title or job.name} on {file.name if file else file_id}",
+            told={"model": model.id, "file": file_id},
+            model_id=model.id,
+            created_at=now,
+            modified_at=now,
+            created_by=job.created_by,
+        )
+    )
 
 
 def _record(store: Store, job: JobRecord, model: Model, folder: Path) -> ModelRecord:

@@ -59,7 +59,7 @@ def validate(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None:
         attempt=job.attempt,
         to=Status.VALIDATED.value,
         targets=measured.targets,
-        metadata={**measured.metadata, "asked": _asked(job)},
+        metadata={**job.metadata, **measured.metadata, "asked": _asked(job)},
         hyperparameters=measured.hyperparameters,
         owner=None,
         lease_until=None,
@@ -77,8 +77,7 @@ def measure(store: Store, choices: Choices, job: JobRecord, stop: Callable[[], b
         TamisError: the job cannot be trained; the message says why.
         Cancelled: `stop` said so.
     """
-    file_ids = [*(file_id for file_id, _ in job.training_files), *job.validation_files]
-    with files_here(store, file_ids, choices.work / job.id) as paths:
+    with files_here(store, job.file_ids, choices.work / job.id) as paths:
         loaded = load(job, paths, choices, stop)
     chosen = hyperparameters(**job.hyperparameters)
     if chosen.optimise:
@@ -107,6 +106,7 @@ def load(job: JobRecord, paths: Mapping[str, Path], choices: Choices, stop: Call
     loaded = load_splits(
         training_data(job, paths),
         [paths[file_id] for file_id in job.validation_files] or None,
+        paths.get(job.test_file or ""),
         options=choices.reading,
         max_bad_share=job.max_bad_share,
         declared=None if declared is None else Declarations(declared, oos_label),
@@ -175,6 +175,7 @@ def _metadata(found: Estimate, loaded: Loaded, choices: Choices) -> dict[str, An
         "estimated_start_time": None,
         "rows": len(loaded.train),
         "validation_rows": 0 if loaded.validation is None else len(loaded.validation),
+        **({} if loaded.test is None else {"test_rows": len(loaded.test)}),
         "rejected_rows": loaded.rejected,
         "expected_memory_mb": round(found.peak_memory_mb),
     }

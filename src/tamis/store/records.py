@@ -324,6 +324,7 @@ class OperationColumns(TypedDict, total=False):
     """What may be changed of an operation."""
 
     status: str
+    owner: str | None
     progress: float
     stage: str
     summary: Json

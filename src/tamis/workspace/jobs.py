@@ -38,7 +38,7 @@ from tamis.ml.registry import NAME
 from tamis.ml.schedule import Hyperparameters, hyperparameters
 from tamis.settings import HOSTED_BASES, Settings
 from tamis.store.opening import Store
-from tamis.store.records import CheckpointRecord, EventRecord, JobFilters, JobRecord
+from tamis.store.records import TEST_FILE, CheckpointRecord, EventRecord, JobFilters, JobRecord
 from tamis.workspace.files import Files
 
 __all__ = ["Integration", "JobDetail", "Jobs", "Measured", "NewJob"]
@@ -77,6 +77,7 @@ class NewJob:
         repositories: whether the caller wants data from a repository.
         title: what the caller calls the model.
         dataset_id: where the files are those of a dataset.
+        test_file: the id of a file that nothing is fitted to: the model is measured on it at the job's end.
     """
 
     model: str
@@ -93,6 +94,7 @@ class NewJob:
     created_by: str | None = None
     title: str | None = None
     dataset_id: str | None = None
+    test_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class Jobs:
         first = None
         for file_id, _ in new.training_files:
             first = first or self._files.get(file_id)
-        for file_id in new.validation_files:
+        for file_id in (*new.validation_files, *([new.test_file] if new.test_file else [])):
             self._files.get(file_id)
         now = int(time())
         asked = None if new.targets is None else tuple(dict(target) for target in new.targets)
@@ -176,6 +178,7 @@ class Jobs:
             created_by=new.created_by,
             title=new.title,
             dataset_id=new.dataset_id,
+            metadata={TEST_FILE: new.test_file} if new.test_file else {},
         )
 
     def dry_run(self, new: NewJob, check: Check = lambda: None) -> Measured:
@@ -332,6 +335,7 @@ def _fingerprint(new: NewJob, chosen: Hyperparameters, base: str) -> str:
         "suffix": new.suffix,
         "targets": None if new.targets is None else [dict(target) for target in new.targets],
         "max_bad_share": new.max_bad_share,
+        **({TEST_FILE: new.test_file} if new.test_file else {}),
     }
     return hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()
 

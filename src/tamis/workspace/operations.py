@@ -222,7 +222,12 @@ class Operations:
         return None
 
     def _seen(self, record: OperationRecord) -> OperationRecord:
-        """Return the operation as it is; one whose process is gone has failed."""
+        """Return the operation as it is; one whose process is gone has failed, one that a job left here is begun."""
+        if record.status == QUEUED and record.owner is None:
+            mine = self._store.operations.change(record.id, when=QUEUED, owner=owner_name())
+            if mine is not None:  # of several servers that see it, the first that runs it does
+                self._background.submit(self._run, record.id)
+            return mine or record
         if record.status not in LIVE or not is_lost(record.owner):
             return record
         return self._ended(record.id, record.status, FAILED, "interrupted", STOPPED) or record

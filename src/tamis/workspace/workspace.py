@@ -16,6 +16,7 @@ from tamis.workspace.aliases import Aliases
 from tamis.workspace.bases import Bases
 from tamis.workspace.batches import Batches
 from tamis.workspace.classifying import Classifier
+from tamis.workspace.comparisons import Comparisons
 from tamis.workspace.datasets import Datasets
 from tamis.workspace.estimates import Estimates
 from tamis.workspace.evaluations import Evaluations
@@ -24,10 +25,12 @@ from tamis.workspace.few_shot import FewShot
 from tamis.workspace.files import Files
 from tamis.workspace.jobs import Jobs
 from tamis.workspace.keys import Keys
+from tamis.workspace.looks import Looks
 from tamis.workspace.manifests import Manifests
 from tamis.workspace.models import Models
 from tamis.workspace.operations import Operations
 from tamis.workspace.promotions import Promotions
+from tamis.workspace.retraining import Retraining
 from tamis.workspace.reviews import Reviews
 from tamis.workspace.room import Room
 from tamis.workspace.sessions import Sessions
@@ -54,9 +57,12 @@ class Workspace:
         self.reviews = Reviews(store, self.files, self.datasets, settings)
         self.operations = Operations(store, self.files.room, settings)
         self.models.tell_when_gone(self.operations.forget_model)
+        self.comparisons = Comparisons(self.models, self.files, self.operations, settings)
         self.evaluations = Evaluations(self.operations, self.models, self.files)
         self.exports = Exports(self.operations, self.models)
         self.manifests = Manifests(self.models)
+        self.looks = Looks(store, self.models, self.files, self.reviews, self.operations)
+        self.retraining = Retraining(store, self.looks, self.files, self.jobs, self.operations)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
         self.thresholds = Thresholds(self.models, self.files.room)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
