@@ -29,6 +29,7 @@ Tell = Callable[[float, str], None]
 ACTS: dict[str, str] = {
     "evaluate": "tamis.jobs.evaluating:evaluate",
     "export": "tamis.jobs.exporting:write_export",
+    "compare": "tamis.jobs.comparing:act",
 }
 """By kind: the module and the function that does it."""
 

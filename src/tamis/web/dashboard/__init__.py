@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tamis.web.dashboard import assets, entrance, gallery, home, jobs, keys, lists
+from tamis.web.dashboard import assets, comparing, entrance, gallery, home, jobs, keys, lists, settings
 from tamis.web.dashboard.pages import unknown_page
 
-SECTIONS = (home, lists, jobs, keys, entrance, gallery)
+SECTIONS = (home, lists, jobs, comparing, keys, settings, entrance, gallery)
 """The modules whose `pages` there are."""
 
 

@@ -41,8 +41,10 @@ NAVIGATION = (
     Entry("Models", "/ui/models", INFER),
     Entry("Jobs", "/ui/jobs", TRAIN),
     Entry("Files", "/ui/files", TRAIN),
+    Entry("Compare", "/ui/compare", TRAIN),
     Entry("Batch jobs", "/ui/batches", INFER),
     Entry("Keys", "/ui/keys", ADMIN),
+    Entry("Settings", "/ui/settings", ADMIN),
 )
 """What the header leads to: pages that exist, and no others."""
 
