@@ -5,6 +5,7 @@ It does not know who decides, nor how often; `workspace.reviews` does.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any
 
 from tamis.data.fixing import Places, apply_fixes
 from tamis.data.loading import Loaded, load_splits
-from tamis.data.review.edits import Edit
+from tamis.data.review.edits import Edit, SetLabels
 from tamis.data.review.fixes import Context, Fixed, accepted, fixed, parse
 from tamis.data.review.report import Finding, Review
 from tamis.errors import UnknownReview
@@ -22,11 +23,15 @@ from tamis.jobs.aside import answered
 from tamis.jobs.tools import Tools, files_here
 from tamis.ml.progress import Progress
 from tamis.ml.review import ReviewOptions, review
+from tamis.schema import Target
 from tamis.store.records import ReviewRecord
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 ALL = ""
 """The key, among the decisions about a finding, of the one about all of it."""
+
+BY_HAND = "@labels"
+"""The key, among decisions, of labels that a person gave rows: by `row:target`, as JSON. No finding is called so."""
 
 DATASET = "dataset"
 """The key, among the options, of the dataset that is looked at: what is looked for does not depend on it."""
@@ -59,10 +64,15 @@ def _review(tools: Tools, record: ReviewRecord) -> dict[str, Any]:
             tools.store.reviews.change(record.id, progress=round(progress.share, 3))
 
     with files_here(tools.store, file_ids(record), tools.choices.work / record.id) as paths:
-        loaded = _loaded(tools, record, paths)
+        loaded = loaded_files(tools, record, paths)
         options = {name: value for name, value in record.options.items() if name != DATASET}
         found = review(loaded, ReviewOptions(**options), listener=listener)
-    key = f"reviews/{record.id}/report.json"
+    return kept_report(tools, record.id, found)
+
+
+def kept_report(tools: Tools, review_id: str, found: Review) -> dict[str, Any]:
+    """Store a report; return its key, its bytes, and its findings without their rows."""
+    key = f"reviews/{review_id}/report.json"
     with tools.store.objects.writer(key) as writer:
         writer.write(found.model_dump_json().encode())
         written = writer.commit()
@@ -78,7 +88,7 @@ def file_ids(record: ReviewRecord) -> list[str]:
     return [record.training_file, *record.validation_files, *record.test_files]
 
 
-def _loaded(tools: Tools, record: ReviewRecord, paths: Mapping[str, Path]) -> Loaded:
+def loaded_files(tools: Tools, record: ReviewRecord, paths: Mapping[str, Path]) -> Loaded:
     """Read the files; unusable rows are left out, and files have the names that their owners gave them."""
     loaded = load_splits(
         [paths[record.training_file]],
@@ -99,7 +109,7 @@ def _apply(tools: Tools, record: ReviewRecord, told: Mapping[str, Any]) -> dict[
     """Write the file that the decisions lead to into the folder of the review, and its log."""
     report, chosen = report_of(tools, record), parse(told["fixes"]) if told.get("fixes") else []
     with files_here(tools.store, file_ids(record), tools.choices.work / record.id) as paths:
-        loaded = _loaded(tools, record, paths)
+        loaded = loaded_files(tools, record, paths)
         context = Context({name: data for name, data in _measured(loaded) if data is not None})
         edits = list(_edits(report, record.decisions, loaded, context))
         result = accepted(loaded.train, edits)
@@ -124,6 +134,17 @@ def _edits(report: Review, decisions: Decisions, loaded: Loaded, context: Contex
         yield from ((finding.id, edit) for _, item in taken for edit in item.edits)
         if every == ACCEPTED and finding.count > len(finding.items):
             yield from ((finding.id, edit) for edit in _beyond(finding, own, loaded, context))
+    yield from (("by hand", edit) for edit in given_by_hand(decisions, loaded.train.targets))
+
+
+def given_by_hand(decisions: Decisions, targets: Sequence[Target]) -> Iterator[Edit]:
+    """Yield the labels that a person gave rows, of targets that there are."""
+    multi = {target.name: target.is_multi for target in targets}
+    for key, labels in decisions.get(BY_HAND, {}).items():
+        row, _, target = key.partition(":")
+        if target in multi:
+            given = tuple(json.loads(labels))
+            yield SetLabels(row=int(row), target=target, labels=given if multi[target] else given[:1] or None)
 
 
 def _beyond(finding: Finding, own: Mapping[str, str], loaded: Loaded, context: Context) -> Sequence[Edit]:

@@ -18,12 +18,13 @@ from time import time
 from typing import Any, cast
 from uuid import uuid4
 
+from tamis.data.review.corpus import TRAIN
 from tamis.data.review.fixes import parse
-from tamis.data.review.report import Finding, Item, Review
+from tamis.data.review.report import Finding, Item, Place, Review
 from tamis.errors import Cancelled, Conflict, InvalidRequest, InvalidSetting, Overloaded, TamisError, UnknownReview
 from tamis.jobs.aside import Bounds, Check, run_aside
 from tamis.jobs.choosing import choices_of
-from tamis.jobs.reviewing import ACCEPTED, ALL, DATASET, REJECTED
+from tamis.jobs.reviewing import ACCEPTED, ALL, BY_HAND, DATASET, REJECTED
 from tamis.jobs.sentences import sentence_of
 from tamis.jobs.tools import name_on_disk
 from tamis.jobs.worker import owner_name
@@ -48,6 +49,9 @@ MOST_LIVE = 50
 MOST_FILES = 16
 MOST_DECISIONS = 10_000
 """Decisions of one request."""
+
+MOST_LABELS = 1_000
+"""Labels that a person gives one row."""
 
 LOG_PURPOSE = "review-log"
 SOURCE = "review"
@@ -75,6 +79,15 @@ class Decision:
     finding: str
     decision: str
     item: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelled:
+    """The labels of a target that a person gives a row of the training file, by its number; None: as they were."""
+
+    row: int
+    target: str
+    labels: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +249,32 @@ class Reviews:
         changed = self._store.reviews.decide(review_id, change)
         return changed if changed is not None else self.get(review_id)
 
+    def relabel(self, review_id: str, given: Relabelled) -> ReviewRecord:
+        """Note other labels of a row that the review names, or take them back.
+
+        Raises:
+            UnknownReview: there is no such review.
+            Conflict: it is not finished, or failed.
+            InvalidRequest: it names no such row with labels of the target, or they are no labels, or too many.
+        """
+        record, report = self.report(review_id)
+        places = (place for finding in report.findings for item in finding.items for place in item.rows)
+        if not any(_is_row(place, given) for place in places):
+            message = f"The review names no row {given.row} of the training file with labels of {given.target[:80]!r}."
+            raise InvalidRequest(message, loc=["body", "row"])
+        _check_labels(given.labels, self._settings.max_label_chars)
+        key = f"{given.row}:{given.target}"
+
+        def change(known: dict[str, Any]) -> dict[str, Any]:
+            own = {row: labels for row, labels in known.get(BY_HAND, {}).items() if row != key}
+            if given.labels is not None:
+                own[key] = json.dumps(given.labels)
+            known[BY_HAND] = dict(list(own.items())[-MOST_DECISIONS:])
+            return known
+
+        changed = self._store.reviews.decide(review_id, change)
+        return changed if changed is not None else record
+
     def apply(
         self, review_id: str, fixes: str | None = None, name: str | None = None, check: Check = lambda: None
     ) -> Applied:
@@ -375,8 +414,7 @@ class Reviews:
         if any(each.name == "suspects" for each in chosen):
             message = "Suspects are accepted row by row, or all at once, by decisions: leave suspects out of the fixes."
             raise InvalidRequest(message, loc=["body", "fixes"])
-        accepts = any(ACCEPTED in own.values() for own in record.decisions.values())
-        if not accepts and not chosen:
+        if not changes_of(record) and not chosen:
             raise Conflict("Nothing was accepted, and no fix is asked for: there is nothing to apply.")
 
     def _kept(
@@ -419,6 +457,43 @@ def counts_of(record: ReviewRecord, finding: Mapping[str, Any]) -> dict[str, Any
     own: Mapping[str, str] = record.decisions.get(str(finding["id"]), {})
     items = [decision for key, decision in own.items() if key != ALL]
     return {"decision": own.get(ALL, OPEN), "items": {each: items.count(each) for each in DECISIONS if each in items}}
+
+
+def accepted_of(record: ReviewRecord, finding: Mapping[str, Any]) -> int:
+    """Return how many of a finding's changes were accepted."""
+    counts = counts_of(record, finding)
+    if counts["decision"] != ACCEPTED:
+        return int(counts["items"].get(ACCEPTED, 0))
+    otherwise: int = sum(n for decision, n in counts["items"].items() if decision != ACCEPTED)
+    return int(finding["count"]) - otherwise
+
+
+def by_hand(record: ReviewRecord) -> dict[tuple[int, str], tuple[str, ...]]:
+    """Return the labels that a person gave rows, by row and target."""
+    found = {}
+    for key, labels in record.decisions.get(BY_HAND, {}).items():
+        row, _, target = key.partition(":")
+        found[int(row), target] = tuple(json.loads(labels))
+    return found
+
+
+def changes_of(record: ReviewRecord) -> int:
+    """Return how many changes were accepted, or made by hand: what applying it does."""
+    return len(by_hand(record)) + sum(accepted_of(record, finding) for finding in record.summary)
+
+
+def _is_row(place: Place, given: Relabelled) -> bool:
+    return place.split == TRAIN and place.row == given.row and given.target in place.labels
+
+
+def _check_labels(labels: tuple[str, ...] | None, longest: int) -> None:
+    where: list[str | int] = ["body", "labels"]
+    if labels is not None and len(labels) > MOST_LABELS:
+        raise InvalidRequest(f"There are {len(labels):,} labels: give {MOST_LABELS} at most.", loc=where)
+    for label in labels or ():
+        if not label.strip() or label != label.strip() or not label.isprintable() or len(label) > longest:
+            message = f"{label[:60]!r} is no label: give 1 to {longest} visible characters."
+            raise InvalidRequest(message, loc=where)
 
 
 def _name(name: str, like: str, version: int | None) -> str:
