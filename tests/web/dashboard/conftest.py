@@ -1,5 +1,6 @@
 """Visitors with a browser's habits: they keep cookies, and send the forms that pages hold."""
 
+import json
 import re
 from collections.abc import Callable
 from html import unescape
@@ -9,13 +10,21 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tamis.store.records import BatchRecord, CheckpointRecord, FileRecord, JobRecord, ModelRecord
+from tamis.jobs.worker import owner_name
+from tamis.pages import Cell, Page
+from tamis.store.records import BatchRecord, CheckpointRecord, FileRecord, JobRecord, ModelRecord, OperationRecord
 from tamis.web.dashboard import SECTIONS, entrance, safety
 from tamis.workspace.workspace import Workspace
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \u202egnp.exe \x00\ud800 {{ 7*7 }} " + "x" * 500
 ID = "00000000-0000-4000-8000-{:012d}"
-FILLED = {"{job_id}": ID.format(2), "{file_id}": ID.format(3), "{key_id}": "none"}
+FILLED = {
+    "{job_id}": ID.format(2),
+    "{file_id}": ID.format(3),
+    "{key_id}": "none",
+    "{comparison_id}": ID.format(5),
+    "{model_id}": ID.format(1),
+}
 """What stands for the parameters of addresses: ids of `fill`."""
 
 
@@ -81,8 +90,47 @@ def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
                 model=name,
             )
         )
+        fill_comparison(workspace, ID.format(10 * n + 5), name, ("SUCCESS", "RUNNING", "FAILED")[n % 3])
     store.jobs.add_event(ID.format(2), "remark", {"remark": name}, 0)
     store.jobs.add_checkpoints(ID.format(2), 0, [CheckpointRecord("", 10, now, {"train_loss": 0.5, name: 1.0})])
+
+
+NOTHING_CHOSEN: dict[str, Any] = {
+    **dict.fromkeys(("train", "train_name", "limit", "budget", "oos_label")),
+    **dict.fromkeys(("models", "baselines", "llms"), ()),
+}
+
+
+def fill_comparison(workspace: Workspace, id: str, name: str, status: str) -> None:
+    """Put in a comparison of contenders of this name, with its report where it is done."""
+    report = Page(name, name).section(name, name).note(name, "warning").table([name, "n"], [[name, 1.5]], numeric={1})
+    with report.details(name):
+        report.table(["Contender", name], [["a", Cell("50 %", 0.5)]], numeric={1}).paragraph(name)
+    report.section("Labels").section("Cost").facts([(name, name)])
+    comparison = {"title": name, "n": 9, "rows": 9, "seed": 0, "contenders": [], "targets": {}, "seconds": 1.0}
+    content = {"comparison": {**comparison, "used": [name], "warnings": [], "notes": []}, "outline": report.outline()}
+    with workspace.store.objects.writer(f"operations/{id}/result") as writer:
+        writer.write(json.dumps(content).encode())
+        writer.commit()
+    best = {"name": name, "figure": "accuracy", "contenders": [{"name": name, "value": 0.5, "text": "50%"}]}
+    workspace.store.operations.add(
+        OperationRecord(
+            id=id,
+            kind="compare",
+            status=status,
+            title=name,
+            told={"file": ID.format(3), "file_name": name, "context": name, "shots": 0, **NOTHING_CHOSEN},
+            stage=name,
+            progress=0.4,
+            error=name if status == "FAILED" else None,
+            owner=owner_name(),
+            summary={"n": 9, "targets": [best]} if status == "SUCCESS" else {},
+            result_key=f"operations/{id}/result",
+            created_at=int(time()),
+            modified_at=int(time()),
+            finished_at=int(time()) if status == "SUCCESS" else None,
+        )
+    )
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ export function draw(root) {
   for (const place of root.querySelectorAll("[data-figure]")) {
     const source = place.closest("figure").querySelector('script[type="application/json"]');
     const figure = JSON.parse(source.textContent);
+    if (figure.min_width) place.style.minWidth = `${figure.min_width}px`;
     Plotly.react(place, figure.data, themed(figure.layout), { responsive: true, displayModeBar: false });
   }
 }
