@@ -35,7 +35,7 @@ def rows_of(dataset: Dataset, rows: NDArray[np.intp]) -> Iterator[Row]:
             if labels is not None:
                 known[target.name] = list(labels) if target.is_multi else labels[0]
         nothing: Row = {target.name: None for target in dataset.targets}
-        yield {**_input(dataset.inputs[row]), "labels": known or nothing}
+        yield {**input_row(dataset.inputs[row]), "labels": known or nothing}
 
 
 def write_jsonl(files: Mapping[Path, Iterable[Row]], *, overwrite: bool = False) -> None:
@@ -58,7 +58,8 @@ def write_jsonl(files: Mapping[Path, Iterable[Row]], *, overwrite: bool = False)
                 os.replace(temporary, path)
 
 
-def _input(given: Input) -> Row:
+def input_row(given: Input) -> Row:
+    """Return an input as a row has it, without labels."""
     if isinstance(given, str):
         return {"text": given}
     return {"messages": [{"role": message.role, "content": message.content} for message in given]}

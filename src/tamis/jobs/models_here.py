@@ -1,11 +1,11 @@
-"""Models for batch jobs: found by any of their names, loaded once a child."""
+"""Models for work in a child: found by any of their names and loaded once, or whole by their id."""
 
 from __future__ import annotations
 
 from tamis.errors import InvalidRequest, UnknownModel
 from tamis.jobs.batch import Find
-from tamis.jobs.tools import Choices
-from tamis.ml.model import load
+from tamis.jobs.tools import Choices, Tools
+from tamis.ml.model import Model, load
 from tamis.ml.predictor import Predictor
 from tamis.store.artifacts import CACHE, folder_of
 from tamis.store.opening import Store
@@ -31,3 +31,16 @@ def finder(store: Store, choices: Choices) -> Find:
         return found[reference]
 
     return find
+
+
+def model_of(tools: Tools, model_id: str) -> Model:
+    """Return a model, loaded whole.
+
+    Raises:
+        UnknownModel: it is gone.
+        ModelError: it cannot be loaded.
+    """
+    record = tools.store.models.find(model_id)
+    if record is None:
+        raise UnknownModel(f"The model {model_id[:80]} was deleted meanwhile.", model=model_id)
+    return load(folder_of(tools.store.objects, record, tools.choices.home / CACHE))

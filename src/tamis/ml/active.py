@@ -22,8 +22,11 @@ from tamis.schema import Input
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-SPREAD = 10
+SPREAD = 30
 """So many times the rows that are wanted are looked at for being unlike each other."""
+
+LEAST_DOUBT = 0.1
+"""Rows this much less uncertain than the last one that would be taken by uncertainty alone are passed over."""
 
 MOST_CLUSTERED = 20_000
 TURNS = 10
@@ -127,9 +130,8 @@ def diverse(doubt: Floats, embed: Callable[[Rows], Floats], count: int, *, seed:
         return order
     if count < 1:
         return order[:0]
-    pool = order[: min(max(SPREAD * count, count), max(MOST_CLUSTERED, count), len(order))]
-    if len(pool) == count:
-        return pool
+    pool = order[: min(SPREAD * count, max(MOST_CLUSTERED, count))]
+    pool = pool[doubt[pool] >= LEAST_DOUBT * doubt[order[count - 1]]]
     weights = np.maximum(doubt[pool], 1e-3).astype(np.float32)
     places = _middles(embed(pool), weights, count, np.random.default_rng([seed, 17]))
     return pool[np.sort(places)]

@@ -77,6 +77,24 @@ class Looks:
                 return None
             return first_row(connection, select(looks).where(looks.c.id == id), LookRecord)
 
+    def latest(self, name: str, statuses: str | Collection[str], by: str | None) -> LookRecord | None:
+        """Return the look under a name that somebody answered (or put aside) last.
+
+        Within a second the least urgent was the last, since the most urgent come first.
+        """
+        conditions = [looks.c.name == name, *one_of(looks.c.status, statuses)]
+        conditions.append(looks.c.answered_by.is_(None) if by is None else looks.c.answered_by == by)
+        order = (looks.c.answered_at.desc(), looks.c.priority, looks.c.seq.desc())
+        with self._database.reading() as connection:
+            return first_row(connection, select(looks).where(*conditions).order_by(*order), LookRecord)
+
+    def reopen(self, name: str, status: str) -> int:
+        """Open all looks under a name that are in this state; return how many there were."""
+        mine = update(looks).where(looks.c.name == name, looks.c.status == status)
+        opened = mine.values(status="open", answered_at=None, answered_by=None)
+        with self._database.writing() as connection:
+            return int(connection.execute(opened).rowcount)
+
     def drop(self, name: str, statuses: str | Collection[str] | None = None) -> int:
         """Delete the looks under a name, in these states alone if any are given; return how many there were."""
         conditions = [looks.c.name == name, *one_of(looks.c.status, statuses)]
