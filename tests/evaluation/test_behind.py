@@ -32,11 +32,15 @@ def test_a_single_label_counts_like_its_report(codes: list[int], step: int, seed
     scores = scores_of(len(codes), seed)
     cells = in_parts(behind(ONE, truth, None), scores, step)
     report = evaluate_target(ONE, truth, scores, resamples=0)
-    wrong = {pair: cell.count for pair, cell in cells.items() if pair[0] != pair[1]}
+    wrong = {pair: cell.count for pair, cell in cells.items() if pair[0] != pair[1] and None not in pair}
     assert wrong == {(each.actual, each.given): each.rows for each in report.confusions}
     assert {at[0]: cell.count for at, cell in cells.items() if at[0] == at[1]} == {
         label.label: label.hits for label in report.per_label if label.hits
     }
+    for label in report.per_label:
+        missed, extra = cells.get((label.label, None)), cells.get((None, label.label))
+        assert (missed.count if missed else 0) == label.support - label.hits
+        assert (extra.count if extra else 0) == label.given - label.hits
     for cell in cells.values():
         assert len(cell.rows) == min(cell.count, RIGHT if cell.actual == cell.given else WRONG)
 

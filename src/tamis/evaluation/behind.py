@@ -7,7 +7,7 @@ answers the surest are kept, of right ones those that nearly were not. It knows 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ from tamis.schema import Target
 WRONG, RIGHT = 25, 10
 """Rows that are kept of a kind of wrong answers, and of a label's right ones."""
 
-MOST_CELLS, MOST_ROWS = 3000, 4000
-"""Cells that are told of a target, and rows of all of them together."""
+MOST_CELLS, MOST_ROWS = 3000, 6000
+"""Cells of a kind that are told of a target, and rows of all of them together."""
 
 MOST_KEPT = 200_000
 MOST_SWAPS = 64
@@ -42,8 +42,8 @@ class BehindRow(Record):
 class Cell(Record):
     """`count` rows carry `actual` and were given `given`, and some of them.
 
-    For a multi-label target `given` null are rows that lack the label, `actual` null rows that were given it wrongly;
-    with both, they lack the one and were given the other.
+    `given` null: rows that carry the label and were not given it; `actual` null: rows that were given it wrongly.
+    With both, rows of a multi-label target lack the one and were given the other.
     """
 
     actual: str | None
@@ -88,6 +88,7 @@ class SingleBehind:
         """Start with no scores."""
         self._truth, self._names = truth, (*target.labels, *truth.unseen)
         self._wrong, self._right = _Firsts(WRONG), _Firsts(RIGHT)
+        self._missed, self._extra = _Firsts(WRONG), _Firsts(WRONG)
 
     def add(self, first: int, scores: Floats) -> None:
         """Take the scores (m, n_labels) of the rows from `first` on."""
@@ -99,19 +100,19 @@ class SingleBehind:
         pairs, rows = codes * len(self._names) + given, first + np.arange(len(scores), dtype=np.int64)
         both = np.stack([wanted, sure], axis=1)
         wrong, right = (codes >= 0) & (codes != given), codes == given
-        self._wrong.add(pairs[wrong], rows[wrong], -sure[wrong], both[wrong])
+        for kept, keys in ((self._wrong, pairs), (self._missed, codes), (self._extra, given)):
+            kept.add(keys[wrong], rows[wrong], -sure[wrong], both[wrong])
         self._right.add(pairs[right], rows[right], sure[right], both[right])
 
     def cells(self) -> tuple[Cell, ...]:
-        """Return the cells: wrong ones, the most frequent first, then right ones."""
-        left = MOST_ROWS
-        made: list[Cell] = []
-        for kept in (self._wrong, self._right):
-            for key, count in kept.counts.most_common(MOST_CELLS):
-                actual, given = divmod(key, len(self._names))
-                made.append(_cell(self._names[actual], self._names[given], count, kept.rows(key), left))
-                left -= len(made[-1].rows)
-        return tuple(made)
+        """Return the cells: labels that were taken for others, that were right, were missed, were given wrongly."""
+        names = self._names
+        return _cells(
+            (self._wrong, lambda key: (names[key // len(names)], names[key % len(names)])),
+            (self._right, lambda key: (names[key // len(names)], names[key % len(names)])),
+            (self._missed, lambda key: (names[key], None)),
+            (self._extra, lambda key: (None, names[key])),
+        )
 
 
 class MultiBehind:
@@ -155,17 +156,12 @@ class MultiBehind:
 
     def cells(self) -> tuple[Cell, ...]:
         """Return the cells: labels that were missed, that were given wrongly, that were taken for others."""
-        left, names = MOST_ROWS, self._names
-        made: list[Cell] = []
-        kinds = (
-            *((self._missed, lambda key: (names[key], None)), (self._extra, lambda key: (None, names[key]))),
+        names = self._names
+        return _cells(
+            (self._missed, lambda key: (names[key], None)),
+            (self._extra, lambda key: (None, names[key])),
             (self._swapped, lambda key: (names[key // len(names)], names[key % len(names)])),
         )
-        for kept, called in kinds:
-            for key, count in kept.counts.most_common(MOST_CELLS):
-                made.append(_cell(*called(key), count, kept.rows(key), left))
-                left -= len(made[-1].rows)
-        return tuple(made)
 
 
 Behind = SingleBehind | MultiBehind
@@ -178,11 +174,17 @@ def behind(target: Target, truth: SingleTruth | MultiTruth, thresholds: Floats |
     return MultiBehind(target, truth, thresholds)
 
 
-def _cell(
-    actual: str | None, given: str | None, count: int, rows: Iterator[tuple[int, float, float]], left: int
-) -> Cell:
-    kept = tuple(BehindRow(row=row, actual_score=a, given_score=g) for row, a, g in rows)[: max(0, left)]
-    return Cell(actual=actual, given=given, count=count, rows=kept)
+def _cells(*kinds: tuple[_Firsts, Callable[[int], tuple[str | None, str | None]]]) -> tuple[Cell, ...]:
+    """The cells of each kind, the most frequent first; with rows while there is room for them."""
+    left = MOST_ROWS
+    made: list[Cell] = []
+    for kept, called in kinds:
+        for key, count in kept.counts.most_common(MOST_CELLS):
+            found = (BehindRow(row=row, actual_score=a, given_score=g) for row, a, g in kept.rows(key))
+            actual, given = called(key)
+            made.append(Cell(actual=actual, given=given, count=count, rows=tuple(found)[: max(0, left)]))
+            left -= len(made[-1].rows)
+    return tuple(made)
 
 
 def _ones(marks: NDArray[np.bool_]) -> list[int]:

@@ -20,7 +20,7 @@ from tamis.evaluation.figures import LabelFigures, Mistake, MultiReport, Record,
 from tamis.evaluation.highlights import Highlight, Reasons, marked_parts
 from tamis.evaluation.page import EXCERPT, FIGURES, READ, build_page
 from tamis.evaluation.report import EvaluationReport
-from tamis.evaluation.verdict import Remark, percent, span, verdict
+from tamis.evaluation.verdict import Remark, span, verdict, weakest
 from tamis.schema import Input, plain_text
 
 if TYPE_CHECKING:
@@ -92,12 +92,13 @@ def kept_reasons(reasons: Reasons) -> KeptReasons:
 
 @dataclass(frozen=True, slots=True)
 class FigureRow:
-    """A figure in words: what it is, its value, its 95 % interval, what a constant answer reaches."""
+    """A figure: what it is, its value (a share of 1, or not), its 95 % interval, what a constant answer reaches."""
 
     name: str
-    value: str
+    value: float
+    is_share: bool
     interval: str
-    constant: str
+    constant: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +158,8 @@ class ToldTarget:
                 continue
             share = name not in LOSSES
             constant = getattr(self.report.baseline, name, None)
-            shown = percent(value) if share else f"{value:.3f}"
             interval = span(getattr(self.report, f"{name}_ci", None), share=share)
-            rows.append(FigureRow(word, shown, interval, "" if constant is None else percent(constant)))
+            rows.append(FigureRow(word, value, share, interval, constant))
         return rows
 
     @cached_property
@@ -192,8 +192,9 @@ class ToldTarget:
         return MatrixCell(rows, max(1, depth), label.label == given, self.cell(label.label, given))
 
     def labels(self) -> tuple[LabelFigures, ...]:
-        """Return the figures of each label, those that rows carry first."""
-        return tuple(sorted(self.report.per_label, key=lambda label: (label.support == 0, label.label)))
+        """Return the figures of each label, the weakest first, and last those that no row carries."""
+        tested = weakest(self.report)
+        return (*tested, *(label for label in self.report.per_label if not label.support))
 
     def mistakes(self) -> list[ToldMistake]:
         """Return the worst mistakes with their rows."""

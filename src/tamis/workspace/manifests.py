@@ -46,15 +46,14 @@ class Manifests:
                 self._remembered.popitem(last=False)
         return found
 
-    def text(self, model: ModelRecord, *, whole: bool = True) -> str:
-        """Return a model's manifest as JSON; without its long parts where it is not wanted `whole`.
+    def text(self, model: ModelRecord) -> str:
+        """Return a model's manifest as JSON, but for its long parts.
 
         Raises:
             ModelError, UnknownFile, StorageFailed: as `read`.
         """
         document: dict[str, Any] = self.read(model).model_dump(mode="json")
-        if not whole:
-            for name in LONG:
-                if document.get(name):
-                    document[name] = f"({len(document[name])} entries: in the file)"
+        for name in LONG:
+            if document.get(name):
+                document[name] = f"({len(document[name])} entries: in the model's file)"
         return json.dumps(document, indent=2, ensure_ascii=False)

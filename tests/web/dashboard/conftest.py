@@ -15,6 +15,7 @@ from tamis.pages import Cell, Page
 from tamis.store.records import BatchRecord, CheckpointRecord, FileRecord, JobRecord, ModelRecord, OperationRecord
 from tamis.web.dashboard import SECTIONS, entrance, safety
 from tamis.workspace.workspace import Workspace
+from web.dashboard.evaluations import fill_evaluation, fill_operation
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \u202egnp.exe \x00\ud800 {{ 7*7 }} " + "x" * 500
 ID = "00000000-0000-4000-8000-{:012d}"
@@ -24,6 +25,8 @@ FILLED = {
     "{key_id}": "none",
     "{comparison_id}": ID.format(5),
     "{model_id}": ID.format(1),
+    "{evaluation_id}": ID.format(6),
+    "{export_id}": ID.format(7),
 }
 """What stands for the parameters of addresses: ids of `fill`."""
 
@@ -91,6 +94,8 @@ def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
             )
         )
         fill_comparison(workspace, ID.format(10 * n + 5), name, ("SUCCESS", "RUNNING", "FAILED")[n % 3])
+    fill_evaluation(workspace, ID.format(6), ID.format(1), name)
+    fill_operation(workspace, ID.format(7), "export", ID.format(1), b"PK", result_name=name, told={"format": "onnx"})
     store.jobs.add_event(ID.format(2), "remark", {"remark": name}, 0)
     store.jobs.add_checkpoints(ID.format(2), 0, [CheckpointRecord("", 10, now, {"train_loss": 0.5, name: 1.0})])
 

@@ -44,7 +44,10 @@ class Tags(HTMLParser):
 def test_what_people_brought_is_text(visitor: Any, filled: Workspace, routes: Any) -> None:
     seen = 0
     for path, _ in routes("GET"):
-        html = visitor.get(path).text
+        answer = visitor.get(path)
+        if "content-disposition" in answer.headers:
+            continue
+        html = answer.text
         seen += "&lt;script&gt;alert(1)" in html
         assert "\x00" not in html
         for tag, attributes in Tags(html).found:

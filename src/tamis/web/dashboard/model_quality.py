@@ -1,0 +1,130 @@
+"""How good a model is: it is measured on a file, and what was measured is shown, down to the rows behind a figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Response
+
+from tamis.errors import InvalidRequest, TamisError
+from tamis.web.auth import TRAIN
+from tamis.web.dashboard.model import download, model_of, model_page
+from tamis.web.dashboard.pages import Pages
+from tamis.web.dashboard.visits import Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tamis.evaluation.kept import Evaluation, ToldTarget
+    from tamis.store.records import FileRecord, ModelRecord, OperationRecord
+
+LIVE = ("QUEUED", "RUNNING")
+MOST_FILES, MOST_RUNS = 100, 20
+DATA = "fine-tune"
+
+pages = Pages()
+
+
+def data_files(visit: Visit, wanted: str = "") -> Sequence[FileRecord]:
+    """Return the newest files of labelled rows, and among them the one that is wanted."""
+    found, _ = visit.workspace.files.list(0, MOST_FILES, {"purpose": DATA})
+    files = list(found)
+    if wanted and wanted not in {file.id for file in files}:
+        try:
+            files.insert(0, visit.workspace.files.get(wanted))
+        except TamisError:
+            return files
+    return files
+
+
+def number_asked(visit: Visit, name: str) -> int | None:
+    """Return a whole number of the address; None where there is none."""
+    said = visit.asked(name)
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 8 else None
+
+
+@pages.get("/models/{model_id}/quality", TRAIN)
+def quality(visit: Visit) -> Response:
+    """Show an evaluation: the one that is asked for, or the newest."""
+    model = model_of(visit)
+    evaluations = visit.workspace.evaluations
+    runs = evaluations.list(model.id, MOST_RUNS)
+    run = _chosen(visit, model, runs)
+    known: dict[str, Any] = {"evaluation": None, "target": None, "place": 0, "cell": None}
+    if run is not None and run.status == "SUCCESS":
+        known = _looked_at(visit, evaluations.read(model.id, run.id))
+    return model_page(
+        visit,
+        model,
+        "model_quality.html",
+        charts=True,
+        runs=runs,
+        run=run,
+        live=any(each.status in LIVE for each in runs),
+        files=data_files(visit, visit.asked("file")),
+        wanted=visit.asked("file"),
+        **known,
+    )
+
+
+def _chosen(visit: Visit, model: ModelRecord, runs: Sequence[OperationRecord]) -> OperationRecord | None:
+    """The evaluation that is asked for, else the newest that is done, else the newest."""
+    if asked := visit.asked("run"):
+        return visit.workspace.evaluations.get(model.id, asked)
+    return next((run for run in runs if run.status == "SUCCESS"), runs[0] if runs else None)
+
+
+def _looked_at(visit: Visit, evaluation: Evaluation) -> dict[str, Any]:
+    """The target of an evaluation that is asked for, and the cell whose rows are."""
+    place = number_asked(visit, "target") or 0
+    target: ToldTarget | None = visit.workspace.evaluations.told(evaluation, place)
+    names, at = list(evaluation.report.targets), number_asked(visit, "cell")
+    cells = target.kept.cells if target else ()
+    return {
+        "evaluation": evaluation,
+        "names": names,
+        "target": target,
+        "place": place if place < len(names) else 0,
+        "cell": cells[at] if at is not None and at < len(cells) else None,
+    }
+
+
+@pages.post("/models/{model_id}/quality", TRAIN)
+def measure(visit: Visit) -> Response:
+    """Begin to measure a model on a file."""
+    model = model_of(visit)
+    if not (file := visit.sent("file")):
+        raise InvalidRequest("No file was chosen: choose one with labelled rows.", loc=["body", "file"])
+    columns = [each.strip() for each in visit.sent("label_columns").split(",") if each.strip()]
+    run = visit.workspace.evaluations.start(
+        model.id,
+        file,
+        text_column=visit.sent("text_column").strip() or None,
+        label_columns=columns,
+        created_by=visit.caller,
+    )
+    return visit.go(f"/ui/models/{model.id}/quality?run={run.id}")
+
+
+@pages.post("/models/{model_id}/quality/{evaluation_id}/delete", TRAIN)
+def delete(visit: Visit) -> Response:
+    """Delete an evaluation, or end one that is under way."""
+    model = model_of(visit)
+    visit.workspace.evaluations.delete(model.id, visit.request.path_params["evaluation_id"])
+    return visit.go(f"/ui/models/{model.id}/quality", "The evaluation is deleted.")
+
+
+@pages.get("/models/{model_id}/quality/{evaluation_id}/report.html", TRAIN)
+def report(visit: Visit) -> Response:
+    """Hand out the report of an evaluation: one page that opens anywhere."""
+    model = model_of(visit)
+    page = visit.workspace.evaluations.report(model.id, visit.request.path_params["evaluation_id"])
+    return download(iter([page.encode()]), f"{model.name}-{model.version}-report.html", "text/html")
+
+
+@pages.get("/models/{model_id}/quality/{evaluation_id}/report.json", TRAIN)
+def figures(visit: Visit) -> Response:
+    """Hand out the figures of an evaluation, as `tamis evaluate --json` has them."""
+    model = model_of(visit)
+    found = visit.workspace.evaluations.figures(model.id, visit.request.path_params["evaluation_id"])
+    return download(iter([found]), f"{model.name}-{model.version}-figures.json", "application/json")
