@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tamis.errors import InvalidSetting
-from tamis.settings import FILE, HOSTED_BASES, Settings, load_settings
+from tamis.settings import FILE, HOSTED_BASES, Settings, load_settings, origins
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 
@@ -110,3 +110,12 @@ def test_each_setting_is_documented_once_with_its_default():
             assert defaults[name].replace(",", "") == (str(field.default) or "none")
     assert page.count("| `TAMIS_HOME` |") == 1
     assert all(f"`{name}`" in page for name in HOSTED_BASES)
+
+
+def test_origins_tell_where_each_value_was_chosen(home: Path, monkeypatch: pytest.MonkeyPatch):
+    (home / "tamis.toml").write_text("max_nesting = 5\nmax_labels = 7\nmax_inputs = 2048\n")
+    monkeypatch.setenv("TAMIS_MAX_LABELS", "9")
+    found = origins(load_settings().model_copy(update={"max_messages": 3}))
+    assert found.keys() == Settings.model_fields.keys()
+    assert (found["max_labels"], found["max_nesting"], found["max_messages"]) == ("variable", "file", "code")
+    assert (found["max_inputs"], found["max_dry_runs"]) == ("", "")

@@ -6,10 +6,9 @@ the endpoint is a setting, and stands neither in what was asked nor in what come
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import orjson
 
 from tamis.data.loading import MOST_BAD_SHARE
 from tamis.errors import InvalidSetting, UnknownModel
@@ -64,7 +63,7 @@ def act(acting: Acting) -> Done:
             cure = CURES.get(str(error.context.get("setting")))
             raise InvalidSetting(cure, **error.context) if cure else error from None
     content = {"comparison": comparison.model_dump(mode="json"), "outline": build_page(comparison).outline()}
-    return Done(orjson.dumps(content), "comparison.json", "application/json", summary_of(comparison))
+    return Done(json.dumps(content).encode(), "comparison.json", "application/json", summary_of(comparison))
 
 
 def entered(tools: Tools, told: Mapping[str, Any]) -> dict[str, str | Model]:

@@ -6,6 +6,7 @@ those of the configured endpoint: no address that a caller names is ever asked.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
-import orjson
+from pydantic import ValidationError
 
-from tamis.errors import InvalidRequest, UnknownOperation
+from tamis.errors import Conflict, InvalidRequest, UnknownOperation
 from tamis.evaluation.comparison import Comparison
 from tamis.evaluation.comparison_page import build_page
 from tamis.jobs.comparing import BASELINES
@@ -91,8 +92,16 @@ class Report:
 
     @cached_property
     def html(self) -> str:
-        """The page as one file that needs no network."""
-        return build_page(Comparison.model_validate(self.comparison)).render()
+        """The page as one file that needs no network.
+
+        Raises:
+            Conflict: it was made by a Tamis whose comparisons look otherwise.
+        """
+        try:
+            comparison = Comparison.model_validate(self.comparison)
+        except ValidationError:
+            raise Conflict("This comparison was made by another version of Tamis: make it again.") from None
+        return build_page(comparison).render()
 
 
 class Comparisons:
@@ -166,7 +175,7 @@ class Comparisons:
             Conflict: it is not finished, or failed.
         """
         record = self.get(comparison_id)
-        content = orjson.loads(b"".join(self._operations.read(record.id)))
+        content = json.loads(b"".join(self._operations.read(record.id)))
         return Report(record, content["comparison"], content["outline"])
 
     def cancel(self, comparison_id: str) -> OperationRecord:

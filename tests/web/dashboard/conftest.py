@@ -112,7 +112,16 @@ def fill_comparison(workspace: Workspace, id: str, name: str, status: str) -> No
     with report.details(name):
         report.table(["Contender", name], [["a", Cell("50 %", 0.5)]], numeric={1}).paragraph(name)
     report.section("Labels").section("Cost").facts([(name, name)])
-    comparison = {"title": name, "n": 9, "rows": 9, "seed": 0, "contenders": [], "targets": {}, "seconds": 1.0}
+    comparison = {
+        "title": name,
+        "n": 9,
+        "rows": 9,
+        "sampled": None,
+        "seed": 0,
+        "contenders": [],
+        "targets": {},
+        "seconds": 1.0,
+    }
     content = {"comparison": {**comparison, "used": [name], "warnings": [], "notes": []}, "outline": report.outline()}
     with workspace.store.objects.writer(f"operations/{id}/result") as writer:
         writer.write(json.dumps(content).encode())

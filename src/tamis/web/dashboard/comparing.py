@@ -172,7 +172,9 @@ def page(visit: Visit) -> Response:
 def figures(visit: Visit) -> Response:
     """Hand out all figures, as `tamis compare --json` writes them."""
     report = visit.workspace.comparisons.report(_record(visit).id)
-    return _download(json.dumps(report.comparison, ensure_ascii=False, indent=1).encode(), "comparison.json")
+    return _download(
+        json.dumps(report.comparison, ensure_ascii=False, indent=1).encode("utf-8", "replace"), "comparison.json"
+    )
 
 
 @pages.post("/compare/{comparison_id}/cancel", TRAIN)
