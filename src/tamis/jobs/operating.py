@@ -31,10 +31,10 @@ ACTS: dict[str, str] = {
     "evaluate": "tamis.jobs.evaluating:evaluate",
     "export": "tamis.jobs.exporting:write_export",
     "compare": "tamis.jobs.comparing:act",
-}
     "queue": "tamis.jobs.queueing:fill",
     "relabel": "tamis.jobs.relabelling:relabel",
     "gain": "tamis.jobs.relabelling:gain",
+}
 """By kind: the module and the function that does it."""
 
 
