@@ -8,8 +8,9 @@
         --split validation --rows 200 --watch 40 --epochs 3 --measured 100 --title encoder_windows  # long texts
 
 All methods run one after the other in one process, after libraries are loaded. Seconds are those of training: for Tamis
-all that `tamis.train` does (folds, calibration, export, golden rows), for Trainer `trainer.train()` alone. Test rows
-are read to report; in one further run Tamis sees them, of which only the moment counts when it was as good as Trainer.
+all that `tamis.train` does (folds, calibration, export, golden rows), for Trainer `trainer.train()` alone. Results of
+other sets and methods that are written already are kept. Test rows are read to report; in one further run Tamis sees
+them, of which only the moment counts when it was as good as Trainer.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ RATE, EPOCHS, BATCH = 5e-5, 3, 16
 """What transformers' Trainer is usually given."""
 
 Rows = list[dict[str, Any]]
+Run = tuple[dict[str, Any], list["Result"]]
+"""What a run was made with, and its results."""
 
 
 @dataclass
@@ -60,6 +63,9 @@ def main() -> None:
     for library in ("torch", "transformers", "accelerate", "peft", "onnxscript"):  # loading them is nobody's training
         import_module(library)
 
+    path = Path(chosen.out) / f"{chosen.title}.json"
+    measured = {(name, method) for name in chosen.sets.split(",") for method in chosen.methods.split(",")}
+    before = earlier(path, measured)
     results: list[Result] = []
     for name in chosen.sets.split(","):
         for seed, train, test in parts(Path(chosen.data) / name, chosen):
@@ -67,9 +73,9 @@ def main() -> None:
                 for result in method_of(method, chosen)(name, seed, train, test):
                     results.append(result)
                     print(json.dumps(asdict(result)), flush=True)
-            if {"encoder", "trainer"} <= set(chosen.methods.split(",")):
-                add_moment(results, name, seed, train, test)
-    report(results, Path(chosen.out), chosen.title)
+            if (name, "encoder") in measured:
+                add_moment([*(each for _, some in before for each in some), *results], name, seed, train, test)
+    report([*before, (surroundings(), results)], Path(chosen.out), chosen.title)
 
 
 def arguments() -> argparse.Namespace:
@@ -188,8 +194,11 @@ def add_moment(results: list[Result], name: str, seed: int, train: Rows, test: R
     """Note when a run of Tamis first is as good on the test rows as Trainer was at its end: all before counts."""
     import tamis
 
-    goal = next(each for each in reversed(results) if each.method == "trainer")
-    mine = next(each for each in reversed(results) if each.method == "encoder" and each.target == goal.target)
+    some = [each for each in results if (each.set, each.seed) == (name, seed)]
+    goal = next((each for each in some if each.method == "trainer"), None)
+    if goal is None:
+        return
+    mine = next(each for each in some if each.method == "encoder" and each.target == goal.target)
     wall, cpu = perf_counter(), process_time()
 
     class Reached(Exception):
@@ -206,11 +215,11 @@ def add_moment(results: list[Result], name: str, seed: int, train: Rows, test: R
         print(f"as good as Trainer after {mine.reached_seconds:.1f} s ({goal.seconds:.1f} s)", flush=True)
 
 
-def report(results: list[Result], folder: Path, title: str) -> None:
-    about = surroundings()
+def report(runs: list[Run], folder: Path, title: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    plain = {"about": about, "results": [asdict(result) for result in results]}
+    plain = {"runs": [{"about": about, "results": [asdict(each) for each in some]} for about, some in runs]}
     (folder / f"{title}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    results = [each for _, some in runs for each in some]
     head = [
         "set",
         "target",
@@ -223,10 +232,32 @@ def report(results: list[Result], folder: Path, title: str) -> None:
         "as good as Trainer after",
         "rows to learn from that were cut",
     ]
-    lines = [line(results, *key) for key in dict.fromkeys((each.set, each.target, each.method) for each in results)]
-    page = f"# A fine-tuned encoder ({BASE})\n\n{preamble(about)}\n{NOTE}\n\n{table(head, lines)}\n"
+    sets = list(dict.fromkeys(each.set for each in results))
+    keys = dict.fromkeys((each.set, each.target, each.method) for each in results)
+    lines = [line(results, *key) for key in sorted(keys, key=lambda key: sets.index(key[0]))]
+    made = "\n".join(f"{names(some)}: {preamble(about)}" for about, some in runs)
+    page = f"# A fine-tuned encoder ({BASE})\n\n{made}\n{NOTE}\n\n{table(head, lines)}\n"
     (folder / f"{title}.md").write_text(page, encoding="utf-8")
     print(page)
+
+
+def names(results: list[Result]) -> str:
+    methods: dict[str, dict[str, None]] = {}
+    for each in results:
+        methods.setdefault(each.set, {})[each.method] = None
+    return "; ".join(f"{name} by {', '.join(of)}" for name, of in methods.items())
+
+
+def earlier(path: Path, measured: set[tuple[str, str]]) -> list[Run]:
+    """The runs that are written there, without the results of some sets and methods."""
+    if not path.is_file():
+        return []
+    written = json.loads(path.read_text(encoding="utf-8"))
+    found = []
+    for run in written.get("runs", [written]):
+        results = [Result(**each) for each in run["results"] if (each["set"], each["method"]) not in measured]
+        found += [(run["about"], results)] if results else []
+    return found
 
 
 NOTE = (

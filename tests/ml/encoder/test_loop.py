@@ -83,6 +83,13 @@ def test_a_run_that_holds_out_once_goes_on(run, base_folder, tmp_path):
     goes_on(run, base_folder("bert"), tmp_path, chosen, (0.4, 0.9))
 
 
+def test_a_run_with_a_second_head_and_averaged_weights_goes_on(run, base_folder, tmp_path, monkeypatch):
+    alone = run(str(base_folder("bert")), "-", nobody, CHOSEN)
+    monkeypatch.setattr("tamis.ml.encoder.fits.MANY_ROWS", 40)
+    goes_on(run, base_folder("bert"), tmp_path, CHOSEN, (0.2, 0.6, 0.95))
+    assert run(str(base_folder("bert")), "-", nobody, CHOSEN)["digest"] != alone["digest"]
+
+
 def test_two_processes_are_one_run(run, base_folder):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     out, _ = started(base_folder("bert"), "-", 0, *launcher).communicate(timeout=300)

@@ -151,6 +151,16 @@ def test_what_is_recalled_is_what_the_frozen_layers_say(train, single, monkeypat
     assert recalled.held.logits == pytest.approx(computed.held.logits, abs=4e-3)
 
 
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+def test_many_rows_are_learnt_with_help_that_is_thrown_away(train, single, monkeypatch, kind):
+    names = set(train(single(40), kind=kind, epochs=1).network.state_dict())
+    monkeypatch.setattr("tamis.ml.encoder.fits.MANY_ROWS", 30)
+    finished = train(single(60), kind=kind)
+    assert set(finished.network.state_dict()) == names
+    assert not any(module._forward_hooks for module in finished.network.modules())
+    assert finished.checkpoints[-1]["t.accuracy"] > 0.6
+
+
 def test_lora_gives_plain_weights_that_differ_in_the_layers(train, single, base_folder):
     from safetensors.numpy import load_file
 

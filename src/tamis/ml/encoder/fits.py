@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,7 +26,8 @@ from tamis.ml.encoder.losses import Losses, prior_log_odds
 from tamis.ml.encoder.machine import Machine
 from tamis.ml.encoder.network import check_padding, checkpoint_layers, freeze, last_linear, load_network, parts_of
 from tamis.ml.encoder.options import EncoderOptions
-from tamis.ml.encoder.planning import Method, Reading, plan_of
+from tamis.ml.encoder.planning import AVERAGED, MANY_ROWS, Method, Reading, plan_of
+from tamis.ml.encoder.second_head import SecondHead, can_have
 from tamis.ml.encoder.watching import Best, Watcher, rows_to_judge
 from tamis.ml.progress import Progress
 from tamis.ml.restart import Stage, State
@@ -97,7 +98,13 @@ class Fits:
         self.n_frozen = 0 if shared else self._method.n_frozen
         freeze(model, parts, self.n_frozen)
         frozen = FrozenLayers(model, self.n_frozen)
-        self._trainee = Trainee(model.to(self.machine.device), parts, self._reading.pad_id, frozen)
+        many = len(self._task.train) >= MANY_ROWS
+        second = None
+        if many and not self._method.lora and self.n_frozen < len(parts.layers) and can_have(model):
+            second = SecondHead(parts, base.card.dimensions, n_labels).to(self.machine.device)
+            parts = replace(parts, head=(*parts.head, *second.weights))
+        averaged = AVERAGED if many else 0.0
+        self._trainee = Trainee(model.to(self.machine.device), parts, self._reading.pad_id, frozen, second, averaged)
         self._set_prior(self._task.train)
         self._first = self.weights()
 
@@ -232,6 +239,8 @@ class Fits:
 
     def network(self) -> nn.Module:
         """Return the network as it is now, on the CPU, without additions and as for use; no fit follows."""
+        if self._trainee.second is not None:
+            self._trainee.second.leave()
         model = merged(self._trainee.model) if self._method.lora else self._trainee.model
         for weight in model.parameters():
             weight.requires_grad_(False)

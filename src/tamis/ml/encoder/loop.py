@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import nn
 
+from tamis.ml.encoder.averaging import Average
 from tamis.ml.encoder.batches import by_length, epoch_order
 from tamis.ml.encoder.frozen import FrozenLayers, Remembered
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.losses import Losses
 from tamis.ml.encoder.machine import Machine, watched
 from tamis.ml.encoder.network import Parts
+from tamis.ml.encoder.second_head import SecondHead
 from tamis.ml.progress import Check, nothing
 from tamis.ml.restart import State
 from tamis.ml.schedule import Plan
@@ -44,21 +46,29 @@ LAYER_FACTOR = 0.9
 
 @dataclass(frozen=True, eq=False)
 class Trainee:
-    """A network in training: the model, its parts, its padding token, and its frozen layers."""
+    """A network in training: the model, its parts, its padding token, and its frozen layers.
+
+    `second` is a head for training only; the weights are `averaged` over so much of a pass.
+    """
 
     model: nn.Module
     parts: Parts
     pad_id: int
     frozen: FrozenLayers
+    second: SecondHead | None = None
+    averaged: float = 0.0
 
     @property
     def trained(self) -> dict[str, nn.Parameter]:
         """The weights that are trained, by name."""
-        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        own = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        return own if self.second is None else own | self.second.weights
 
     def learn(self) -> None:
         """Dropout on, but for what is not trained."""
         self.model.train()
+        if self.second is not None:
+            self.second.train()
         for module in self.still:
             module.eval()
 
@@ -90,16 +100,26 @@ class Material:
 
 def logits_of(trainee: Trainee, material: Material, rows: Ints, machine: Machine) -> torch.Tensor:
     """Return (rows, labels) logits of some inputs: the mean over an input's windows."""
+    return _logits(trainee, material, rows, machine)[0]
+
+
+def _logits(trainee: Trainee, material: Material, rows: Ints, machine: Machine) -> list[torch.Tensor]:
+    """(rows, labels) of the network's own head and, where gradients are wanted, of a second one that it may have."""
     sequences, of = material.encoded.sequences_of(rows)
     ids, mask = (torch.from_numpy(each) for each in material.encoded.padded(sequences, trainee.pad_id))
     if material.remembered is not None:
         trainee.frozen.recall(material.remembered.padded(sequences, mask))
+    ids, mask = ids.to(machine.device), mask.to(machine.device)
     with machine.precision():
-        logits = trainee.model(input_ids=ids.to(machine.device), attention_mask=mask.to(machine.device)).logits.float()
-    if len(sequences) == len(rows):
-        return cast("torch.Tensor", logits)
-    counts = torch.from_numpy(np.bincount(of, minlength=len(rows)).astype(np.float32)).to(logits.device)
-    summed = torch.zeros((len(rows), logits.shape[1]), device=logits.device)
+        made = [trainee.model(input_ids=ids, attention_mask=mask).logits.float()]
+        if trainee.second is not None and torch.is_grad_enabled():
+            made.append(trainee.second(mask).float())
+    return made if len(sequences) == len(rows) else [_mean_of_windows(logits, of, len(rows)) for logits in made]
+
+
+def _mean_of_windows(logits: torch.Tensor, of: Ints, n_rows: int) -> torch.Tensor:
+    counts = torch.from_numpy(np.bincount(of, minlength=n_rows).astype(np.float32)).to(logits.device)
+    summed = torch.zeros((n_rows, logits.shape[1]), device=logits.device)
     summed = summed.index_add(0, torch.from_numpy(of).to(logits.device), logits)
     return summed / counts[:, None]
 
@@ -127,7 +147,13 @@ class Updates:
     """The training of one network, in place, by mini-batches of rows."""
 
     def __init__(
-        self, trainee: Trainee, material: Material, losses: Losses, plan: Plan, machine: Machine, seed: int
+        self,
+        trainee: Trainee,
+        material: Material,
+        losses: Losses,
+        plan: Plan,
+        machine: Machine,
+        seed: int,
     ) -> None:
         """Start before the first update."""
         self.update, self.plan = 0, plan
@@ -142,13 +168,15 @@ class Updates:
         self._weights = trainee.trained
         self._groups = _groups(trainee, plan)
         self._optimizer = machine.optimizer(self._groups)
+        self._average = Average(self._weights, trainee.averaged * plan.updates_per_epoch)
         self._since: list[float] = []
         self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
 
     def run(self, after: After, pulse: Check = nothing, end: int | None = None, check: Check = nothing) -> None:
         """Go on to the end of the plan or before, or until `after` says stop; `pulse` is called between two updates.
 
-        `check` is called many times within an update.
+        `after` sees the mean of the weights in their place, and so does whoever comes once it has ended. `check` is
+        called many times within an update.
         """
         end = self.plan.updates if end is None else end
         while self.update < end:
@@ -157,9 +185,12 @@ class Updates:
                 self._step()
             if self.plan.evaluates_at(self.update) or self.update == end:
                 loss, self._since = float(np.mean(self._since)), []
-                if self._machine.same(after(self.update, loss)):
-                    return
+                with self._average.instead():
+                    stop = self._machine.same(after(self.update, loss))
+                if stop:
+                    break
             pulse()
+        self._average.settle()
 
     def _step(self) -> None:
         rows = self._next_rows()
@@ -170,9 +201,10 @@ class Updates:
         total = torch.zeros((), device=machine.device)
         for places in by_length(self._costs[mine], machine.tokens_at_once):
             some = mine[places]
-            loss = self._losses(logits_of(self._trainee, self._material, some, machine), some) / len(rows)
-            machine.backward(loss)
-            total += loss.detach()
+            made = _logits(self._trainee, self._material, some, machine)
+            losses = torch.stack([self._losses(logits, some) for logits in made]) / len(rows)
+            machine.backward(losses.sum())
+            total += losses[0].detach()
         weights = list(self._weights.values())
         loss_of_all = machine.together(weights, total)
         machine.clip(weights)
@@ -181,6 +213,7 @@ class Updates:
             group["lr"] = planned["rate"] * factor
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        self._average.add()
         self._since.append(loss_of_all)
 
     def _next_rows(self) -> Ints:
@@ -192,7 +225,7 @@ class Updates:
 
     def state(self, more: Mapping[str, JsonValue]) -> State:
         """Return where it stands: weights, moments, the update, and `more` facts. Its arrays may be those in use."""
-        arrays: dict[str, Tensor] = dict(weights_in(self._trainee))
+        arrays: dict[str, Tensor] = weights_in(self._trainee) | self._average.arrays()
         steps = 0
         for name, weight in self._weights.items():
             moments = self._optimizer.state.get(weight)
@@ -207,6 +240,7 @@ class Updates:
         self.update = int(cast("int", state.facts["update"]))
         self._since = [float(loss) for loss in cast("list[float]", state.facts["since"])]
         set_weights(self._trainee, state)
+        self._average.restore(state, self.update)
         steps = float(cast("int", state.facts["steps"]))
         for name, weight in self._weights.items():
             if f"mean.{name}" in state.arrays:

@@ -41,7 +41,13 @@ LARGE = 1_000_000_000
 
 USUAL_UPDATES = 100
 BATCHES = (8, 32)
-EPOCHS = ((3_000, 5), (30_000, 4), (100_000, 3), (1_000_000, 2))
+MANY_ROWS = 3_000
+"""From here on weights are averaged, and a second head teaches the layers too (`docs/log.md`)."""
+
+AVERAGED = 0.7
+"""Of a pass over the rows: the updates whose weights are averaged."""
+
+EPOCHS = ((MANY_ROWS, 5), (30_000, 4), (100_000, 3), (1_000_000, 2))
 """Rows below which so many passes are usual; above, one."""
 
 
