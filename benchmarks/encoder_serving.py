@@ -3,6 +3,7 @@
     python -m venv ~/.cache/tamis-bench/venvs/infinity
     ~/.cache/tamis-bench/venvs/infinity/bin/pip install 'infinity-emb[torch,server]==0.0.78' torch==2.13.0
     python benchmarks/encoder_serving.py --data ../shared/data
+    python benchmarks/encoder_serving.py --data ../shared/data --rounds 0     # right answers alone: speeds stay
     python benchmarks/encoder_serving.py --data ../shared/data --gathering    # requests computed together, or not
 
 Each is a server of one process on the loopback. They take turns: texts in calls of 64, one text after the other, and 16
@@ -333,19 +334,29 @@ def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     with servers(prepared.home, prepared.plain, work) as asked:
         for server in asked:  # warm
             server.labels(texts[:CALL])
-        rounds: dict[str, dict[str, list[float]]] = {server.name: {kind: [] for kind in kinds} for server in asked}
+        rounds: dict[str, dict[str, list[float]]] = {server.name: {} for server in asked}
         for _ in range(given.rounds):
             for kind, ask in kinds.items():
                 for server in asked:
                     begin = cpu_seconds(server.pid)
-                    rounds[server.name][kind].append(ask(server, texts[: sizes[kind]]))
+                    rounds[server.name].setdefault(kind, []).append(ask(server, texts[: sizes[kind]]))
                     taken = (cpu_seconds(server.pid) - begin) / sizes[kind] * 1e3
                     rounds[server.name].setdefault(f"cpu_ms_a_text.{kind}", []).append(taken)
         found = {name: {kind: statistics.median(each) for kind, each in of.items()} for name, of in rounds.items()}
         for server in asked:
             found[server.name]["peak_mb"] = peak_mb(server.pid)
+        speeds = None
+        if not given.rounds:
+            speeds, found = written(given.out)
         found = {name: of | judged for (name, of), judged in zip(found.items(), judge(asked, prepared), strict=True)}
-    return {"form": prepared.form, "labelled": len(prepared.wanted), "servers": found}
+    return {"form": prepared.form, "labelled": len(prepared.wanted), "servers": found, "speeds": speeds}
+
+
+def written(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a run before this one was made with, and what it found of each server."""
+    run = json.loads((folder / "encoder_serving.json").read_text(encoding="utf-8"))
+    found = run["found"]
+    return found.get("speeds") or run["about"], found.get("servers", found)
 
 
 def judge(asked: list[Server], prepared: Prepared) -> list[dict[str, float]]:
@@ -388,7 +399,10 @@ def markdown(about: dict[str, Any], found: dict[str, Any]) -> str:
         *("processor ms a text, calls of 64", "peak MB"),
         *(f"right, of {found['labelled']:,} rows", "answers as Tamis", "Tamis's texts/s by its own"),
     ]
-    return "\n".join(["# Serving an encoder\n", record.preamble(about), record.table(head, rows, left=1)])
+    made = record.preamble(about)
+    if found["speeds"]:
+        made = f"Speeds and memory: {record.preamble(found['speeds'])}\nRight answers, of the same model: {made}"
+    return "\n".join(["# Serving an encoder\n", made, record.table(head, rows, left=1)])
 
 
 def main() -> None:

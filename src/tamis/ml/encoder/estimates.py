@@ -11,7 +11,7 @@ from math import ceil
 
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.options import EncoderOptions
-from tamis.ml.encoder.planning import Method, method_of, plan_of, reading_of
+from tamis.ml.encoder.planning import MANY_ROWS, Method, method_of, plan_of, reading_of
 from tamis.ml.encoder.rows_held import folds_of, held_share
 from tamis.ml.estimates import Estimate
 from tamis.ml.holding_out import FEW_ROWS
@@ -28,9 +28,10 @@ JUDGING = 1.15
 """Loading libraries and weights; of an update beside its arithmetic; what evaluations add."""
 
 MEGABYTES = 400.0
-BYTES_PER_WEIGHT, BYTES_PER_TRAINED = 8.0, 16.0
+BYTES_PER_WEIGHT, BYTES_PER_TRAINED, BYTES_PER_AVERAGED = 8.0, 16.0, 8.0
 BYTES_PER_TOKEN = 60.0
-"""torch itself; of a weight, and of one that is trained; of a token at once, a layer and a number of its width."""
+"""torch itself; of a weight, of one that is trained, and of one that is averaged, too; of a token at once, a layer and
+a number of its width."""
 
 AT_ONCE = 4_096
 
@@ -46,6 +47,7 @@ def estimate_run(base: EncoderBase, task: Task, check: Check) -> Estimate:
     epochs = chosen.epochs if chosen.epochs is not None else planned.epochs_at(planned.updates)
     steps = chosen.training_steps or max(1, ceil(steps_of_epochs(epochs, tokens) - 1e-9))
     longest = int(encoded.lengths.max(initial=1))
+    per_trained = BYTES_PER_TRAINED + (BYTES_PER_AVERAGED if n_rows >= MANY_ROWS else 0.0)
     return Estimate(
         rows=n_rows,
         data_tokens=tokens,
@@ -54,7 +56,9 @@ def estimate_run(base: EncoderBase, task: Task, check: Check) -> Estimate:
         train_tokens=steps * STEP_TOKENS,
         epochs=epochs_of_steps(steps, tokens),
         expected_duration_seconds=ceil(_seconds(base, method, planned, fits=_fits(task))),
-        peak_memory_mb=round(_megabytes(base, method, min(AT_ONCE, max(longest, planned.batch * longest))), 1),
+        peak_memory_mb=round(
+            _megabytes(base, method, min(AT_ONCE, max(longest, planned.batch * longest)), per_trained), 1
+        ),
     )
 
 
@@ -64,7 +68,7 @@ def _fits(task: Task) -> float:
     if task.validation is not None or n_rows < FEW_ROWS:
         return 1.0
     count = folds_of(n_rows)
-    return float(count) if count else 1.0 - held_share(n_rows) + (1.0 if n_rows < 3_000 else 0.5)
+    return float(count) if count else 1.0 - held_share(n_rows) + (1.0 if n_rows < MANY_ROWS else 0.5)
 
 
 def _seconds(base: EncoderBase, method: Method, planned: Plan, *, fits: float) -> float:
@@ -75,9 +79,9 @@ def _seconds(base: EncoderBase, method: Method, planned: Plan, *, fits: float) -
     return SECONDS + JUDGING * (operations / speed + fits * planned.updates * SECONDS_PER_UPDATE)
 
 
-def _megabytes(base: EncoderBase, method: Method, tokens: int) -> float:
+def _megabytes(base: EncoderBase, method: Method, tokens: int, per_trained: float) -> float:
     _, trained = _weights(base, method)
-    held = BYTES_PER_WEIGHT * base.n_weights + BYTES_PER_TRAINED * trained
+    held = BYTES_PER_WEIGHT * base.n_weights + per_trained * trained
     return MEGABYTES + (held + BYTES_PER_TOKEN * tokens * base.n_layers * base.card.dimensions) / 1e6
 
 
