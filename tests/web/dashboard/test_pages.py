@@ -22,7 +22,7 @@ def test_every_page_answers_and_lets_nothing_foreign_in(visitor: Any, filled: Wo
         answer = visitor.get(path)
         assert answer.status_code == (303 if path == "/ui/login" else 200), answer.text
         policy = answer.headers["content-security-policy"]
-        styles = "'self' 'unsafe-inline'" if "plotly.js" in answer.text else "'self'"
+        styles = "'self' 'unsafe-inline'" if 'plotly.js"></script>' in answer.text else "'self'"
         assert f"default-src 'none'; script-src 'self'; style-src {styles};" in policy
         assert "frame-ancestors 'none'" in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
