@@ -24,6 +24,7 @@
     │   │   ├── UnknownDataset
     │   │   ├── UnknownOperation
     │   │   ├── UnknownAlias
+    │   │   ├── UnknownShare
     │   │   └── UnknownKey
     │   ├── Conflict              not in the state that it is in now
     │   │   ├── InUse             something that is to be deleted is still needed
@@ -252,6 +253,12 @@ class UnknownAlias(NotFound):
     """There is no alias of this name: list the aliases."""
 
     code = "unknown_alias"
+
+
+class UnknownShare(NotFound):
+    """The share link was never good, or is no longer: ask for a new one."""
+
+    code = "unknown_share"
 
 
 class UnknownKey(NotFound):

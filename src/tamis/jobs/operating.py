@@ -27,6 +27,7 @@ Tell = Callable[[float, str], None]
 """Takes the share of 1 that is done, and what is done now."""
 
 ACTS: dict[str, str] = {
+    "classify": "tamis.jobs.labelling:classify",
     "prepare": "tamis.jobs.preparing:prepare",
     "evaluate": "tamis.jobs.evaluating:evaluate",
     "export": "tamis.jobs.exporting:write_export",

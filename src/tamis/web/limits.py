@@ -14,7 +14,7 @@ from tamis.settings import Settings
 from tamis.web.problems import failure
 from tamis.web.telemetry import QUIET
 
-UPLOAD_PATHS = frozenset({"/v1/files", "/v1/datasets", "/ui/new/upload"})
+UPLOAD_PATHS = frozenset({"/v1/files", "/v1/datasets", "/ui/new/upload", "/ui/label"})
 """Where a body may be as large as a file."""
 
 ENVELOPE = 2**20

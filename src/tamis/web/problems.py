@@ -45,6 +45,7 @@ STATUS: Mapping[str, int] = {
     "unknown_review": 404,
     "unknown_operation": 404,
     "unknown_alias": 404,
+    "unknown_share": 404,
     "unknown_key": 404,
     "conflict": 409,
     "in_use": 409,

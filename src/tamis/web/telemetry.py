@@ -19,6 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tamis.web.problems import CLIENT_LEFT, unexpected
 
+SECRET_BELOW = "/ui/shared/"
+"""What follows in a path opens something, so that the log does not have it."""
+
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that monitors ask for every few seconds; they are logged at level debug."""
 
@@ -100,7 +103,7 @@ class Telemetry:
             fields = {
                 "request_id": exchange.request_id,
                 "method": scope["method"],
-                "path": scope["path"],
+                "path": _told(scope["path"]),
                 "status": exchange.status,
                 "ms": round(seconds * 1000, 2),
                 "bytes": exchange.sent,
@@ -108,6 +111,10 @@ class Telemetry:
             }
             # as _log.log does, but for the search of the stack for who called, which takes longer than all else here
             _log.handle(_log.makeRecord(_log.name, level, __file__, 0, "request", (), None, extra=fields))
+
+
+def _told(path: str) -> str:
+    return f"{SECRET_BELOW}…" if path.startswith(SECRET_BELOW) else path
 
 
 class _Exchange:

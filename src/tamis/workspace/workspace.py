@@ -34,6 +34,7 @@ from tamis.workspace.retraining import Retraining
 from tamis.workspace.reviews import Reviews
 from tamis.workspace.room import Room
 from tamis.workspace.sessions import Sessions
+from tamis.workspace.shares import Shares
 from tamis.workspace.thresholds import Thresholds
 from tamis.workspace.tokenizers import Tokenizers
 from tamis.workspace.tuning import Tuning
@@ -65,6 +66,7 @@ class Workspace:
         self.retraining = Retraining(store, self.looks, self.files, self.jobs, self.operations)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
         self.thresholds = Thresholds(self.models, self.files.room)
+        self.shares = Shares(store, self.models)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
         self.classifier = Classifier(self.models, settings)
         self.answerer = Answerer(self.classifier)

@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 
 from tamis.jobs.worker import owner_name
 from tamis.pages import Cell, Page
-from tamis.store.records import BatchRecord, CheckpointRecord, FileRecord, JobRecord, ModelRecord, OperationRecord
+from tamis.store.records import BatchRecord, CheckpointRecord, FileRecord, JobRecord, ModelRecord, OperationRecord, ShareRecord
 from tamis.web.dashboard import SECTIONS, entrance, safety
+from tamis.workspace.keys import hash_of
 from tamis.workspace.workspace import Workspace
 from web.dashboard.evaluations import fill_evaluation, fill_operation
 
@@ -25,6 +26,9 @@ FILLED = {
     "{key_id}": "none",
     "{comparison_id}": ID.format(5),
     "{model_id}": ID.format(1),
+    "{label_run}": ID.format(9006),
+    "{share_id}": ID.format(9007),
+    "{token}": "of-a-link",
     "{evaluation_id}": ID.format(6),
     "{export_id}": ID.format(7),
 }
@@ -96,8 +100,46 @@ def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
         fill_comparison(workspace, ID.format(10 * n + 5), name, ("SUCCESS", "RUNNING", "FAILED")[n % 3])
     fill_evaluation(workspace, ID.format(6), ID.format(1), name)
     fill_operation(workspace, ID.format(7), "export", ID.format(1), b"PK", result_name=name, told={"format": "onnx"})
+    fill_label_run(workspace, name)
     store.jobs.add_event(ID.format(2), "remark", {"remark": name}, 0)
     store.jobs.add_checkpoints(ID.format(2), 0, [CheckpointRecord("", 10, now, {"train_loss": 0.5, name: 1.0})])
+
+
+def fill_label_run(workspace: Workspace, name: str) -> None:
+    """Put in a file that was labelled by the first model, and a link to that model, all of this name."""
+    said = {"name": name, "multi": True, "labels": [[name, 3]] * 77, "n_labels": 77, "none": 1, "abstained": 1}
+    row = {"text": name, "answers": {name: {"labels": [name] * 5, "confidence": 0.5, "abstained": False}}}
+    with workspace.store.objects.writer("operations/label/result") as writer:
+        writer.write(b"text,predicted\n")
+        size = writer.commit().bytes
+    now = int(time())
+    workspace.store.operations.add(
+        OperationRecord(
+            id=ID.format(9006),
+            kind="classify",
+            status="SUCCESS",
+            title=name,
+            model_id=ID.format(1),
+            summary={"rows": 9, "bad": 1, "first_bad": [name], "cut": 1, "text": name, "targets": [said], "preview": [row]},
+            result_key="operations/label/result",
+            result_name=name,
+            bytes=size,
+            created_at=now,
+            modified_at=now,
+            finished_at=now,
+        )
+    )
+    workspace.store.shares.add(
+        ShareRecord(
+            id=ID.format(9007),
+            model_id=ID.format(1),
+            token_hash=hash_of("of-a-link"),
+            title=name,
+            per_minute=9,
+            created_at=now,
+            expires_at=now + 9000,
+        )
+    )
 
 
 NOTHING_CHOSEN: dict[str, Any] = {

@@ -71,12 +71,12 @@ def test_strangers_sign_in_first_and_are_led_back(visitor: Any, filled: Workspac
     for path, scope in routes("GET"):
         answer = visitor.get(path)
         assert answer.headers.get("location") == (f"/ui/login?next={path}" if scope else None), path
-        assert "alert" not in answer.text
+        assert "alert" not in answer.text or path.startswith("/ui/shared/")
 
 
 def test_forms_need_their_scope_and_a_session(sign_in: Any, filled: Workspace, routes: Any) -> None:
     visitor = sign_in("infer")
-    forms = [path for path, scope in routes("POST") if scope]
+    forms = [path for path, scope in routes("POST") if scope and "infer" not in WIDER[scope]]
     assert forms
     assert {visitor.send(path).status_code for path in forms} == {403}
     visitor.client.cookies.clear()

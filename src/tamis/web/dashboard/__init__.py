@@ -7,11 +7,45 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tamis.web.dashboard import assets, comparing, entrance, gallery, home, jobs, keys, lists, model, model_quality
-from tamis.web.dashboard import model_thresholds, model_versions, settings
+from tamis.web.dashboard import (
+    assets,
+    comparing,
+    entrance,
+    gallery,
+    home,
+    jobs,
+    keys,
+    labelling,
+    lists,
+    model,
+    model_quality,
+    model_thresholds,
+    model_versions,
+    settings,
+    sharing,
+    trying,
+    using,
+)
 from tamis.web.dashboard.pages import unknown_page
 
-SECTIONS = (home, lists, model, model_quality, model_thresholds, model_versions, jobs, comparing, keys, settings, entrance, gallery)
+SECTIONS = (
+    home,
+    lists,
+    model,
+    model_quality,
+    model_thresholds,
+    model_versions,
+    trying,
+    labelling,
+    sharing,
+    using,
+    jobs,
+    comparing,
+    keys,
+    settings,
+    entrance,
+    gallery,
+)
 """The modules whose `pages` there are."""
 
 

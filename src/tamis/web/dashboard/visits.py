@@ -137,6 +137,11 @@ class Visit:
         self.keep(answer, SESSION, token, max(0, session.expires_at - int(time())))
 
     @property
+    def address(self) -> str:
+        """How people and programs reach this server, without a path."""
+        return (self.workspace.settings.public_url or str(self.request.base_url)).rstrip("/")
+
+    @property
     def is_https(self) -> bool:
         """Whether the browser reached the server over TLS, as far as that can be known here."""
         return self.request.url.scheme == "https" or self.workspace.settings.public_url.lower().startswith("https:")
