@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
-from tamis.evaluation.evidence import evidence
+from tamis.evaluation.evidence import Familiar, evidence
 from tamis.ml import decisions
 from tamis.ml.decisions import LEAST_ROWS, Abstaining, calibrated, fit_decisions, plain_decisions
 from tamis.ml.manifest import Calibration
@@ -71,7 +71,7 @@ def test_tokens_that_were_not_seen_speak_against_an_answer():
     truth, logits = single()
     seen = np.ones(len(truth), dtype=np.float32)
     seen[::10] = 0.2
-    made = fit_decisions(truth, logits, abstaining=Abstaining(seen=seen))
+    made = fit_decisions(truth, logits, abstaining=Abstaining(familiar=Familiar(seen)))
     assert made.abstain.evidence["seen"] > 0
     assert made.abstained[::10].mean() > 5 * made.abstained[seen == 1].mean()
 

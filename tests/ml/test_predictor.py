@@ -234,7 +234,7 @@ def test_a_model_of_before_abstains_by_its_highest_score():
 
 def test_scores_are_of_targets_alone_and_predictions_know_the_rest(tiny_model):
     assert set(tiny_model.scores(["a"])) == {"intent", "topics"}
-    assert set(tiny_model.manifest.target("intent").abstain.evidence) == {"spread", "seen"}
+    assert set(tiny_model.manifest.target("intent").abstain.evidence) == {"others", "nearness", "seen"}
     known, unknown = (tiny_model.classify(text)["intent"] for text in ("where is my parcel", "zebra opera galaxy"))
     assert known.evidence > unknown.evidence
     assert unknown.abstained

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tamis.evaluation.evidence import evidence
+from tamis.evaluation.evidence import Familiar
 from tamis.evaluation.thresholds import abstains, decide
-from tamis.ml.decisions import Floats
+from tamis.ml.decisions import Floats, evidence_by
 from tamis.ml.manifest import Manifest, TargetManifest
-from tamis.ml.scorer import SEEN
+from tamis.ml.scorer import familiar_of
 
 MOST_CONTROLS = 24
 """Labels up to which each has a threshold of its own to move; beyond, one control moves all of them."""
@@ -94,20 +94,20 @@ class Panel:
             return (Control("Answers from", info, 0.0, 1.0, round(entry.abstain.threshold, DIGITS), 0.001),)
         return ()
 
-    def verdict(self, scores: Floats, values: Sequence[float] = (), seen: Floats | None = None) -> Verdict:
+    def verdict(self, scores: Floats, values: Sequence[float] = (), familiar: Familiar | None = None) -> Verdict:
         """Return what (n_labels,) scores come to.
 
         Args:
             scores: of one input.
             values: where the controls stand; without any, where they stand at first.
-            seen: (1, 1) the share of its tokens that training saw; None: not known.
+            familiar: how familiar it is to the model; None: not known.
         """
         if self.entry.thresholds is not None:
             cuts = self._cuts(values)
             return Verdict(self._bars(scores, cuts, decide(scores, cuts)))
         rule = self.entry.abstain
         if rule is not None and rule.evidence is not None:
-            silent = bool(abstains(evidence(scores[None], rule.evidence, seen), rule.threshold)[0])
+            silent = bool(abstains(evidence_by(rule, scores[None], familiar), rule.threshold)[0])
             given = (np.arange(len(scores)) == scores.argmax()) & (not silent)
             return Verdict(self._bars(scores, None, given), silent)
         cut = self._confidence(values)
@@ -163,9 +163,9 @@ def verdicts(
         values: where the controls of all panels stand, one after another; none: where they stand at first.
     """
     found, start = [], 0
-    for panel in panels:
+    for place, panel in enumerate(panels):
         end = start + len(panel.controls)
-        found.append((panel, panel.verdict(scores[panel.name][0], values[start:end], scores.get(SEEN))))
+        found.append((panel, panel.verdict(scores[panel.name][0], values[start:end], familiar_of(scores, place))))
         start = end
     return found
 

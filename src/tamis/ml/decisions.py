@@ -28,7 +28,7 @@ from tamis.evaluation.calibration import (
     probabilities_single,
     reliability_bins,
 )
-from tamis.evaluation.evidence import evidence, fit_weights
+from tamis.evaluation.evidence import Familiar, evidence, fit_weights
 from tamis.evaluation.thresholds import abstains, f1_thresholds, fit_abstain
 from tamis.ml.manifest import Abstain, Calibration, ChosenFor
 from tamis.ml.schedule import DEFAULT_LOSS
@@ -85,17 +85,17 @@ class Abstaining:
 
     Attributes:
         loss: the share of in-scope answers that it may cost; 0: none, there is no rule.
-        seen: (n,) the share of the tokens of each held-out row that were in the rows learnt from; None: not known.
+        familiar: how familiar each held-out row is to what did not learn from it; None: not known.
         learnt: whether the last column of the logits, and the last label of the truth, is that of rows out of scope.
     """
 
     loss: float = DEFAULT_LOSS
-    seen: Floats | None = None
+    familiar: Familiar | None = None
     learnt: bool = False
 
     def select(self, rows: NDArray[np.intp]) -> Abstaining:
         """The same for some rows."""
-        return self if self.seen is None else replace(self, seen=self.seen[rows])
+        return self if self.familiar is None else replace(self, familiar=self.familiar.select(rows))
 
 
 def fit_decisions(
@@ -178,8 +178,8 @@ def _with_rule(
     in_scope = (truth.codes >= 0) & (truth.codes < truth.n_labels)
     if not in_scope.any():
         return made
-    parts = fit_weights(served, abstaining.seen, in_scope, learnt=abstaining.learnt)
-    found = evidence(served, parts, abstaining.seen)
+    parts = fit_weights(served, abstaining.familiar, in_scope, learnt=abstaining.learnt)
+    found = evidence(served, parts, abstaining.familiar)
     counted = None if weights is None else weights[in_scope]
     cut = fit_abstain(found[in_scope], coverage=1 - abstaining.loss, weights=counted)
     abstained = abstains(found, cut)
@@ -223,6 +223,11 @@ def _plain(numbers: NDArray[np.floating]) -> tuple[float, ...]:
 def calibrated(kind: Kind, calibration: Calibration, logits: Floats) -> Floats:
     """(n, n_labels) float32 scores: softmax or sigmoid of `scale * logits + bias`."""
     return activation(kind, calibration)(logits)
+
+
+def evidence_by(rule: Abstain, scores: Floats, familiar: Familiar | None) -> Floats:
+    """(n,) what a rule looks at in (n, n_labels) scores."""
+    return scores.max(axis=1) if rule.evidence is None else evidence(scores, rule.evidence, familiar)
 
 
 def activation(kind: Kind, calibration: Calibration) -> Callable[[Floats], Floats]:

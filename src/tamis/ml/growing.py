@@ -18,12 +18,12 @@ from tamis.data.known import Added, of_old_labels
 from tamis.data.loading import Weighted
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
 from tamis.errors import InvalidSetting, NothingToLearn
-from tamis.evaluation.evidence import evidence
+from tamis.evaluation.evidence import Familiar
 from tamis.evaluation.thresholds import abstains, fit_abstain
 from tamis.ml.artifact import MANIFEST
 from tamis.ml.base_models import Base
 from tamis.ml.cards import BaseModelCard
-from tamis.ml.decisions import PLAIN_THRESHOLD, Abstaining, Decisions, calibrated, fit_decisions
+from tamis.ml.decisions import PLAIN_THRESHOLD, Abstaining, Decisions, calibrated, evidence_by, fit_decisions
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.given import Data
 from tamis.ml.holding_out import ENOUGH_TO_CALIBRATE, VALIDATION
@@ -298,11 +298,11 @@ def decisions_of(entry: TargetManifest, truth: Truth, held: HeldOut | None, *, s
     if held is None or entry.name not in held.truth:
         return wide
     judged, logits, weights = held.truth[entry.name], held.logits[entry.name], held.weights.get(entry.name)
-    seen, loss = held.seen.get(entry.name), 0.0 if entry.abstain is None else entry.abstain.loss
+    familiar, loss = held.familiar.get(entry.name), 0.0 if entry.abstain is None else entry.abstain.loss
     if held.rows == VALIDATION and enough_of_old(judged, entry.target):
-        return fit_decisions(judged, logits, seed=seed, weights=weights, abstaining=Abstaining(loss, seen))
+        return fit_decisions(judged, logits, seed=seed, weights=weights, abstaining=Abstaining(loss, familiar))
     if isinstance(judged, SingleTruth):
-        return _single(wide, judged, logits, weights, seen)
+        return _single(wide, judged, logits, weights, familiar)
     return _multi(wide, len(entry.labels), judged, logits, fit_decisions(judged, logits, seed=seed, weights=weights))
 
 
@@ -320,14 +320,14 @@ def _widened(before: Decisions, entry: TargetManifest, n_labels: int) -> Decisio
 
 
 def _single(
-    wide: Decisions, truth: SingleTruth, logits: Floats, weights: Floats | None, seen: Floats | None
+    wide: Decisions, truth: SingleTruth, logits: Floats, weights: Floats | None, familiar: Familiar | None
 ) -> Decisions:
     """Calibrated as before; the abstain rule answers as much as before, and as much of the held-out rows."""
     scores = calibrated(Kind.SINGLE_LABEL, wide.calibration, logits)
     known, rule = truth.known & (truth.codes < truth.n_labels), wide.abstain
     if rule is None or not known.any():
         return replace(wide, truth=truth, scores=scores)
-    found = scores.max(axis=1) if rule.evidence is None else evidence(scores, rule.evidence, seen)
+    found = evidence_by(rule, scores, familiar)
     counted = None if weights is None else weights[known]
     cut = min(rule.threshold, fit_abstain(found[known], coverage=1 - rule.loss, weights=counted))
     abstained = abstains(found, cut)

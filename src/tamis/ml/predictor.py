@@ -17,12 +17,11 @@ from tamis.data.rows import BadRow
 from tamis.data.truth import Bools
 from tamis.errors import DamagedArtifact, InvalidSetting
 from tamis.evaluation.calibration import FEW
-from tamis.evaluation.evidence import evidence
 from tamis.evaluation.said import Said
 from tamis.evaluation.thresholds import abstains, decide
-from tamis.ml.decisions import Floats, activation
+from tamis.ml.decisions import Floats, activation, evidence_by
 from tamis.ml.manifest import Manifest, TargetManifest
-from tamis.ml.scorer import SEEN, Scorer
+from tamis.ml.scorer import FAMILIAR, Scorer, familiar_of
 from tamis.schema import Answer, Input, Message, Prediction, Target
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Predictor:
         """Take what scores, and the decision rules of its manifest."""
         self.targets: tuple[Target, ...] = tuple(entry.target for entry in manifest.targets)
         self._scorer, self._entries = scorer, manifest.targets
-        self._rules = tuple(_Rule(entry) for entry in manifest.targets)
+        self._rules = tuple(_Rule(entry, place) for place, entry in enumerate(manifest.targets))
 
     @property
     def entries(self) -> tuple[TargetManifest, ...]:
@@ -72,7 +71,7 @@ class Predictor:
         return {rule.name: found[rule.name] for rule in self._rules}
 
     def checked_scores(self, inputs: Sequence[Input]) -> dict[str, Floats]:
-        """Return the same, and `SEEN`, for inputs that are known to be right, such as those of a dataset."""
+        """Return the same, and `FAMILIAR`, for inputs that are known to be right, such as those of a dataset."""
         return self.scores_of(self.logits(inputs))
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
@@ -99,14 +98,14 @@ class Predictor:
         return [explain(self, given, asked or EVERYTHING) for given in checked(inputs)]
 
     def scores_of(self, logits: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Return the calibrated scores that logits come to, and `SEEN` where it is among these.
+        """Return the calibrated scores that logits come to, and `FAMILIAR` where it is among these.
 
         Raises:
             DamagedArtifact: a logit is not a finite number.
         """
         found = {rule.name: rule.scores(logits[rule.name]) for rule in self._rules}
-        if SEEN in logits:
-            found[SEEN] = logits[SEEN]
+        if FAMILIAR in logits:
+            found[FAMILIAR] = logits[FAMILIAR]
         return found
 
     def labels(self, inputs: Inputs) -> dict[str, list[tuple[str, ...]]]:
@@ -129,8 +128,7 @@ class Predictor:
 
     def predictions(self, scores: Mapping[str, Floats]) -> list[Prediction]:
         """Return what scores, as `scores` returns them, come to."""
-        seen = scores.get(SEEN)
-        answers = [rule.answers(scores[rule.name], seen) for rule in self._rules]
+        answers = [rule.answers(scores) for rule in self._rules]
         names = [rule.name for rule in self._rules]
         return [Prediction(dict(zip(names, row, strict=True))) for row in zip(*answers, strict=True)]
 
@@ -140,8 +138,7 @@ class Predictor:
 
     def judged(self, scores: Mapping[str, Floats]) -> dict[str, Judged | None]:
         """What each target's abstain rule says of scores, as `checked_scores` returns them; None without a rule."""
-        seen = scores.get(SEEN)
-        return {rule.name: rule.judged(scores[rule.name], seen) for rule in self._rules}
+        return {rule.name: rule.judged(scores) for rule in self._rules}
 
     def said(self, inputs: Sequence[Input]) -> dict[str, Said]:
         """Return what the model says of inputs that are known to be right, for each target, to be compared."""
@@ -193,8 +190,8 @@ class LabelScores(Mapping[str, float]):
 class _Rule:
     """How one target's logits become scores and answers."""
 
-    def __init__(self, entry: TargetManifest) -> None:
-        self.name, self.labels = entry.name, entry.labels
+    def __init__(self, entry: TargetManifest, place: int) -> None:
+        self.name, self.labels, self._place = entry.name, entry.labels, place
         self.thresholds = None if entry.thresholds is None else np.array(entry.thresholds, dtype=np.float32)
         self._activation = activation(entry.kind, entry.calibration)
         self._abstain, self._computed = entry.abstain, len(entry.computed.labels)
@@ -212,12 +209,12 @@ class _Rule:
         scores = self._activation(logits)
         return scores if self._computed == len(self.labels) else scores[:, : len(self.labels)]
 
-    def judged(self, scores: Floats, seen: Floats | None) -> Judged | None:
+    def judged(self, found: Mapping[str, Floats]) -> Judged | None:
         rule = self._abstain
         if rule is None:
             return None
-        found = scores.max(axis=1) if rule.evidence is None else evidence(scores, rule.evidence, seen)
-        return Judged(found, abstains(found, rule.threshold))
+        by = evidence_by(rule, found[self.name], familiar_of(found, self._place))
+        return Judged(by, abstains(by, rule.threshold))
 
     def given(self, scores: Floats, abstained: Bools | None) -> list[tuple[str, ...]]:
         given: list[tuple[str, ...]]
@@ -236,8 +233,9 @@ class _Rule:
         names = [self.labels[code] for code in codes.tolist()]
         return [tuple(names[start:end]) for start, end in pairwise([0, *ends])]
 
-    def answers(self, scores: Floats, seen: Floats | None) -> list[Answer]:
-        found, sure = self.judged(scores, seen), scores.max(axis=1).tolist()
+    def answers(self, by_target: Mapping[str, Floats]) -> list[Answer]:
+        scores = by_target[self.name]
+        found, sure = self.judged(by_target), scores.max(axis=1).tolist()
         if found is None:
             rows = zip(self.given(scores, None), scores, sure, strict=True)
             return [Answer(given, LabelScores(self._places, row), False, top) for given, row, top in rows]

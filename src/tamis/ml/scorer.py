@@ -13,16 +13,26 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.evaluation.evidence import Familiar
 from tamis.ml.omissions import Omissions
 from tamis.schema import Input
 
 Floats = NDArray[np.float32]
 
-SEEN = ""
+FAMILIAR = ""
 """Beside the targets, whose names are never empty: (inputs, 1) the share of an input's tokens that training saw.
 
-A tier that does not know leaves it out.
+Where the model keeps centres of its training rows, (inputs, 1 + targets): and by target, how much nearer to those of
+the label with the highest logit it is than usual. A tier that does not know leaves it out.
 """
+
+
+def familiar_of(found: Mapping[str, Floats], place: int) -> Familiar | None:
+    """Return what is known of inputs beside the scores of a target, the first one being at place 0."""
+    known = found.get(FAMILIAR)
+    if known is None:
+        return None
+    return Familiar(known[:, 0], known[:, 1 + place] if known.shape[1] > 1 else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +62,7 @@ class Scorer(Protocol):
         """How far off its scores may be on another machine."""
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
-        """Return (inputs, labels) for each target, before calibration, and `SEEN`.
+        """Return (inputs, labels) for each target, before calibration, and `FAMILIAR`.
 
         An input's numbers do not depend on the other inputs.
         """

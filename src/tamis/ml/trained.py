@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tamis.data.dataset import Dataset
 from tamis.data.truth import Truth
+from tamis.evaluation.evidence import Familiar
 from tamis.ml.manifest import TargetManifest
 from tamis.ml.progress import Check, Listener, nobody, nothing
 from tamis.ml.restart import RestartPoints, Stage
@@ -21,8 +22,8 @@ from tamis.ml.scorer import Floats, Scorer
 class HeldOut:
     """Rows that the fit did not see: `rows` says what they are, `logits` (n, labels) and `truth` by target.
 
-    `weights` (n,) by target: how much each row counts beside the others, as in training; None: all the same. `seen`
-    (n,) by target: the share of each row's tokens that the fit saw; None, or left out: not known. `shift`: whether the
+    `weights` (n,) by target: how much each row counts beside the others, as in training; None: all the same.
+    `familiar` by target: how familiar each row is to the fit; None, or left out: not known. `shift`: whether the
     network has a place for what calibration adds to a label's logit.
     """
 
@@ -31,7 +32,7 @@ class HeldOut:
     logits: Mapping[str, Floats]
     truth: Mapping[str, Truth]
     weights: Mapping[str, Floats | None] = field(default_factory=dict)
-    seen: Mapping[str, Floats | None] = field(default_factory=dict)
+    familiar: Mapping[str, Familiar | None] = field(default_factory=dict)
     shift: bool = True
 
 
@@ -50,12 +51,16 @@ class Attended:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """What to learn: rows, what to judge on (None: rows are held out), how, and how much each target counts."""
+    """What to learn: rows, what to judge on (None: rows are held out), how, and how much each target counts.
+
+    `located` are targets whose abstain rule gains from knowing where the training rows of each label lie.
+    """
 
     train: Dataset
     validation: Dataset | None
     chosen: Hyperparameters
     target_weights: Mapping[str, float] = field(default_factory=dict)
+    located: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -359,7 +359,7 @@ class _Run:
         self._begin(told)
         validation = self.loaded.validation
         wide = None if validation is None else widened(validation, self.learnt)
-        task = Task(widened(self.loaded.train, self.learnt), wide, self.chosen, self._weights())
+        task = Task(widened(self.loaded.train, self.learnt), wide, self.chosen, self._weights(), self._located())
         attended, of_tier = replace(self.attended, listener=told), tier(self.base.card.tier)
         if self.parent is None:
             return of_tier.train(self.base, task, attended), self.watch.lap("train")
@@ -369,6 +369,13 @@ class _Run:
             trained = of_tier.grow(self.parent.start, task, attended)
         said = growth_remarks(self.parent, self.loaded.train, self.loaded.validation)
         return replace(trained, remarks=(*said, *trained.remarks)), self.watch.lap("train")
+
+    def _located(self) -> tuple[str, ...]:
+        """The targets that abstain by how familiar a text is; one that learnt rows out of scope goes by its scores."""
+        if self.chosen.abstain_loss <= 0:
+            return ()
+        targets = self.loaded.train.targets
+        return tuple(each.name for each in targets if not each.is_multi and each.name not in self.learnt)
 
     def _begin(self, told: Listener) -> None:
         """Look for restart points of this very run."""
@@ -418,7 +425,7 @@ class _Run:
         return made
 
     def _fitted(self, held: HeldOut, name: str) -> Decisions:
-        abstaining = Abstaining(self.chosen.abstain_loss, held.seen.get(name), name in self.learnt)
+        abstaining = Abstaining(self.chosen.abstain_loss, held.familiar.get(name), name in self.learnt)
         return fit_decisions(
             held.truth[name],
             held.logits[name],

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from tamis.ml.schedule import hyperparameters
-from tamis.ml.scorer import SEEN
+from tamis.ml.scorer import FAMILIAR
 from tamis.ml.static import model as module
 from tamis.ml.static.model import LENGTH, Centring, TunedEmbeddings, architecture_of, one_blas_thread, tensors_of
 from tamis.ml.static.network import Network
@@ -41,7 +41,7 @@ class TestLogits:
         for inputs in ([], ["one"], ["one", "two", ""]):
             found = texts.logits(inputs)
             assert {name: logits.shape for name, logits in found.items()} == {
-                SEEN: (len(inputs), 1),
+                FAMILIAR: (len(inputs), 1),
                 "t": (len(inputs), 4),
                 "m": (len(inputs), 5),
             }

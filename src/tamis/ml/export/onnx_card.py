@@ -21,9 +21,11 @@ are calibrated probabilities; `NAME_logits` are the calibrated logits that they 
 
 The graph does not compute when a single-label target gives no answer: where its evidence is below `abstain_below`.
 Evidence is the sum of what `abstain_by` names, each times its weight (with `s` a text's scores): `spread` is
-`-mean(log(max(s, 1e-5)))`, `confidence` is `log(max(s) / sum(s))`, `scope` is `log(sum(s) / max(1 - sum(s), 1e-6))`.
-`seen` is the share of the text's tokens that occurred in training, less 1. It is **not carried** here: take it as 0,
-and fewer texts are turned away than by the model itself."""
+`-mean(log(max(s, 1e-5)))`, `others` is the same of the second to the tenth highest score alone, `confidence` is
+`log(max(s) / sum(s))`, `scope` is `log(sum(s) / max(1 - sum(s), 1e-6))`. `seen` is the share of the text's tokens that
+occurred in training, less 1, and `nearness` how much nearer than usual it is to training rows of the label with the
+highest score. These two are **not carried** here: take each as 0, and fewer texts are turned away than by the model
+itself."""
 
 
 def static_card(manifest: Manifest) -> str:

@@ -55,6 +55,16 @@ class Frozen:
         dense = np.hstack([pooled, hidden * np.float32(scale)])
         return cls(LinearDesign(matrix, dense), dense, scale, hidden.shape[1])
 
+    @property
+    def base(self) -> Floats:
+        """(rows, fields x d) the pooled base embeddings, centred."""
+        return self.dense[:, : -self.n_hidden]
+
+    @property
+    def hidden(self) -> Floats:
+        """(rows, h) the hidden layer."""
+        return self.dense[:, -self.n_hidden :] / np.float32(self.hidden_scale)
+
     def moved(self, model: StaticModel, by: Floats, place: slice) -> StaticModel:
         """Return the model with the weights of some labels moved `by` (columns, labels), in logits."""
         n_hidden, by = self.n_hidden, by.copy()

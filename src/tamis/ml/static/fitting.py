@@ -84,6 +84,11 @@ class Semantic:
         pooled = ((pool(some.tokens, tuned), len(some)) for some in rows.portions())
         return np.concatenate([self.network.logits(pools.reshape(n_rows, -1)) for pools, n_rows in pooled])
 
+    def activation(self, rows: Encoded, semantics: Semantics) -> Floats:
+        """Return (rows, h) the hidden layer."""
+        tuned = TunedEmbeddings(semantics.matrix, self.scale, self.tokens, self.network)
+        return self.network.activation(pool(rows.tokens, tuned).reshape(len(rows), -1))
+
 
 Told = Callable[[float], None]
 """Hears the share of something that is done, about ten times."""

@@ -8,8 +8,8 @@ from old labels is not seen. The constants were chosen on validation rows (`docs
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -19,11 +19,12 @@ from tamis.data.known import of_old_labels
 from tamis.data.splits import different_texts, folds
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
 from tamis.errors import LimitExceeded
+from tamis.evaluation.evidence import Familiar
 from tamis.ml.holding_out import FEW_ROWS, VALIDATION, repeats
 from tamis.ml.progress import Progress
 from tamis.ml.restart import State
 from tamis.ml.schedule import STEP_TOKENS, Hyperparameters
-from tamis.ml.scorer import SEEN
+from tamis.ml.scorer import FAMILIAR, familiar_of
 from tamis.ml.static.cutting import cut_inputs
 from tamis.ml.static.elastic import Frozen, fit_move, in_logits, old_squares
 from tamis.ml.static.encoded import MOST_WHOLE, Encoded
@@ -39,6 +40,7 @@ from tamis.ml.static.lexical import count_grams
 from tamis.ml.static.losses import margin_loss_of
 from tamis.ml.static.margins import Hinge
 from tamis.ml.static.model import StaticModel, architecture_of, one_blas_thread
+from tamis.ml.static.nearness import Nearness
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.scorer import StaticScorer
 from tamis.ml.static.sparse import Floats
@@ -75,6 +77,7 @@ class StaticGrower:
         self._remarks: list[str] = []
         self._curve: list[dict[str, float]] = []
         self._seen: Floats | None = None
+        self._placed: _Placed | None = None
 
     def grow(self) -> Trained:
         """Grow it.
@@ -108,7 +111,10 @@ class StaticGrower:
         frozen = Frozen.of(model, rows)
         squares = old_squares(self._model.vocabulary, model.vocabulary, frozen, counted, self._start.n_rows)
         logits = self._start.scorer.logits(data.inputs)
-        self._seen = logits.get(SEEN)
+        known = logits.get(FAMILIAR)
+        self._seen = None if known is None else known[:, 0]
+        if model.nearness is not None:
+            self._placed = _Placed(model.nearness, model.nearness.places(frozen.base, frozen.hidden))
         heads = [
             self._head(name, place, logits.get(name), frozen, squares)
             for name, place in columns.items()
@@ -126,6 +132,8 @@ class StaticGrower:
             moved = self._moved(head, None)
             moved[-1, head.n_old :] -= head.back
             model = frozen.moved(model, moved, head.place)
+        if self._placed is not None:
+            model = replace(model, nearness=self._placed.extended({head.name: head.truth for head in heads}))
         scorer = StaticScorer(model)
         facts: dict[str, object] = {"tokens": rows.n_tokens, "held_back": {h.name: h.back for h in heads if h.back}}
         out = self._held_out(folded, held) if validation is None else self._validated(scorer, heads, validation)
@@ -253,8 +261,17 @@ class StaticGrower:
         )  # fmt: skip
         raw = {name: self._raw(name, logits) for name, logits in held.items()}
         truth = {name: some.truth[name] for name in held}
-        seen = None if self._seen is None else self._seen[rows]
-        return HeldOut(name, len(rows), raw, truth, dict.fromkeys(held, some.weights), dict.fromkeys(held, seen))
+        familiar = {name: self._familiar(name, logits, folded) for name, logits in held.items()}
+        return HeldOut(name, len(rows), raw, truth, dict.fromkeys(held, some.weights), familiar)
+
+    def _familiar(self, name: str, logits: Floats, folded: list[Ints]) -> Familiar | None:
+        """How familiar the rows held out are, fold by fold."""
+        if self._seen is None:
+            return None
+        seen = self._seen[np.concatenate(folded)]
+        if self._placed is None or name not in self._placed.nearness.targets:
+            return Familiar(seen)
+        return Familiar(seen, self._placed.held_out(name, self._task.train.truth[name], logits.argmax(axis=1), folded))
 
     def _raw(self, name: str, logits: Floats) -> Floats:
         """Logits as the model gives them: without the calibration that the fit looked through."""
@@ -269,8 +286,12 @@ class StaticGrower:
         logits = scorer.logits(validation.inputs)
         names = [head.name for head in heads]
         truth = {name: validation.truth[name] for name in names}
-        weights, seen = dict.fromkeys(names, validation.weights), dict.fromkeys(names, logits.get(SEEN))
-        return HeldOut(VALIDATION, len(validation), {name: logits[name] for name in names}, truth, weights, seen)
+        familiar, located = dict[str, Familiar | None](), self._placed.nearness.targets if self._placed else {}
+        for place, target in enumerate(validation.targets):
+            known = familiar_of(logits, place)
+            familiar[target.name] = known if known is None or target.name in located else Familiar(known.seen)
+        weights = dict.fromkeys(names, validation.weights)
+        return HeldOut(VALIDATION, len(validation), {name: logits[name] for name in names}, truth, weights, familiar)
 
     @staticmethod
     def _share(number: int, count: int, done: float) -> float:
@@ -279,6 +300,33 @@ class StaticGrower:
     def _tell(self, stage: str, share: float) -> None:
         self._attended.check()
         self._attended.listener(Progress(stage, share))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """Where the rows are, (rows, width), beside those that the model learnt from before."""
+
+    nearness: Nearness
+    places: Floats
+
+    def extended(self, truths: Mapping[str, Truth]) -> Nearness:
+        """Return the centres with those of new labels."""
+        targets = dict(self.nearness.targets)
+        for name, truth in truths.items():
+            if name in targets and isinstance(truth, SingleTruth):
+                targets[name] = targets[name].extended(self.places, truth.codes, truth.n_labels)
+        return replace(self.nearness, targets=targets)
+
+    def held_out(self, name: str, truth: Truth, labels: Ints, folded: list[Ints]) -> Floats:
+        """(held-out rows,) nearness by centres that did not see them; `labels` (held-out rows,) are those given."""
+        assert isinstance(truth, SingleTruth)
+        found, start, before = [], 0, self.nearness.targets[name]
+        for outside in folded:
+            inside = np.setdiff1d(np.arange(len(truth)), outside)
+            centres = before.extended(self.places[inside], truth.codes[inside], truth.n_labels)
+            found.append(centres.nearness(self.places[outside], labels[start : start + len(outside)]))
+            start += len(outside)
+        return np.concatenate(found)
 
 
 @dataclass(slots=True, eq=False)

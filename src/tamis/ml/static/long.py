@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.ml.scorer import SEEN
+from tamis.ml.scorer import FAMILIAR
 from tamis.ml.static.lexical import Terms
 from tamis.ml.static.model import StaticModel, TunedEmbeddings, one_blas_thread
 from tamis.ml.static.ngrams import grams_of_runs, pair_hashes
@@ -48,7 +48,7 @@ class _Runs:
 
 
 def logits_of_long(model: StaticModel, given: Input) -> dict[str, Floats]:
-    """Return (1, labels) float32 for each target, and `SEEN`."""
+    """Return (1, labels) float32 for each target, and `FAMILIAR`."""
     columns = np.zeros(len(model.weights), dtype=np.float64)
     n_pools, n_tokens = model.n_fields + 1, model.semantics.matrix.shape[0]
     tokens = np.zeros((n_pools, n_tokens), dtype=np.float64)
@@ -154,7 +154,8 @@ def _finish(model: StaticModel, columns: Doubles, tokens: Doubles) -> dict[str, 
     pooled = model.centring.apply(base, model.n_fields)[0]
     columns[-1 - len(pooled) : -1] = pooled
     columns[-1] = 1
-    logits = model.network.logits(tuned.reshape(1, -1))[0]
+    hidden = model.network.activation(tuned.reshape(1, -1))
+    logits = model.network.logits_of(hidden)[0]
     (used,) = columns.nonzero()
     step = max(1, _PIECE_CELLS // len(logits))
     for start in range(0, len(used), step):
@@ -163,8 +164,8 @@ def _finish(model: StaticModel, columns: Doubles, tokens: Doubles) -> dict[str, 
     counts = tokens[:-1].sum(axis=0)
     (used,) = counts.nonzero()
     share = counts[used][model.saw(used)].sum() / max(counts.sum(), 1)
-    seen = np.array([[share]], dtype=np.float32)
-    return {SEEN: seen} | {name: logits[None, place] for name, place in model.columns.items()}
+    familiar = model.familiar(np.array([share], dtype=np.float32), pooled[None], hidden, logits[None])
+    return {FAMILIAR: familiar} | model.by_target(logits[None])
 
 
 def _fields(given: Input, n_fields: int) -> list[_Runs]:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.truth import Bools
-from tamis.ml.scorer import SEEN
+from tamis.ml.scorer import FAMILIAR
 from tamis.ml.static.lexical import BLOCKS, Vocabulary, count_grams
+from tamis.ml.static.nearness import Nearness
 from tamis.ml.static.network import Network
 from tamis.ml.static.row_products import product_by_rows
 from tamis.ml.static.runs import Ints, Runs, split_runs
@@ -134,6 +135,7 @@ class StaticModel:
         network: the semantic part; `network.embeddings` (tokens, d) in the order of `tuned_tokens`.
         embedding_scale: what the base model's embeddings are multiplied by before the network.
         columns: which of all labels belong to each target.
+        nearness: where training rows lie; None: not kept.
     """
 
     semantics: Semantics
@@ -145,15 +147,16 @@ class StaticModel:
     network: Network
     embedding_scale: float
     columns: Mapping[str, slice]
+    nearness: Nearness | None = None
 
     def logits(self, inputs: Sequence[Input]) -> dict[str, Floats]:
-        """Return (inputs, labels) float32 for each target, and `SEEN`."""
+        """Return (inputs, labels) float32 for each target, and `FAMILIAR`."""
         total = self.weights.shape[1]
         everything = np.empty((len(inputs), total), dtype=np.float32)
-        seen = np.empty((len(inputs), 1), dtype=np.float32)
+        familiar = np.empty((len(inputs), 1 + (len(self.columns) if self.nearness else 0)), dtype=np.float32)
 
         def fill(batch: slice) -> None:
-            everything[batch], seen[batch, 0] = self._batch(inputs[batch])
+            everything[batch], familiar[batch] = self._batch(inputs[batch])
 
         batches = list(_batches(inputs, total))
         with one_blas_thread():
@@ -163,7 +166,24 @@ class StaticModel:
             else:
                 for batch in batches:
                     fill(batch)
-        return {SEEN: seen} | {name: everything[:, columns] for name, columns in self.columns.items()}
+        return {FAMILIAR: familiar} | self.by_target(everything)
+
+    def by_target(self, logits: Floats) -> dict[str, Floats]:
+        """Return (inputs, labels) for each target of (inputs, all labels)."""
+        return {name: logits[:, columns] for name, columns in self.columns.items()}
+
+    def familiar(self, seen: Floats, base: Floats, hidden: Floats, logits: Floats) -> Floats:
+        """Return (inputs, 1 or 1 + targets) what `FAMILIAR` is.
+
+        Args:
+            seen: (inputs,) the share of tokens that training saw.
+            base: (inputs, fields x d) the pooled base embeddings, centred.
+            hidden: (inputs, h) the hidden layer.
+            logits: (inputs, all labels).
+        """
+        if self.nearness is None:
+            return seen[:, None]
+        return np.hstack([seen[:, None], self.nearness.of(base, hidden, self.by_target(logits))])
 
     def saw(self, tokens: Ints) -> Bools:
         """(tokens,) whether training saw each."""
@@ -182,8 +202,10 @@ class StaticModel:
         logits = matrix.dot(self.weights[:n_terms])
         logits += product_by_rows(pooled, self.weights[n_terms:-1])
         logits += self.weights[-1]
-        logits += self.network.logits(self._tuned_pool(tokens).reshape(len(inputs), -1))
-        return logits, seen_share(runs, of_runs, self.saw(of_runs.ids))
+        hidden = self.network.activation(self._tuned_pool(tokens).reshape(len(inputs), -1))
+        logits += self.network.logits_of(hidden)
+        seen = seen_share(runs, of_runs, self.saw(of_runs.ids))
+        return logits, self.familiar(seen, pooled, hidden, logits)
 
     def _tuned_pool(self, tokens: Matrix) -> Floats:
         return pool(
@@ -255,11 +277,16 @@ def tensors_of(model: StaticModel) -> dict[str, NDArray[np.generic]]:
         tensors[f"lexical.{block}.single_hashes"] = terms.single_hashes
         tensors[f"lexical.{block}.single_owners"] = terms.single_owners
         tensors[f"lexical.{block}.single_shares"] = terms.single_shares
+    for name, centres in model.nearness.targets.items() if model.nearness else ():
+        place = list(model.columns).index(name)
+        tensors[f"centres.{place}.points"] = centres.points.astype(np.float16)
+        tensors[f"centres.{place}.starts"] = centres.starts
     return tensors
 
 
 def architecture_of(model: StaticModel) -> dict[str, object]:
     """Return the model's numbers that are not arrays, as a manifest stores them."""
+    located = {} if model.nearness is None else {"nearness": model.nearness.facts()}
     return {
         "fields": model.n_fields,
         "pooled_scale": model.centring.scale,
@@ -270,4 +297,5 @@ def architecture_of(model: StaticModel) -> dict[str, object]:
         "dimensions": int(model.semantics.matrix.shape[1]),
         "hidden": int(model.network.hidden.shape[1]),
         "terms": dict(zip(BLOCKS, map(len, model.vocabulary.blocks), strict=True)),
+        **located,
     }

@@ -52,9 +52,17 @@ class Network:
 
     def logits(self, pooled: Floats) -> Floats:
         """Return (inputs, all labels) for average embeddings (inputs, pools x d)."""
+        return self.logits_of(self.activation(pooled))
+
+    def activation(self, pooled: Floats) -> Floats:
+        """Return (inputs, h) the hidden layer for average embeddings (inputs, pools x d)."""
         activation = product_by_rows(pooled, self.hidden)
         activation += self.hidden_bias
         np.maximum(activation, 0, out=activation)
+        return activation
+
+    def logits_of(self, activation: Floats) -> Floats:
+        """Return (inputs, all labels) for the hidden layer (inputs, h)."""
         logits = product_by_rows(activation, self.heads)
         logits += self.head_bias
         return logits

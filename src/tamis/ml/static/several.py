@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tamis.ml.scorer import SEEN
+from tamis.data.truth import Bools
+from tamis.ml.scorer import FAMILIAR
 from tamis.ml.static.long import is_long
 from tamis.ml.static.model import one_blas_thread
 from tamis.ml.static.ngrams import Grams, word_pairs
@@ -51,24 +52,30 @@ class Several:
         return sum(map(_length, inputs)) <= MOST_CHARACTERS
 
     def logits(self, inputs: Sequence[Input]) -> dict[str, Floats]:
-        """Return (inputs, labels) float32 for each target and `SEEN`, as `StaticModel.logits` does."""
+        """Return (inputs, labels) float32 for each target and `FAMILIAR`, as `StaticModel.logits` does."""
         model, n = self._model, len(inputs)
         logits = np.zeros((n, self._reader.n_labels), dtype=np.float32)
         hidden = np.zeros((n, model.network.hidden.shape[1]), dtype=np.float32)
         tokens = np.zeros((n, 2), dtype=np.float32)
+        base = None if model.nearness is None else np.zeros((model.n_fields, n, self._reader.dimensions), np.float32)
         for field, given in enumerate(_fields(inputs, model.n_fields)):
             if given.runs:
-                tokens += self._add_field(logits, hidden, given, field)
+                tokens += self._add_field(logits, hidden, given, field, None if base is None else base[field])
         hidden += model.network.hidden_bias
         np.maximum(hidden, 0, out=hidden)
         with one_blas_thread():
             logits += product_by_rows(hidden, model.network.heads)
         logits += model.weights[-1] + model.network.head_bias
-        seen: Floats = (tokens[:, :1] / np.maximum(tokens[:, 1:], 1)).astype(np.float32)
-        return {SEEN: seen} | {name: logits[:, columns] for name, columns in model.columns.items()}
+        familiar: Floats = (tokens[:, :1] / np.maximum(tokens[:, 1:], 1)).astype(np.float32)
+        if base is not None:
+            familiar = model.familiar(familiar[:, 0], np.hstack([*base]), hidden, logits)
+        return {FAMILIAR: familiar} | model.by_target(logits)
 
-    def _add_field(self, logits: Floats, hidden: Floats, given: _Field, field: int) -> Floats:
-        """Add what a field says; return (inputs, 2) its tokens that training saw, and all its tokens."""
+    def _add_field(self, logits: Floats, hidden: Floats, given: _Field, field: int, centred: Floats | None) -> Floats:
+        """Add what a field says; return (inputs, 2) its tokens that training saw, and all its tokens.
+
+        `centred` (inputs, d), if any, gets the field's base embeddings, of length 1, centred and scaled.
+        """
         n, labels, parts = len(logits), self._reader.n_labels, self._reader.parts[field]
         place = {each: number for number, each in enumerate(sorted(set(given.runs)))}  # sums in an order of their own
         run = np.array([place[each] for each in given.runs])
@@ -80,7 +87,13 @@ class Several:
         sums = often @ np.ascontiguousarray(rows[:, parts.shown.start : parts.hidden.stop])
         shown, base = sums[:, :labels], sums[:, labels : -hidden.shape[1]]
         seen, n_tokens = often @ rows[:, -4], often @ numbers[:, 2]
-        self._add_shown(logits, shown, base, n_tokens, field)
+        lengths = np.sqrt(np.einsum("nd,nd->n", base, base))
+        present = lengths > 1e-6 * np.maximum(n_tokens, 1)
+        lengths = np.where(present, lengths, 1)[:, None]
+        self._add_shown(logits, shown / lengths, present, field)
+        if centred is not None:
+            unit = (base / lengths - self._model.centring.centre) * np.float32(self._model.centring.scale)
+            centred[present] = unit[present]
         hidden += _inverse(n_tokens)[:, None] * sums[:, -hidden.shape[1] :]
         if field == TEXT:
             opening = counts(given.row[given.opening], run[given.opening], (n, len(known)))
@@ -94,11 +107,9 @@ class Several:
         logits += of_words[:, None] * (terms[:, labels:] + pairs)
         return np.stack([seen, n_tokens], axis=1)
 
-    def _add_shown(self, logits: Floats, shown: Floats, base: Floats, n_tokens: Floats, field: int) -> None:
+    def _add_shown(self, logits: Floats, shown: Floats, present: Bools, field: int) -> None:
         """Add what the base embeddings say, of inputs that have any in this field."""
-        lengths = np.sqrt(np.einsum("nd,nd->n", base, base))
-        present = lengths > 1e-6 * np.maximum(n_tokens, 1)
-        unit = shown / np.where(present, lengths, 1)[:, None] - self._reader.off_centre[field]
+        unit = shown - self._reader.off_centre[field]
         unit *= np.float32(self._model.centring.scale)
         logits += np.where(present[:, None], unit, np.float32(0))
 

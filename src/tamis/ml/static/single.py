@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tamis.ml.scorer import SEEN
+from tamis.ml.scorer import FAMILIAR
 from tamis.ml.static.lexical import Terms
 from tamis.ml.static.ngrams import pair_hashes
 from tamis.ml.static.run_memory import KnownRun, RunReader
@@ -36,6 +36,9 @@ class OneByOne:
         self._reader, self._model = reader, (model := reader.model)
         self._labels, self._scale = reader.n_labels, model.centring.scale
         self._off_centre = [np.float32(self._scale) * off for off in reader.off_centre]
+        self._width = model.n_fields * reader.dimensions + len(model.network.hidden_bias)
+        self._place_scale = self._scale * (model.nearness.base_scale if model.nearness else 0)
+        self._off_places = None if model.nearness is None else model.centring.centre * np.float32(self._place_scale)
         self._bias = model.weights[-1] + model.network.head_bias
         self._pairs = _Pairs(model.vocabulary.pairs, int(reader.starts[2]), int(reader.starts[3]))
 
@@ -45,10 +48,11 @@ class OneByOne:
         return length <= MOST_CHARACTERS and self._labels <= MOST_LABELS and length * self._labels <= MOST_CELLS
 
     def logits(self, given: Input) -> dict[str, Floats]:
-        """Return (1, labels) float32 for each target and `SEEN`, as `StaticModel.logits` does for `[given]`."""
+        """Return (1, labels) float32 for each target and `FAMILIAR`, as `StaticModel.logits` does for `[given]`."""
         model = self._model
         logits, hidden = self._bias.copy(), model.network.hidden_bias.copy()
         seen = tokens = 0.0
+        place = None if self._off_places is None else np.zeros(self._width, dtype=np.float32)
         for field, parts in enumerate(_fields(given, model.n_fields)):
             runs = parts[0] if len(parts) == 1 else [run for part in parts for run in part]
             if runs:
@@ -59,11 +63,17 @@ class OneByOne:
                 seen, tokens = seen + saw, tokens + count
                 self._add_lexical(logits, sums[_TIMES], (of_characters, of_words), _neighbours(parts, known))
                 if count:
-                    self._add_pooled(logits, hidden, sums, field, (count, opening))
+                    length = self._add_pooled(logits, hidden, sums, field, (count, opening))
+                    if place is not None and length:
+                        self._put_base(place, sums, field, length)
         np.maximum(hidden, 0, out=hidden)
         logits += hidden @ model.network.heads
-        share = np.array([[seen / tokens if tokens else 0.0]], dtype=np.float32)
-        return {SEEN: share} | {name: logits[None, columns] for name, columns in model.columns.items()}
+        found = model.by_target(logits[None])
+        familiar = [seen / tokens if tokens else 0.0]
+        if place is not None and model.nearness is not None:
+            np.multiply(hidden, np.float32(model.nearness.hidden_scale), out=place[-len(hidden) :])
+            familiar += model.nearness.of_one(place, found)
+        return {FAMILIAR: np.array([familiar], dtype=np.float32)} | found
 
     def _add_lexical(self, logits: Floats, terms: Floats, squares: tuple[float, float], pairs: Hashes) -> None:
         n_labels, (of_characters, of_words) = self._labels, squares
@@ -78,17 +88,31 @@ class OneByOne:
 
     def _add_pooled(
         self, logits: Floats, hidden: Floats, sums: Floats, field: int, counts: tuple[float, float]
-    ) -> None:
-        """Add what the base embeddings say to the logits, and what the tuned ones do to the hidden layer."""
+    ) -> float:
+        """Add what the base embeddings say to the logits, and what the tuned ones do to the hidden layer.
+
+        Returns:
+            The length of the sum of the base embeddings, 0 where it is nothing.
+        """
         parts, (count, in_opening) = self._reader.parts[field], counts
         base = sums[_COUNT, parts.base]
         length = float(base @ base) ** 0.5
-        if length > 1e-6 * count:
+        length = length if length > 1e-6 * count else 0.0
+        if length:
             logits += sums[_COUNT, parts.shown] * (self._scale / length)
             logits -= self._off_centre[field]
         hidden += sums[_COUNT, parts.hidden] / count
         if in_opening:
             hidden += sums[_OPENING, parts.opening] / in_opening
+        return length
+
+    def _put_base(self, place: Floats, sums: Floats, field: int, length: float) -> None:
+        """Put the field's base embeddings, of length 1, centred and scaled, where they belong in a place."""
+        assert self._off_places is not None
+        d = self._reader.dimensions
+        own = place[field * d : (field + 1) * d]
+        np.multiply(sums[_COUNT, self._reader.parts[field].base], np.float32(self._place_scale / length), out=own)
+        own -= self._off_places
 
 
 class _Pairs:

@@ -17,6 +17,7 @@ from tamis.errors import DamagedArtifact
 from tamis.ml.artifact import MANIFEST, TENSORS, TOKENIZER, Artifact
 from tamis.ml.static.lexical import BLOCKS, Terms, Vocabulary
 from tamis.ml.static.model import Centring, Semantics, StaticModel
+from tamis.ml.static.nearness import Centres, Nearness
 from tamis.ml.static.network import Network
 from tamis.ml.static.tokens import RunTokenizer
 from tamis.ml.untrusted import damaged
@@ -26,6 +27,16 @@ Number = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 BITS_OF_FLOAT16_EXPONENT = 0x7C00
 CHECKED_AT_ONCE = 1 << 22
+
+
+class _Nearness(BaseModel):
+    """What `Nearness.facts` says, checked; `usual` has the targets that have centres."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    base_scale: Annotated[float, Field(ge=0, le=1e6)]
+    hidden_scale: Annotated[float, Field(ge=0, le=1e6)]
+    usual: dict[str, Annotated[float, Field(ge=0, le=1e6)]]
 
 
 class _Architecture(BaseModel):
@@ -42,6 +53,7 @@ class _Architecture(BaseModel):
     dimensions: Annotated[int, Field(ge=1)]
     hidden: Annotated[int, Field(ge=1)]
     terms: dict[str, Count]
+    nearness: _Nearness | None = None
 
     @field_validator("unknown_idf", "terms")
     @classmethod
@@ -77,6 +89,7 @@ def restore(artifact: Artifact) -> StaticModel:
     centring = Centring(tensors.floats("pooled.centre", (shape.dimensions,)), shape.pooled_scale)
     tuned_tokens = tensors.places("network.tokens", n_tokens)
     network = _network(tensors, shape, len(tuned_tokens), n_labels)
+    nearness = _centres(tensors, shape, artifact)
     tensors.refuse_others()
     return StaticModel(
         semantics=Semantics(matrix, _tokenizer(artifact, shape.unknown_token, n_tokens)),
@@ -88,6 +101,7 @@ def restore(artifact: Artifact) -> StaticModel:
         network=network,
         embedding_scale=shape.embedding_scale,
         columns=columns,
+        nearness=nearness,
     )
 
 
@@ -136,6 +150,22 @@ def _network(tensors: _Tensors, shape: _Architecture, n_tuned: int, n_labels: in
     )
 
 
+def _centres(tensors: _Tensors, shape: _Architecture, artifact: Artifact) -> Nearness | None:
+    """Return where training rows lie, of models that keep it."""
+    known = shape.nearness
+    if known is None:
+        return None
+    width, found = shape.fields * shape.dimensions + shape.hidden, {}
+    for place, target in enumerate(artifact.manifest.targets):
+        if target.name in known.usual:
+            starts = tensors.starts(f"centres.{place}.starts", len(target.computed.labels))
+            points = tensors.floats(f"centres.{place}.points", (int(starts[-1]), width), ("f2",))
+            found[target.name] = Centres.of(points.astype(np.float32), starts, known.usual[target.name])
+    if found.keys() != known.usual.keys():
+        raise damaged(artifact.folder / MANIFEST, "architecture.nearness.usual: names a target that is not there")
+    return Nearness(known.base_scale, known.hidden_scale, found)
+
+
 def _tokenizer(artifact: Artifact, unknown_id: int | None, n_tokens: int) -> RunTokenizer:
     path = artifact.folder / TOKENIZER
     try:
@@ -177,6 +207,13 @@ class _Tensors:
         array = self._take(name, ("i8",), 1)
         if len(array) and (array[0] < 0 or array[-1] >= size or not (array[1:] > array[:-1]).all()):
             raise self._wrong(name, "is not in order, or points outside the vocabulary")
+        return array
+
+    def starts(self, name: str, count: int) -> NDArray[np.int64]:
+        """Where each of so many parts begins, and where the last one ends."""
+        array = self._take(name, ("i8",), 1)
+        if len(array) != count + 1 or array[0] != 0 or (array[1:] < array[:-1]).any():
+            raise self._wrong(name, "is not in order, or has another length than the labels")
         return array
 
     def owners(self, name: str, count: int, size: int) -> NDArray[np.int32]:

@@ -21,7 +21,7 @@ from tamis.ml.trained import Attended, Start, Task, Trained
 def train(base: StaticBase, task: Task, attended: Attended) -> Trained:
     """Return what training comes to."""
     semantics = Semantics(base.matrix, RunTokenizer(base.tokenizer_json, base.unknown_id))
-    trainer = StaticTrainer(semantics, task.chosen, base.card.tuned, attended, task.target_weights)
+    trainer = StaticTrainer(semantics, task.chosen, base.card.tuned, attended, task.target_weights, task.located)
     return trainer.train(task.train, task.validation)
 
 

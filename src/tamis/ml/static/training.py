@@ -7,7 +7,7 @@ Either way the logits of held-out rows come back, which calibration and threshol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -37,7 +37,9 @@ from tamis.ml.static.fitting import (
     start_semantic,
 )
 from tamis.ml.static.judging import USUAL_SHARE, best_share, some_rows
+from tamis.ml.static.locating import Sight, familiar_rows, locate, nearness_of
 from tamis.ml.static.model import Semantics, architecture_of, one_blas_thread
+from tamis.ml.static.nearness import Nearness
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT, Ints
 from tamis.ml.static.sampled import WIDE
 from tamis.ml.static.scorer import StaticScorer
@@ -122,14 +124,16 @@ class StaticTrainer:
         tuned: Mapping[str, float],
         attended: Attended | None = None,
         target_weights: Mapping[str, float] | None = None,
+        located: Sequence[str] = (),
     ) -> None:
         """Remember what to train with; `tuned` are the base model's own rates.
 
         `target_weights` are those of the targets' losses in the network, relative to each other (default: all alike).
+        Of targets that are `located`, the model keeps where the rows of each label lie.
         """
         self._semantics, self._chosen = semantics, chosen
         self._attended = attended or Attended()
-        self._tuned, self._weights = {**TUNED, **tuned}, target_weights
+        self._tuned, self._weights, self._located = {**TUNED, **tuned}, target_weights, located
         self._remarks: list[str] = []
 
     def train(self, data: Dataset, validation: Dataset | None = None) -> Trained:
@@ -158,8 +162,10 @@ class StaticTrainer:
             fitted = self._hold_out_once(given)
         else:
             fitted = self._cross_validate(given)
-        shares, held_out = self._combine(data, fitted.held)
+        nearness = self._locate(given, fitted)
+        shares, held_out = self._combine(data, fitted.held, nearness)
         model = assemble(fitted.lexical, fitted.semantic, shares, self._semantics, columns_of(data), n_fields)
+        model = replace(model, nearness=nearness)
         facts = {"shares": shares, "tokens": given.rows.n_tokens}
         facts |= {"held_out": held_out.rows} if held_out else {}
         facts |= self._told_cuts(given)
@@ -190,8 +196,8 @@ class StaticTrainer:
         few = {name: n for name, n in _judged(watched.data).items() if n < ENOUGH_TO_CALIBRATE}
         fit = self._watch(given, watched, _Watch("validation", (0.05, 0.4 if few else 0.95)))
         self._remarks += fit.outcome.remarks()
-        seen = self._seen(given, watched)
-        held = _Held(VALIDATION, watched.data, fit.lexical_logits, fit.semantic_logits, seen)
+        familiar = self._familiar(given, watched, fit)
+        held = _Held(VALIDATION, watched.data, fit.lexical_logits, fit.semantic_logits, familiar)
         if few:
             held = self._with_more(given, held, few)
         return _Fitted(fit.lexical, fit.semantic, fit.outcome.checkpoints, held)
@@ -244,8 +250,8 @@ class StaticTrainer:
         train, held = given.select(split["train"]), given.select(split["held"])
         fit = self._watch(train, held, _Watch("held out", between, vocabulary_of=given.rows))
         name = f"{len(held.data):,} of the training rows, held out"
-        seen = self._seen(train, held)
-        return _Once(train, fit, _Held(name, held.data, fit.lexical_logits, fit.semantic_logits, seen))
+        familiar = self._familiar(train, held, fit)
+        return _Once(train, fit, _Held(name, held.data, fit.lexical_logits, fit.semantic_logits, familiar))
 
     def _cross_validate(self, given: _Part) -> _Fitted:
         folded = self._folded(given, (0.05, 0.8))
@@ -268,15 +274,32 @@ class StaticTrainer:
             return None
         fold = folds(data, count, self._chosen.seed)
         logits = np.empty((2, len(data), sum(len(target.labels) for target in data.targets)), dtype=np.float32)
-        seen = np.zeros(len(data), dtype=np.float32)
-        outcomes = []
+        familiar, outcomes = dict[int, Floats](), []
         for number in range(count):
             inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
             shares = (begin + (end - begin) * number / count, begin + (end - begin) * (number + 1) / count)
-            outcome, logits[:, outside] = self._fold(given, inside, outside, _Watch(f"fold {number}", shares, True))
-            seen[outside] = self._seen(given.select(inside), given.select(outside))
+            parts = given.select(inside), given.select(outside)
+            outcome, logits[:, outside], known = self._fold(*parts, _Watch(f"fold {number}", shares, True))
+            familiar |= dict(zip(outside.tolist(), known, strict=True))
             outcomes.append(outcome)
-        return _Held(f"{count}-fold cross-validation", data, logits[0], logits[1], seen), outcomes
+        known = np.stack([familiar[row] for row in range(len(data))])
+        return _Held(f"{count}-fold cross-validation", data, logits[0], logits[1], known), outcomes
+
+    def _locate(self, given: _Part, fit: Watched | _Fitted) -> Nearness | None:
+        """Return where the given rows of each label lie for a fit."""
+        self._attended.check()
+        return locate(given.data, given.rows, Sight(fit.lexical, fit.semantic, self._semantics), self._located)
+
+    def _familiar(self, given: _Part, held: _Part, fit: Watched) -> Floats:
+        """(held rows, 1 + targets) tokens seen, and nearness, of rows that a fit to the given ones did not see.
+
+        How much each part will say is not known yet: a row's label is that which they give in their usual shares.
+        """
+        logits = fit.lexical_logits + np.float32(USUAL_SHARE) * fit.semantic_logits
+        by_target = {name: logits[:, place] for name, place in columns_of(held.data).items()}
+        sight = Sight(fit.lexical, fit.semantic, self._semantics)
+        near = nearness_of(self._locate(given, fit), held.rows, sight, by_target)
+        return np.hstack([self._seen(given, held)[:, None], near])
 
     def _seen(self, given: _Part, held: _Part) -> Floats:
         """(held rows,) the share of the tokens of each that the given rows have."""
@@ -287,19 +310,20 @@ class StaticTrainer:
             shares.append(seen_share(some.runs, tokens, np.isin(tokens.ids, known)))
         return np.concatenate(shares)
 
-    def _fold(self, given: _Part, inside: Ints, outside: Ints, how: _Watch) -> tuple[Outcome, Floats]:
-        """Return how the fit of a fold went, and the (2, rows, labels) logits of its two parts for the rows outside."""
-        stage, train = self._attended.stage(how.name), given.select(inside)
-        done = stage.recall("done")
+    def _fold(self, train: _Part, held: _Part, how: _Watch) -> tuple[Outcome, Floats, Floats]:
+        """Return how a fold's fit went, the (2, rows, labels) logits of its parts for held rows, and `_familiar`."""
+        stage = self._attended.stage(how.name)
+        done = stage.recall("judged")
         if done is None:
-            fit = self._watch(train, given.select(outside), how)
-            done = State({"logits": np.stack([fit.lexical_logits, fit.semantic_logits])}, fit.outcome.facts())
-            outcome = fit.outcome
+            fit = self._watch(train, held, how)
+            arrays = {"logits": np.stack([fit.lexical_logits, fit.semantic_logits])}
+            arrays["familiar"] = self._familiar(train, held, fit)
+            done, outcome = State(arrays, fit.outcome.facts()), fit.outcome
         else:
             outcome = Outcome.of(self._plan(train), done.facts)
         stage.forget()
-        stage.keep("done", done)
-        return outcome, done.arrays["logits"]
+        stage.keep("judged", done)
+        return outcome, done.arrays["logits"], done.arrays["familiar"]
 
     def _fit_blind(self, given: _Part, share: float | None = None) -> _Fitted:
         """Fit with nobody watching, for the share of the plan that was best in cross-validation."""
@@ -385,12 +409,14 @@ class StaticTrainer:
     def _plan(self, given: _Part) -> Plan:
         return plan(len(given.data), given.rows.n_tokens, self._chosen, self._tuned)
 
-    def _combine(self, data: Dataset, held: _Held | None) -> tuple[dict[str, float], HeldOut | None]:
+    def _combine(
+        self, data: Dataset, held: _Held | None, nearness: Nearness | None
+    ) -> tuple[dict[str, float], HeldOut | None]:
         """Choose each target's share of the semantic part, and add the parts up."""
         if held is None:
             return {target.name: USUAL_SHARE for target in data.targets}, None
-        shares, logits, truths, weights, seen = {}, {}, {}, {}, {}
-        for name, place in columns_of(data).items():
+        shares, logits, truths, weights, familiar = {}, {}, {}, {}, {}
+        for number, (name, place) in enumerate(columns_of(data).items()):
             self._attended.check()
             source = held.of(name)
             lexical, semantic, truths[name] = (
@@ -398,10 +424,12 @@ class StaticTrainer:
                 source.semantic[:, place],
                 source.data.truth[name],
             )
-            weights[name], seen[name] = source.data.weights, source.seen
+            located = nearness is not None and name in nearness.targets
+            familiar[name] = familiar_rows(source.familiar, number, located=located)
+            weights[name] = source.data.weights
             shares[name] = best_share(lexical, semantic, truths[name], weights[name])
             logits[name] = lexical + np.float32(shares[name]) * semantic
-        return shares, HeldOut(held.told(), max(map(len, truths.values())), logits, truths, weights, seen)
+        return shares, HeldOut(held.told(), max(map(len, truths.values())), logits, truths, weights, familiar)
 
     def _tell_share(self, stage: str, between: tuple[float, float], share: float) -> None:
         self._tell(stage, between[0] + (between[1] - between[0]) * share)
@@ -415,14 +443,14 @@ class StaticTrainer:
 class _Held:
     """Rows that a fit did not see, and the logits of its two parts; of some targets others, `instead`.
 
-    `seen` (n,) is the share of their tokens that the fit saw.
+    `familiar` (n, 1 + targets): the share of their tokens that the fit saw, and how near they are by target.
     """
 
     rows: str
     data: Dataset
     lexical: Floats
     semantic: Floats
-    seen: Floats
+    familiar: Floats
     instead: Mapping[str, _Held] = field(default_factory=dict)
 
     def of(self, target: str) -> _Held:
