@@ -7,6 +7,7 @@ refused here gets a plain answer, or none: there is no request yet that one coul
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +16,9 @@ MOST_HEAD_BYTES = 64 * 1024
 
 HEAD_S = 20.0
 """Seconds in which a head must be complete, from the connection's begin or the head's first byte on."""
+
+CLOSING = "tamis.closing"
+"""Key of a request's scope: true from when the server is told to stop. Answers without an end look at it, and end."""
 
 MOST_CONNECTIONS = 4096
 """Of a process; more are closed at once."""
@@ -63,6 +67,12 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_watch()
         super().on_headers_complete()
+
+    def shutdown(self) -> None:
+        """The server stops: say so to the answer that is on its way."""
+        if self._answers():
+            cast("dict[str, object]", self.cycle.scope)[CLOSING] = True
+        super().shutdown()
 
     def _too_slow(self) -> None:
         self._watch = None

@@ -209,7 +209,7 @@ class Jobs:
         Raises:
             UnknownJob: there is none.
         """
-        job = self._find(job_id)
+        job = self.record(job_id)
         return JobDetail(job, self._store.jobs.events(job_id), self._store.jobs.checkpoints(job_id))
 
     def list(self, page: int, page_size: int, filters: JobFilters) -> tuple[list[JobRecord], int]:
@@ -229,7 +229,7 @@ class Jobs:
             job_id, when=before(Move.START), to=Status.QUEUED.value, quiet=True, phase=Phase.TRAIN.value
         )
         if job is None:
-            status = self._find(job_id).status
+            status = self.record(job_id).status
             raise IllegalTransition(f"The job is {status}: only a VALIDATED job can be started.", status=status)
         return self.get(job_id)
 
@@ -240,7 +240,7 @@ class Jobs:
             UnknownJob: there is none.
             IllegalTransition: it is finished.
         """
-        ask_to_cancel(self._store.jobs, partial(self._find, job_id))
+        ask_to_cancel(self._store.jobs, partial(self.record, job_id))
         return self.get(job_id)
 
     def _base(self, model: str) -> str:
@@ -253,7 +253,12 @@ class Jobs:
             )
         return base
 
-    def _find(self, job_id: str) -> JobRecord:
+    def record(self, job_id: str) -> JobRecord:
+        """Return a job alone.
+
+        Raises:
+            UnknownJob: there is none.
+        """
         job = self._store.jobs.find(job_id)
         if job is None:
             raise UnknownJob(f"There is no job {job_id}.", job=job_id)

@@ -23,6 +23,7 @@ from tamis.web.dashboard import (
     model_versions,
     settings,
     sharing,
+    training,
     trying,
     using,
 )
@@ -30,6 +31,7 @@ from tamis.web.dashboard.pages import unknown_page
 
 SECTIONS = (
     home,
+    training,
     lists,
     model,
     model_quality,

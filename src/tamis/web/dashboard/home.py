@@ -9,7 +9,8 @@ from fastapi import Response
 from tamis.errors import SimilarJob
 from tamis.examples import example_path
 from tamis.web.auth import ANY, INFER, TRAIN
-from tamis.web.dashboard.jobs import LIVE, Progress
+from tamis.web.dashboard.curves import Progress
+from tamis.web.dashboard.jobs import LIVE
 from tamis.web.dashboard.listing import Asked
 from tamis.web.dashboard.lists import model_rows
 from tamis.web.dashboard.pages import Pages

@@ -38,30 +38,47 @@ document.addEventListener("submit", (event) => {
 addEventListener("pageshow", () => eachOf(document, "form[data-sent]", (form) => { delete form.dataset.sent; }));
 
 // A part with `data-live="SECONDS"` and an id is fetched again with its page, until the page has it without that mark.
-async function refresh(part) {
-  const waits = Number(part.dataset.live) * 1000;
-  await new Promise((done) => setTimeout(done, document.hidden ? waits * 5 : waits));
-  let next = part;
+// `data-with` names further parts that come along. A script that knows better when there are news holds a part.
+const held = new Set();
+
+export function hold(id, is) {
+  if (is) held.add(id);
+  else held.delete(id);
+}
+
+function swap(part, fresh, isOver) {
+  const focused = part.contains(document.activeElement);
+  if (focused && !isOver) return;
+  prepare(fresh);
+  part.replaceWith(fresh);
+  document.dispatchEvent(new CustomEvent("fresh", { detail: fresh }));
+  if (focused) document.getElementById("content").focus();
+}
+
+export async function ask(id) {
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (answer.redirected && new URL(answer.url).pathname === "/ui/login") return location.reload();
-    if (answer.ok) {
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
-      if (!fresh) return location.reload();
-      if (!part.contains(document.activeElement) || !fresh.dataset.live) {
-        const focused = part.contains(document.activeElement);
-        prepare(fresh);
-        part.replaceWith(fresh);
-        document.dispatchEvent(new CustomEvent("fresh", { detail: fresh }));
-        next = fresh;
-        if (focused) document.getElementById("content").focus();
-      }
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const first = page.getElementById(id);
+    if (!first) return location.reload();
+    for (const each of [id, ...(document.getElementById(id).dataset.with ?? "").split(" ").filter(Boolean)]) {
+      const [part, fresh] = [document.getElementById(each), page.getElementById(each)];
+      if (part && fresh) swap(part, fresh, !first.dataset.live);
     }
   } catch {
     // the server is away: asked again later
   }
-  if (next.dataset.live) refresh(next);
+}
+
+async function follow(id) {
+  for (let part; (part = document.getElementById(id))?.dataset.live;) {
+    const waits = Number(part.dataset.live) * 1000;
+    await new Promise((done) => setTimeout(done, document.hidden ? waits * 5 : waits));
+    if (!held.has(id)) await ask(id);
+  }
 }
 
 prepare(document);
-eachOf(document, "[data-live]", refresh);
+eachOf(document, "[data-live]", (part) => follow(part.id));
