@@ -72,6 +72,11 @@ def test_what_a_million_texts_cost_is_told(tmp_path: Path, test_file: Path) -> N
     assert found.teacher_tokens == (100_000_000, 10_000_000)
     assert found.teacher_cost == pytest.approx(200.0)
     assert 0 < found.student_seconds < 100_000
+    shown = {
+        name: found.comparison.contender(name).cost for name in (TEACHER, STUDENT)
+    }  # one figure, wherever it stands
+    assert shown[TEACHER].million_texts == found.teacher_cost
+    assert shown[STUDENT].million_texts_hours * 3600 == pytest.approx(found.student_seconds, abs=0.01)
     told = json.loads(json.dumps(found.to_json()))
     assert told["million_texts"]["teacher"]["cost"] == pytest.approx(200.0)
     assert told["learnt_from"] == 30

@@ -109,6 +109,7 @@ def _costs(comparison: Comparison, width: int) -> Table:
     columns = [
         _Column("one text", [seconds_text(each.speed.p50) for each in contenders], 0),
         _Column("99% within", [seconds_text(each.speed.p99) for each in contenders], 2),
+        _Column("one by one", [rate_text(each.speed.one_by_one_per_second) for each in contenders], 5),
         _Column("texts a second", [rate_text(each.speed.texts_per_second) for each in contenders], 4),
         _Column("a million texts", [million_text(each.cost) for each in contenders], 1),
     ]

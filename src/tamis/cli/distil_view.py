@@ -56,4 +56,4 @@ def _costs(found: Distilled) -> Iterator[RenderableType]:
         prompt, answers = found.teacher_tokens
         money = "" if found.teacher_cost is None else f", which cost {found.teacher_cost:,.2f}"
         yield marked("info", f"teacher: {prompt:,.0f} tokens of questions, {answers:,.0f} of answers{money}.")
-    yield marked("info", f"student: {found.student_seconds:,.0f} s of one processor, and no tokens.")
+    yield marked("info", f"student: {found.student_seconds:,.0f} s of this machine, and no tokens.")

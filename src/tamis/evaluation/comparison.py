@@ -70,12 +70,14 @@ class Measured(Record):
 class Speed(Record):
     """How fast a contender is. Seconds; `latency_of` says what the two latencies are of.
 
-    Models and baselines are given one text at a time, after a few to warm up (`latency_rows` of them); of an LLM each
-    row's answer counts, with its retries, but none that came from the cache.
+    Models and baselines are given all texts together (`texts_per_second`), then `latency_rows` of them one at a time,
+    after a few to warm up (`one_by_one_per_second`; null for an LLM); of an LLM each row's answer counts, with its
+    retries, but none that came from the cache.
     """
 
     seconds: Figure
     texts_per_second: Figure
+    one_by_one_per_second: Figure = None
     latency_of: str
     latency_rows: int
     p50: Figure = None

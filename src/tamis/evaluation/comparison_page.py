@@ -218,9 +218,10 @@ def _cost(page: Page, comparison: Comparison) -> None:
     for name, target in list(comparison.targets.items())[:3]:
         if target.n:
             page.figure(charts.trade(comparison, name), f"{name}: the higher the better, the further left the quicker.")
-    headers = ["Contender", "One text, median", "99% within", "Texts a second", "Cost of a million texts"]
+    headers = ["Contender", "One text, median", "99% within", "Texts a second, one at a time", "All together"]
+    headers += ["Cost of a million texts, together"]
     headers += ["Of this run", "Prompt tokens", "Answer tokens", "From the cache", "No usable answer"]
-    page.table(headers, [_cost_row(contender) for contender in comparison.contenders], numeric=range(1, 9))
+    page.table(headers, [_cost_row(contender) for contender in comparison.contenders], numeric=range(1, 10))
     page.paragraph(
         "Costs are in the currency of the prices that were given. Where there is none: how long a million texts take "
         "on this machine."
@@ -233,6 +234,7 @@ def _cost_row(contender: ContenderReport) -> list[CellValue]:
         breakable(contender.name),
         _sortable(seconds_text(speed.p50), speed.p50),
         _sortable(seconds_text(speed.p99), speed.p99),
+        _sortable(rate_text(speed.one_by_one_per_second), speed.one_by_one_per_second),
         _sortable(rate_text(speed.texts_per_second), speed.texts_per_second),
         _sortable(million_text(cost), cost.million_texts),
         _sortable(money_text(cost.this_run), cost.this_run),

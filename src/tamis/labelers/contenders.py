@@ -288,6 +288,7 @@ def _computed(
         speed=Speed(
             seconds=seconds,
             texts_per_second=1 / max(per_text, 1e-9),
+            one_by_one_per_second=len(latencies) / max(sum(latencies), 1e-9),
             latency_of="one text at a time",
             latency_rows=len(latencies),
             p50=_quantile(latencies, 0.5),

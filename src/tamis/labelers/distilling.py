@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import cast
 
 import numpy as np
@@ -35,8 +35,6 @@ from tamis.schema import Example, Input, Kind, Prediction, Target, plain_text
 
 TEACHER, STUDENT = "teacher", "student"
 MILLION = 1_000_000
-TIMED_ROWS, TIMED_S = 2_000, 0.5
-"""Rows that the student is timed on, and seconds of processor time that this takes at least."""
 
 Told = Callable[[int, int], None]
 
@@ -80,9 +78,10 @@ class Distilled:
         leaks: rows that stand in the test data too, and were neither labelled nor learnt from.
         comparison: teacher and student on the test rows.
         agreement: by target, how often the student says what the teacher says there.
-        student_seconds: of processor time for a million texts.
-        teacher_tokens: of questions and of answers for a million texts; None where nothing was answered.
-        teacher_cost: for a million texts; None without a price.
+        student_seconds: that a million texts take on this machine, in the same run as the comparison says.
+        teacher_tokens: of questions and of answers for a million texts, by all texts that it was asked about, those
+            of the test data too; None where nothing was answered.
+        teacher_cost: for a million texts, as the comparison has it; None without a price.
     """
 
     model: Model
@@ -105,7 +104,7 @@ class Distilled:
             "agreement": {name: found.model_dump(mode="json") for name, found in self.agreement.items()},
             "million_texts": {
                 TEACHER: {"prompt_tokens": prompt, "completion_tokens": answers, "cost": self.teacher_cost},
-                STUDENT: {"cpu_seconds": self.student_seconds},
+                STUDENT: {"seconds": self.student_seconds},
             },
             "comparison": self.comparison.model_dump(mode="json"),
         }
@@ -156,9 +155,9 @@ def distil(  # noqa: PLR0913  (the door to distilling)
         leaks=len(unlabelled.examples) - len(rows),
         comparison=comparison,
         agreement=_agreement(teacher, model, part.data.inputs),
-        student_seconds=_seconds_a_million(model, part.data.inputs),
-        teacher_tokens=_tokens_a_million(labelled.labelled),
-        teacher_cost=_cost(_tokens_a_million(labelled.labelled), price),
+        student_seconds=round((comparison.contender(STUDENT).cost.million_texts_hours or 0.0) * 3600, 2),
+        teacher_tokens=_tokens_a_million(list(teacher.known.values())),
+        teacher_cost=comparison.contender(TEACHER).cost.million_texts,
     )
 
 
@@ -193,14 +192,16 @@ class _Remembering:
 
 
 class _Teacher(LlmContender):
-    """The teacher as a contender: how fast it was is known from when it was asked, not from when it is remembered."""
+    """The teacher as a contender: what it took is known from all that it was asked, not from what is remembered."""
 
     def answer(self, inputs: Sequence[Input], told: Told, check: Check) -> Spoken:
         spoken = super().answer(inputs, told, check)
         remembered = cast("_Remembering", self.labels)
         rate = remembered.asked / remembered.seconds if remembered.asked and remembered.seconds else None
         speed = spoken.speed.model_copy(update={"seconds": remembered.seconds, "texts_per_second": rate})
-        return replace(spoken, speed=speed)
+        tokens = _tokens_a_million(list(remembered.known.values()))
+        cost = spoken.cost.model_copy(update={"million_texts": _cost(tokens, self.price)})
+        return replace(spoken, speed=speed, cost=cost)
 
 
 def _without(examples: Sequence[Example], test: Part) -> list[Example]:
@@ -285,19 +286,8 @@ def _given(target: Target, predictions: Sequence[Prediction | None]) -> Bools:
     return given
 
 
-def _seconds_a_million(model: Model, inputs: Sequence[Input]) -> float:
-    """Seconds of processor time that the student takes for a million such texts, many in one call."""
-    some = list(inputs[:TIMED_ROWS])
-    model.predictor.checked_scores(some)  # what is prepared at first is not counted
-    begin, rows = process_time(), 0
-    while rows == 0 or process_time() - begin < TIMED_S:
-        model.predictor.checked_scores(some)
-        rows += len(some)
-    return round((process_time() - begin) / rows * MILLION, 2)
-
-
 def _tokens_a_million(labelled: Sequence[Labelled]) -> tuple[float, float] | None:
-    """Tokens of questions and of answers for a million such texts, by what the labelled rows took."""
+    """Tokens of questions and of answers for a million such texts, by what those that were asked about took."""
     asked = [found for found in labelled if found.prompt_tokens]
     if not asked:
         return None
