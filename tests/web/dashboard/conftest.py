@@ -25,6 +25,7 @@ FILLED = {
     "{file_id}": ID.format(3),
     "{key_id}": "none",
     "{comparison_id}": ID.format(5),
+    "{batch_id}": ID.format(4),
     "{model_id}": ID.format(1),
     "{label_run}": ID.format(9006),
     "{share_id}": ID.format(9007),

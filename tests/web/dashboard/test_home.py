@@ -2,10 +2,18 @@
 
 from typing import Any
 
+import pytest
+
+from tamis.jobs.operating import ACTS
+from tamis.store.records import OperationRecord
+from tamis.web.dashboard import activity
+from tamis.web.dashboard.activity import of_operation
 from tamis.web.dashboard.home import BAD_ROWS
 from tamis.web.dashboard.jobs import shown_figures
 from tamis.workspace.jobs import NewJob
 from tamis.workspace.workspace import Workspace
+
+ID = "00000000-0000-4000-8000-{:012d}"
 
 
 def test_the_example_becomes_a_job_once(visitor: Any, workspace: Workspace) -> None:
@@ -28,7 +36,46 @@ def test_who_may_only_classify_sees_no_jobs(sign_in: Any, filled: Workspace) -> 
     assert "/ui/jobs" not in page
     assert "/ui/files" not in page
     assert "/ui/example" not in page
-    assert "Batch jobs at work" in page
+    assert "Batch job ·" in page
+
+
+def test_what_goes_on_and_what_went_on_is_shown_whatever_it_is(
+    visitor: Any, filled: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "SHOWN", 50)
+    page = visitor.get("/ui").text
+    running, _, ended = page.partition("Last activity")
+    assert f'href="/ui/compare/{ID.format(15)}"' in running
+    assert f'href="/ui/jobs/{ID.format(2)}"' in running
+    assert f'href="/ui/batches?search={ID.format(4)}"' in running
+    assert f'href="/ui/compare/{ID.format(5)}"' in ended
+    assert f'href="/ui/jobs/{ID.format(12)}"' in ended
+    assert ID.format(2) not in ended
+    assert 'data-live="3"' in page
+
+
+def test_every_kind_of_operation_has_a_name_and_a_page() -> None:
+    for kind in ACTS:
+        item = of_operation(
+            OperationRecord(
+                id="o", kind=kind, status="RUNNING", title="t", created_at=1, modified_at=1, model_id="m", told={}
+            )
+        )
+        assert item.kind != kind, kind
+        assert item.place.startswith("/ui/"), kind
+
+
+def test_what_is_next_follows_from_what_there_is(visitor: Any, sign_in: Any, models: Workspace) -> None:
+    page = visitor.get("/ui").text
+    assert page.index("It has not been asked anything yet") < page.index("did not learn from")
+    models.store.models.note_use([model.id for model in models.models.list()])
+    page = visitor.get("/ui").text
+    assert "It has not been asked" not in page
+    assert "Without a key this server serves its own machine only" in page
+    page = sign_in("infer").get("/ui").text
+    assert "in your program" in page
+    assert "did not learn from" not in page
+    assert "Without a key" not in page
 
 
 def test_a_job_is_cancelled_on_its_page(visitor: Any, workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert
 
-from tamis.store.records import JobRecord, ModelRecord
+from tamis.store.records import BatchRecord, JobRecord, ModelRecord
 from tamis.store.rows import row_of
 from tamis.store.tables import jobs, models
 from tamis.workspace.workspace import Workspace
@@ -95,3 +95,42 @@ def test_a_file_is_deleted_unless_a_job_needs_it(visitor: Any, client: Any, uplo
     assert answer.headers["location"] == "/ui/files"
     assert "rows.jsonl is deleted." in visitor.get("/ui/files").text
     assert "is deleted" not in visitor.get("/ui/files").text
+
+
+def test_a_file_is_brought_and_taken_along(visitor: Any, workspace: Workspace) -> None:
+    content = b"text,label\r\n=cmd(),a\r\n"
+    answer = visitor.client.post(
+        "/ui/files/upload", data={"form_token": visitor.token()}, files={"file": ('a"b\u202e.csv', content)}
+    )
+    assert answer.headers["location"] == "/ui/files", answer.text
+    (record,), _ = workspace.files.list(0, 5, {})
+    found = visitor.get(f"/ui/files/{record.id}/download")
+    assert found.content == content
+    assert found.headers["content-disposition"].startswith('attachment; filename="a_b.csv"')
+    assert found.headers["content-type"] == "application/octet-stream"
+    refused = visitor.client.post("/ui/files/upload", data={"form_token": "x"}, files={"file": ("b.csv", content)})
+    assert refused.status_code == 403
+    assert workspace.files.list(0, 5, {})[1] == 1
+
+
+def test_answers_of_a_batch_job_are_taken_along_and_one_is_cancelled(
+    visitor: Any, workspace: Workspace, upload: Any
+) -> None:
+    usual: dict[str, Any] = {"endpoint": "/v1/x", "created_at": 1, "modified_at": 1}
+    output = upload(b'{"a": 1}\n')["id"]
+    workspace.store.batches.add(BatchRecord(id="done", status="SUCCESS", output_file=output, **usual))
+    workspace.store.batches.add(BatchRecord(id="waits", status="QUEUED", **usual))
+    page = visitor.get("/ui/batches").text
+    assert 'data-live="5"' in page
+    assert 'href="/ui/batches/done/answers"' in page
+    assert visitor.get("/ui/batches/done/answers").content == b'{"a": 1}\n'
+    assert visitor.send("/ui/batches/waits/cancel").headers["location"] == "/ui/batches"
+    assert workspace.batches.get("waits").status == "CANCELLED"
+    assert visitor.send("/ui/batches/done/cancel").status_code == 409
+
+
+def test_models_are_chosen_to_be_compared_by_who_may(visitor: Any, sign_in: Any, models: Workspace) -> None:
+    page = visitor.get("/ui/models").text
+    assert page.count('type="checkbox" name="model"') == 3
+    assert 'action="/ui/compare/new"' in page
+    assert "/ui/compare/new" not in sign_in("infer").get("/ui/models").text

@@ -12,7 +12,7 @@ from fastapi import Response
 
 from tamis.errors import InvalidRequest, UnknownFile, UnknownModel
 from tamis.web.auth import TRAIN
-from tamis.web.dashboard import safety
+from tamis.web.dashboard.downloads import download
 from tamis.web.dashboard.formats import plain
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
@@ -165,16 +165,15 @@ def comparison(visit: Visit) -> Response:
 def page(visit: Visit) -> Response:
     """Hand out the report as one file that needs no network."""
     report = visit.workspace.comparisons.report(_record(visit).id)
-    return _download(report.html.encode(), "comparison.html")
+    return download([report.html.encode()], "comparison.html")
 
 
 @pages.get("/compare/{comparison_id}/comparison.json", TRAIN)
 def figures(visit: Visit) -> Response:
     """Hand out all figures, as `tamis compare --json` writes them."""
     report = visit.workspace.comparisons.report(_record(visit).id)
-    return _download(
-        json.dumps(report.comparison, ensure_ascii=False, indent=1).encode("utf-8", "replace"), "comparison.json"
-    )
+    content = json.dumps(report.comparison, ensure_ascii=False, indent=1).encode("utf-8", "replace")
+    return download([content], "comparison.json")
 
 
 @pages.post("/compare/{comparison_id}/cancel", TRAIN)
@@ -272,8 +271,3 @@ def _number(said: str, name: str) -> float | None:
 
 def _written(value: float | None) -> str:
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _download(content: bytes, name: str) -> Response:
-    told = {**safety.headers(), "content-disposition": f'attachment; filename="{name}"'}
-    return Response(content, media_type="application/octet-stream", headers=told)

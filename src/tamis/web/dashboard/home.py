@@ -1,18 +1,17 @@
-"""The first page: what is running, which models there are, what happened last; where there is nothing, what to do."""
+"""The first page: what is running, which models there are, what happened last, what could be done next."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from fastapi import Response
 
 from tamis.errors import SimilarJob
 from tamis.examples import example_path
-from tamis.web.auth import ANY, INFER, TRAIN
-from tamis.web.dashboard.curves import Progress
-from tamis.web.dashboard.jobs import LIVE
+from tamis.web.auth import ADMIN, ANY, INFER, TRAIN
+from tamis.web.dashboard.activity import going_on, lately
 from tamis.web.dashboard.listing import Asked
-from tamis.web.dashboard.lists import model_rows
+from tamis.web.dashboard.lists import ModelRow, model_rows
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 from tamis.workspace.files import FINE_TUNE, NewFile
@@ -22,30 +21,62 @@ EXAMPLE = "support.jsonl"
 BAD_ROWS = 0.05
 """Share of the example's rows that may be left out: a few are wrong on purpose."""
 
-SHOWN = 6
-WAITING = ("QUEUED", "RUNNING", "CANCELLATION_REQUESTED")
+SHOWN_MODELS, SHOWN_STEPS = 6, 3
 
 pages = Pages()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something worth doing next: what, why, and where."""
+
+    title: str
+    why: str
+    place: str
 
 
 @pages.get("", ANY)
 def home(visit: Visit) -> Response:
     """Show what there is, of what the visitor may see."""
-    jobs, workspace = visit.may(TRAIN), visit.workspace
-    models, n_models = model_rows(visit, Asked("/ui/models", 1, ""), SHOWN) if visit.may(INFER) else ([], 0)
-    running: Any = workspace.jobs.list(0, SHOWN, {"status": LIVE}) if jobs else ([], 0)
-    latest: Any = workspace.jobs.list(0, SHOWN, {"status": ("SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED")})
-    batches: Any = workspace.batches.list(0, SHOWN, {"status": WAITING}) if visit.may(INFER) else ([], 0)
+    may_ask = visit.may(INFER)
+    models, n_models = model_rows(visit, Asked("/ui/models", 1, ""), SHOWN_MODELS) if may_ask else ([], 0)
+    running, n_running = going_on(visit)
+    latest = lately(visit)
     return visit.page(
         "home.html",
         models=models,
         n_models=n_models,
-        running=[(job, Progress.of(job.metadata)) for job in running[0]],
-        n_running=running[1],
-        latest=latest[0] if jobs else [],
-        batches=batches[0],
-        may_train=jobs,
+        running=running,
+        n_running=n_running,
+        latest=latest,
+        steps=next_steps(visit, models)[:SHOWN_STEPS],
+        is_empty=not (models or running or latest),
+        may_train=visit.may(TRAIN),
     )
+
+
+def next_steps(visit: Visit, models: list[ModelRow]) -> list[Step]:
+    """Return what is worth doing next, the most useful first."""
+    steps = []
+    newest = models[0].record if models else None
+    train = visit.may(TRAIN)
+    if newest is not None and newest.last_used_at is None:
+        why = "It has not been asked anything yet: type a text and see what it says."
+        steps.append(Step(f"Try {models[0].reference}", why, f"/ui/models/{newest.id}/try"))
+    if train and models and (waiting := sum(line.open for line in visit.workspace.looks.lines())):
+        rows = "1 row is" if waiting == 1 else f"{waiting:,} rows are"
+        why = "Rows whose label is doubtful, or that would teach your models most."
+        steps.append(Step(f"{rows} worth your look", why, "/ui/queue"))
+    if train and newest is not None and "test" not in newest.metrics:
+        why = "On a file of labelled texts that it did not learn from: only that says how good it will be."
+        steps.append(Step(f"Measure {models[0].reference}", why, f"/ui/models/{newest.id}/quality"))
+    if newest is not None:
+        why = "A few lines to paste: curl, Python, or the SDK that you have."
+        steps.append(Step(f"Use {models[0].reference} in your program", why, f"/ui/models/{newest.id}/use"))
+    if visit.open and visit.may(ADMIN) and models:
+        why = "Without a key this server serves its own machine only. The first key lets others in."
+        steps.append(Step("Let others in", why, "/ui/keys"))
+    return steps
 
 
 @pages.post("/example", TRAIN)
