@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tamis.data.formats.columns import likely_separator
-from tamis.data.formats.files import open_file
+from tamis.data.formats.detect import detect
+from tamis.data.formats.files import FORMATS, open_file
 from tamis.data.formats.json_rows import Row
 from tamis.data.formats.jsonl import JsonSource
 from tamis.data.formats.objects import INPUT_KEYS, LABEL_KEYS
@@ -56,11 +57,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class SeenColumn:
-    """A column: some of its values, cut, how many different ones were seen, and what it is read as."""
+    """A column: some of its values, cut, how many different and empty ones were seen, and what it is read as."""
 
     name: str
     values: tuple[str, ...]
     different: int
+    empty: int
     role: str = UNUSED
     separator: str = ""
 
@@ -107,6 +109,10 @@ class Preview:
     bad: int = 0
     first_bad: tuple[Rejected, ...] = ()
     problem: str = ""
+
+
+READABLE = ("csv", "jsonl", "json")
+"""Formats whose beginning is read in the server's own process."""
 
 
 class _Wrong(Exception):
@@ -180,7 +186,15 @@ class _Cells:
     def of(cls, path: Path, name: str, options: ReadOptions) -> _Cells:
         """Read them, without asking which column is what."""
         options = replace(options, labelled=False, text_column=0, label_columns=(), label_separator=None)
-        source = open_file(path, name, replace(options, binary_columns=None))
+        found, file = detect(path, name, options)
+        if found not in READABLE:
+            raise UnknownFormat(
+                f"{name} is {found}: columns can be chosen in CSV, TSV and JSONL files. Save it as one."
+            )
+        try:
+            source = FORMATS[found](file, replace(options, binary_columns=None))
+        except MissingColumn:  # there is none at all
+            raise _no_rows(name) from None
         columns: dict[str, list[Value]] = {}
         targets: dict[str, None] = {}
         if isinstance(source, TableSource):
@@ -194,13 +208,8 @@ class _Cells:
                 targets.update(dict.fromkeys(own))
                 for key, given in {**_without(record, own), **own}.items():
                     columns.setdefault(key, []).append(given)
-        else:
-            kind = source.detected.format
-            raise UnknownFormat(f"{name} is {kind}: columns can be chosen in CSV, TSV and JSONL files. Save it as one.")
         if not any(columns.values()):
-            raise NoRows(
-                f"{name} has no row that can be read. Give a row of names and rows below it, or lines of JSON."
-            )
+            raise _no_rows(name)
         return cls(source.detected, columns, frozenset(targets))
 
     @property
@@ -259,7 +268,7 @@ class _Cells:
         filled = [_shown(value) for value in self.columns[name] if value not in (None, "")]
         different = dict.fromkeys(filled)
         values = tuple(value[:_VALUE] for value in islice(different, SHOWN_VALUES))
-        return SeenColumn(name, values, len(different), role, separator)
+        return SeenColumn(name, values, len(different), len(self.columns[name]) - len(filled), role, separator)
 
 
 def _detected(path: Path, name: str, plain: Layout, limits: ReadOptions, cells: _Cells) -> Layout:
@@ -302,6 +311,10 @@ def _length(row: object) -> int:
         return len(row.raw)
     values = row.values() if isinstance(row, dict) else row if isinstance(row, list) else ()
     return sum(len(value) if isinstance(value, str) else len(str(value)) for value in values)
+
+
+def _no_rows(name: str) -> NoRows:
+    return NoRows(f"{name} has no row that can be read. Give a row of names and rows below it, or lines of JSON.")
 
 
 def _targets_of(record: Row) -> Row:

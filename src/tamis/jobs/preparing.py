@@ -19,7 +19,7 @@ from uuid import uuid4
 import numpy as np
 
 from tamis.data.check_page import check_page
-from tamis.data.checks.report import CheckReport
+from tamis.data.checks.report import CheckReport, TargetReport
 from tamis.data.checks.survey import CheckOptions, Listeners, check
 from tamis.data.dataset import Dataset, require_learnable
 from tamis.data.layout import Layout
@@ -30,7 +30,7 @@ from tamis.data.splits import split_rows
 from tamis.data.writers import rows_of, write_jsonl
 from tamis.errors import LimitExceeded, NoRows
 from tamis.jobs.operating import Acting, Done
-from tamis.jobs.reviewing import kept_report
+from tamis.jobs.reviewing import kept_report, settled
 from tamis.jobs.tools import files_here, name_on_disk
 from tamis.ml.progress import Listener, Progress
 from tamis.ml.review import ReviewOptions, review
@@ -49,6 +49,7 @@ MOST_LEFT_OUT = 200
 """Rows that could not be used and are told one by one."""
 
 _ELSEWHERE = ("Summary", "Findings", "Rejected rows")
+_JARGON = ("Effective labels",)
 _SHARES = {"read": 0.1, "written": 0.15, "counted": 0.35}
 _PIECE = 1 << 20
 
@@ -80,6 +81,7 @@ class Asked:
         shares: of the training file's rows, for parts without a file.
         seed: of the split.
         most_bytes: what all files may have together.
+        before: the review of the file that this one was made from: what was settled there stays settled.
     """
 
     files: Mapping[str, str]
@@ -87,13 +89,14 @@ class Asked:
     shares: Mapping[str, float] | None = None
     seed: int = 0
     most_bytes: int | None = None
+    before: str | None = None
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Asked:
         """Read it from an operation."""
         layout = None if told.get("layout") is None else Layout.model_validate(told["layout"])
         shares, most = dict(told.get("shares") or {}), told.get("most_bytes")
-        return cls(dict(told["files"]), layout, shares, int(told.get("seed", 0)), most)
+        return cls(dict(told["files"]), layout, shares, int(told.get("seed", 0)), most, told.get("before"))
 
 
 def prepare(acting: Acting) -> Done:
@@ -118,7 +121,7 @@ def prepare(acting: Acting) -> Done:
             loaded = _loaded(acting, names)
             found = review(loaded, ReviewOptions(), listener=_listener(acting))
     files = asked.files if asked.layout is None else _stored(acting, asked, {p: folder / n for p, n in names.items()})
-    record = _reviewed(acting, files, found)
+    record = _reviewed(acting, files, found, asked.before)
     result = {
         "blocks": _blocks(report),
         "findings": [each.model_dump(mode="json") for each in report.findings if each.code not in _REVIEWED],
@@ -276,7 +279,7 @@ def _stored(acting: Acting, asked: Asked, paths: Mapping[str, Path]) -> dict[str
     return files
 
 
-def _reviewed(acting: Acting, files: Mapping[str, str], found: Review) -> ReviewRecord:
+def _reviewed(acting: Acting, files: Mapping[str, str], found: Review, before: str | None) -> ReviewRecord:
     """Keep the review as if it had been asked for by itself."""
     now, review_id = int(time()), str(uuid4())
     kept = kept_report(acting.tools, review_id, found)
@@ -292,6 +295,7 @@ def _reviewed(acting: Acting, files: Mapping[str, str], found: Review) -> Review
         finished_at=now,
         progress=1.0,
         summary=tuple(kept["summary"]),
+        decisions=settled(acting.tools, before, found) if before else {},
         result_key=kept["key"],
         bytes=kept["bytes"],
         created_by=acting.record.created_by,
@@ -303,9 +307,20 @@ def _reviewed(acting: Acting, files: Mapping[str, str], found: Review) -> Review
 def _blocks(report: CheckReport) -> list[dict[str, Any]]:
     """What the count's page shows of labels, texts and repeats; its findings and bad rows are told elsewhere."""
     blocks, shown = [], False
+    plainly = {f"Target {target.name}": _plainly(target) for target in report.targets}
     for block in check_page(report).outline()["blocks"]:
         if block["kind"] == "section":
             shown = block["title"] not in _ELSEWHERE
+            block |= plainly.get(block["title"], {})
+        if block["kind"] == "facts":
+            block |= {"facts": [fact for fact in block["facts"] if fact[0] not in _JARGON]}
         if shown:
             blocks.append(block)
     return blocks
+
+
+def _plainly(target: TargetReport) -> dict[str, str]:
+    """The title and the first words of a target's section, for people who have only a table."""
+    n = f"{len(target.labels):,} labels"
+    told = f"A text may have any number of these {n}." if target.is_multi else f"A text has one of these {n}."
+    return {"title": f"Labels of {target.name}", "intro": told}

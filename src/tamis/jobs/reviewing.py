@@ -15,9 +15,10 @@ from typing import Any
 
 from tamis.data.fixing import Places, apply_fixes
 from tamis.data.loading import Loaded, load_splits
+from tamis.data.review.corpus import TRAIN
 from tamis.data.review.edits import Edit, SetLabels
 from tamis.data.review.fixes import Context, Fixed, accepted, fixed, parse
-from tamis.data.review.report import Finding, Review
+from tamis.data.review.report import Finding, Item, Review
 from tamis.errors import UnknownReview
 from tamis.jobs.aside import answered
 from tamis.jobs.tools import Tools, files_here
@@ -145,6 +146,47 @@ def given_by_hand(decisions: Decisions, targets: Sequence[Target]) -> Iterator[E
         if target in multi:
             given = tuple(json.loads(labels))
             yield SetLabels(row=int(row), target=target, labels=given if multi[target] else given[:1] or None)
+
+
+def settled(tools: Tools, review_id: str, found: Review) -> dict[str, dict[str, str]]:
+    """Return decisions on a review of the file that came of another one: rows that a person left stay as they are.
+
+    A row is known by its text and its labels. Those that labels were given to by hand are settled, too.
+    """
+    record = tools.store.reviews.find(review_id)
+    if record is None or record.result_key is None:
+        return {}
+    known: set[tuple[str, str, object]] = set()
+    for finding in report_of(tools, record).findings:
+        own = record.decisions.get(finding.id, {})
+        for number, item in enumerate(finding.items):
+            if item.rows and own.get(str(number), own.get(ALL)) == REJECTED:
+                known.add((finding.id, *_seen(item, finding)))
+            for target, labels in _by_hand(record, item).items():
+                known.add((f"suspects:{target}", item.rows[0].text, labels))
+    made = {
+        finding.id: {
+            str(number): REJECTED
+            for number, item in enumerate(finding.items)
+            if item.rows and (finding.id, *_seen(item, finding)) in known
+        }
+        for finding in found.findings
+    }
+    return {finding: own for finding, own in made.items() if own}
+
+
+def _seen(item: Item, finding: Finding) -> tuple[str, object]:
+    labels = item.rows[0].labels
+    return item.rows[0].text, tuple(labels.get(finding.target, ())) if finding.target else tuple(labels.items())
+
+
+def _by_hand(record: ReviewRecord, item: Item) -> dict[str, tuple[str, ...]]:
+    """The labels that a person gave the first row of an item, by target."""
+    if not item.rows or item.rows[0].split != TRAIN:
+        return {}
+    own: Mapping[str, str] = record.decisions.get(BY_HAND, {})
+    keys = {target: f"{item.rows[0].row}:{target}" for target in item.rows[0].labels}
+    return {target: tuple(json.loads(own[key])) for target, key in keys.items() if key in own}
 
 
 def _beyond(finding: Finding, own: Mapping[str, str], loaded: Loaded, context: Context) -> Sequence[Edit]:

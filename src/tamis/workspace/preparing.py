@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tamis.data.layout import Layout
-from tamis.data.preview import Choice, Preview, look, look_as
+from tamis.data.preview import Choice as Choice
+from tamis.data.preview import Preview as Preview
+from tamis.data.preview import look, look_as
 from tamis.errors import Conflict, InvalidRequest, UnknownOperation
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.preparing import PARTS, TRAINING
@@ -146,8 +148,9 @@ class Preparing:
             UnknownOperation: there was no such preparation.
             Conflict: it is not finished, or failed.
         """
-        files = {**self.result(operation_id).files, TRAINING: applied.file.id}
-        return self._begin(files, {"layout": None, "shares": {}}, created_by)
+        before = self.result(operation_id)
+        files = {**before.files, TRAINING: applied.file.id}
+        return self._begin(files, {"layout": None, "shares": {}, "before": before.review}, created_by)
 
     def get(self, operation_id: str) -> OperationRecord:
         """Return a preparation, at work or finished.

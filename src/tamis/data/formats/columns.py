@@ -160,9 +160,10 @@ def place_of(table: Table, given: str | int, option: str) -> int:
         table.names[place]
     except (ValueError, IndexError):
         there = ", ".join(repr(name) for name in table.names[:20])
+        cause = f"{table.file} has no column {given!r}. Its {len(table.names)} columns are {there}"
         raise MissingColumn(
-            f"{table.file} has no column {given!r}. Its {len(table.names)} columns are {there}; name one with "
-            f"{option}, or give its position from 0.",
+            f"{cause}; name one with {option}, or give its position from 0.",
+            for_callers=f"{cause}.",
             file=table.file,
             column=given,
         ) from None

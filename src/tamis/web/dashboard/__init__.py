@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from tamis.web.dashboard import (
     assets,
     comparing,
+    creating,
     entrance,
     gallery,
     home,
@@ -21,6 +22,7 @@ from tamis.web.dashboard import (
     model_quality,
     model_thresholds,
     model_versions,
+    reviewing,
     settings,
     sharing,
     training,
@@ -31,6 +33,8 @@ from tamis.web.dashboard.pages import unknown_page
 
 SECTIONS = (
     home,
+    creating,
+    reviewing,
     training,
     lists,
     model,

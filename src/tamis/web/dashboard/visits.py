@@ -38,6 +38,7 @@ class Entry:
 
 NAVIGATION = (
     Entry("Home", "/ui", ANY),
+    Entry("New classifier", "/ui/new", TRAIN),
     Entry("Models", "/ui/models", INFER),
     Entry("Jobs", "/ui/jobs", TRAIN),
     Entry("Files", "/ui/files", TRAIN),
