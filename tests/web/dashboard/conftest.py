@@ -17,6 +17,7 @@ from tamis.web.dashboard import SECTIONS, entrance, safety
 from tamis.workspace.keys import hash_of
 from tamis.workspace.workspace import Workspace
 from web.dashboard.evaluations import fill_evaluation, fill_operation
+from web.dashboard.preparations import fill_preparation
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \u202egnp.exe \x00\ud800 {{ 7*7 }} " + "x" * 500
 ID = "00000000-0000-4000-8000-{:012d}"
@@ -32,6 +33,7 @@ FILLED = {
     "{token}": "of-a-link",
     "{evaluation_id}": ID.format(6),
     "{export_id}": ID.format(7),
+    "{prepared_id}": ID.format(9100),
 }
 """What stands for the parameters of addresses: ids of `fill`."""
 
@@ -100,6 +102,7 @@ def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
         )
         fill_comparison(workspace, ID.format(10 * n + 5), name, ("SUCCESS", "RUNNING", "FAILED")[n % 3])
     fill_evaluation(workspace, ID.format(6), ID.format(1), name)
+    fill_preparation(workspace, ID.format(9100), name, ID.format(3))
     fill_operation(workspace, ID.format(7), "export", ID.format(1), b"PK", result_name=name, told={"format": "onnx"})
     fill_label_run(workspace, name)
     store.jobs.add_event(ID.format(2), "remark", {"remark": name}, 0)
