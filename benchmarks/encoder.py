@@ -73,7 +73,7 @@ def main() -> None:
                 for result in method_of(method, chosen)(name, seed, train, test):
                     results.append(result)
                     print(json.dumps(asdict(result)), flush=True)
-            if (name, "encoder") in measured:
+            if measured & {(name, "encoder"), (name, "trainer")}:
                 add_moment([*(each for _, some in before for each in some), *results], name, seed, train, test)
     report([*before, (surroundings(), results)], Path(chosen.out), chosen.title)
 
@@ -196,9 +196,9 @@ def add_moment(results: list[Result], name: str, seed: int, train: Rows, test: R
 
     some = [each for each in results if (each.set, each.seed) == (name, seed)]
     goal = next((each for each in some if each.method == "trainer"), None)
-    if goal is None:
+    mine = next((each for each in some if each.method == "encoder" and goal and each.target == goal.target), None)
+    if goal is None or mine is None:
         return
-    mine = next(each for each in some if each.method == "encoder" and each.target == goal.target)
     wall, cpu = perf_counter(), process_time()
 
     class Reached(Exception):
