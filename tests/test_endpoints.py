@@ -226,7 +226,7 @@ class TestLargeBodies:
 
 @pytest.mark.parametrize(
     ("explain", "top"),
-    [(True, 10), ({}, 10), ({"top": 3}, 3), ({"top": 1000, "more": 1}, 1000), (False, None), (None, None)],
+    [(True, 10), ({}, 10), ({"top": 3}, 3), ({"top": 1000}, 1000), (False, None), (None, None)],
 )
 def test_explanations_are_asked_for_by_an_extra_key(explain: object, top: int | None):
     chat = {"messages": [HI]}
@@ -236,7 +236,7 @@ def test_explanations_are_asked_for_by_an_extra_key(explain: object, top: int | 
     assert read_question(MODERATIONS, {"input": "hi", "explain": explain}, LIMITS).explain is None
 
 
-@pytest.mark.parametrize("explain", [{"top": 0}, {"top": 1001}, {"top": "all"}, "please", []])
+@pytest.mark.parametrize("explain", [{"top": 0}, {"top": 1001}, {"top": "all"}, {"tpo": 3}, "please", []])
 def test_what_is_no_wish_for_explanations_is_refused_at_its_place(explain: object):
     with pytest.raises(InvalidRequest) as refused:
         read_question(CLASSIFICATIONS, {"input": "hi", "explain": explain}, LIMITS)

@@ -159,7 +159,7 @@ MOST_EXPLAINED = 1_000
 class Explain(BaseModel):
     """How far to explain: so many pieces of an input for each label, the strongest."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="forbid")  # an option of our own: a misspelt one must not be passed over
 
     top: Annotated[int, Field(ge=1, le=MOST_EXPLAINED)] = 10
 

@@ -28,6 +28,7 @@ def test_the_rows_that_the_model_learnt_from_are_told(run, model: Path, rows: Pa
     (tmp_path / "fewer.jsonl").write_text("".join(lines[1:]))
     assert "rows that the model learnt from" in run("evaluate", model, tmp_path / "shuffled.jsonl").stdout
     assert "rows that the model learnt from" not in run("evaluate", model, tmp_path / "fewer.jsonl").stdout
+    assert "rows that the model learnt from" in run("evaluate", model, rows, "--oos-label", "none of them").stdout
     (remark,) = json.loads(run("evaluate", model, rows, "--json").stdout)["remarks"]
     assert "rows that the model learnt from" in remark
 

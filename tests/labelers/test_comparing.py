@@ -295,3 +295,15 @@ def test_hostile_names_and_labels_do_no_harm(model: Model, tmp_path: Path) -> No
     page = build_page(made).render()
     assert "<script>alert" not in page
     assert json.loads(made.model_dump_json())["n"] == 5
+
+
+def test_a_target_of_another_name_is_told(tmp_path: Path) -> None:
+    def rows(name: str, first: int) -> str:
+        made = example_rows(20, first)
+        renamed = [{"text": row["text"], "labels": {name: row["labels"]["topic"]}} for row in made]
+        return str(write_rows(tmp_path / f"{name}.jsonl", renamed))
+
+    contenders = {"a": "baseline:majority", "b": "baseline:random"}
+    made = compare(contenders, rows("subject", 1000), train=rows("topic", 0), **QUICK)
+    assert list(made.targets) == ["topic"]
+    assert any("subject -> topic" in note for note in made.notes)

@@ -116,9 +116,10 @@ def tell(
     from tamis.cli.layout import marked
     from tamis.cli.reading_view import say_left_out
     from tamis.evaluation.kept import LEARNT_FROM
+    from tamis.ml.own_rows import served
 
     say_left_out(part.tallies, {"evaluation": part.notes}, rejects)
-    remarks = [LEARNT_FROM] if part.data.content_hash() == model.manifest.data.sha256 else []
+    remarks = [LEARNT_FROM] if served(part.data, model.manifest).learnt_from else []
     if as_json:
         read = {"files": [tally.to_json() for tally in part.tallies], "notes": [note.to_json() for note in part.notes]}
         print_json({"model": model.name} | measured.to_json() | read | {"remarks": remarks})

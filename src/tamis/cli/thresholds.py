@@ -233,12 +233,14 @@ def _evidence(
 
 def _warnings(manifest: Manifest, part: Part) -> list[str]:
     """What to mind of rows that thresholds are chosen by."""
+    from tamis.ml.own_rows import served
+
     told = []
     tests = {file.name for file in manifest.data.files if file.split == "test"}
     judged = [Path(tally.file).name for tally in part.tallies if Path(tally.file).name in tests]
     if judged:
         told.append(f"{judged[0]} was the model's test data: chosen by it, thresholds look better on it than they are.")
-    if part.data.content_hash() == manifest.data.sha256:
+    if served(part.data, manifest).learnt_from:
         told.append(
             "These are the rows that the model learnt from: its scores are too sure of them, so choose by others."
         )

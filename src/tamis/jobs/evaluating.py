@@ -33,6 +33,7 @@ from tamis.jobs.tools import files_here
 from tamis.ml.explained_mistakes import explain_mistakes
 from tamis.ml.model import Model
 from tamis.ml.model import load as load_model
+from tamis.ml.own_rows import served
 from tamis.pages import figure_spec
 from tamis.store.artifacts import CACHE, folder_of
 from tamis.store.records import FileRecord, ModelRecord
@@ -144,7 +145,7 @@ def rows_of(data: Dataset, report: EvaluationReport, targets: Mapping[str, KeptT
 
 def remarks_of(model: Model, part: Part) -> list[str]:
     """Return what should be known beside the figures."""
-    remarks = [LEARNT_FROM] if part.data.content_hash() == model.manifest.data.sha256 else []
+    remarks = [LEARNT_FROM] if served(part.data, model.manifest).learnt_from else []
     left_out = sum(tally.rejected for tally in part.tallies)
     if left_out:
         first = next(bad for tally in part.tallies for bad in tally.first)

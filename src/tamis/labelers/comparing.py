@@ -45,6 +45,7 @@ from tamis.labelers.entering import (
 from tamis.ml.given import Data, given_to_measure, open_given
 from tamis.ml.model import Model
 from tamis.ml.model import load as load_model
+from tamis.ml.own_rows import served
 from tamis.schema import Target
 
 MOST_SCORES = 50_000_000
@@ -380,10 +381,11 @@ def _leaks(part: Part, chosen: Dataset, entrants: _Entrants) -> Iterator[str]:
     """Why the figures may be better than they should be."""
     files = {Path(tally.file).name for tally in part.tallies}
     for name, model in entrants.models.items():
-        asked, made = recoded(part.data, model.targets).content_hash(), model.manifest
-        if asked == made.data.sha256:
+        made = model.manifest
+        known = served(part.data, made)
+        if known.learnt_from:
             yield f"These are the rows that {name} learnt from: its figures say nothing of other rows."
-        if any(target.chosen_for is not None and target.chosen_for.sha256 == asked for target in made.targets):
+        if known.chosen_by:
             yield f"The thresholds of {name} were chosen by these rows, and look better on them than they are."
         for file in sorted(files & {each.name for each in made.data.files if each.split == "validation"}):
             yield f"{name} was calibrated on a file of the name {file}: if it is this one, its figures flatter it."
@@ -409,6 +411,9 @@ def _notes(part: Part, targets: Sequence[Target], dropped: int, entrants: _Entra
     if entrants.keyless:
         hosts = ", ".join(sorted(entrants.keyless))
         yield f"The key was not sent to {hosts}: of several hosts it is for that of TAMIS_LLM_BASE_URL alone."
+    for note in part.notes:
+        if note.code == "target_renamed":
+            yield f"{str(note)[0].upper()}{str(note)[1:]}."
     rejected = sum(tally.rejected for tally in part.tallies)
     if rejected:
         yield f"{rejected:,} rows could not be used, and were left out."

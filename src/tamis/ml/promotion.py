@@ -16,7 +16,6 @@ import numpy as np
 from tamis.data.dataset import Dataset
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import Given, Part, load
-from tamis.data.recoding import recoded
 from tamis.evaluation.conditions import P50, Condition
 from tamis.evaluation.gate import (
     CANDIDATE,
@@ -32,6 +31,7 @@ from tamis.evaluation.gate import (
 )
 from tamis.evaluation.said import Said
 from tamis.ml.model import Model
+from tamis.ml.own_rows import served
 from tamis.schema import Input, Target
 
 Check = Callable[[], None]
@@ -180,18 +180,12 @@ def _remarks(rivals: Rivals, data: Dataset, there: Sequence[str]) -> tuple[str, 
     ]
     names = {CANDIDATE: rivals.name, CURRENT: str(rivals.current_name)}
     for who, model in rivals.models.items():
-        rows = _rows_hash(data, model)
-        if model.manifest.data.sha256 == rows:
+        known = served(data, model.manifest)
+        if known.learnt_from:
             remarks.append(f"{names[who]} learnt from these very rows: give rows that neither model has seen.")
-        if any(target.chosen_for and target.chosen_for.sha256 == rows for target in model.manifest.targets):
+        if known.chosen_by:
             remarks.append(f"The thresholds of {names[who]} were chosen by these very rows: give others.")
     return tuple(remarks)
-
-
-def _rows_hash(data: Dataset, model: Model) -> str | None:
-    """The content hash of the rows as the model would learn from them; None where they lack a target of it."""
-    there, mine = ({(each.name, each.kind) for each in targets} for targets in (data.targets, model.targets))
-    return recoded(data, model.targets).content_hash() if mine <= there else None
 
 
 def _alike(target: Target, model: Model | None) -> Target | None:

@@ -30,7 +30,7 @@ class ThresholdsRequest(BaseModel):
         description="f1, micro-f1, macro-f1, precision>=0.95, recall>=0.9, cost:fp=1,fn=5; of a label: LABEL=OBJECTIVE",
         examples=["precision>=0.95"],
     )
-    set: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+    set: dict[str, Annotated[float, Field(ge=0, le=1, strict=True)]] = Field(
         default={}, max_length=MOST, description="thresholds by label, by hand", examples=[{"toxic": 0.4}]
     )
     shared: bool = Field(default=False, description="one threshold for all labels of a target")
