@@ -1,8 +1,11 @@
 """Rows behind a report's figures: counted like the report counts, few of each kind, the most telling ones."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tamis.data.truth import SingleTruth, multi_truth
 from tamis.evaluation.behind import RIGHT, WRONG, behind
@@ -14,12 +17,16 @@ ONE = Target(name="t", kind=Kind.SINGLE_LABEL, labels=NAMES)
 MANY = Target(name="t", kind=Kind.MULTI_LABEL, labels=NAMES)
 
 
-def scores_of(rows: int, seed: int) -> np.ndarray:
-    found = np.random.default_rng(seed).random((rows, 3)).astype(np.float32)
-    return found / found.sum(axis=1, keepdims=True)
+Floats = NDArray[np.float32]
 
 
-def in_parts(gathering, scores: np.ndarray, step: int) -> dict:
+def scores_of(rows: int, seed: int) -> Floats:
+    found: Floats = np.random.default_rng(seed).random((rows, 3)).astype(np.float32)
+    found /= found.sum(axis=1, keepdims=True)
+    return found
+
+
+def in_parts(gathering: Any, scores: Floats, step: int) -> dict[Any, Any]:
     for first in range(0, len(scores), step):
         gathering.add(first, scores[first : first + step])
     return {(cell.actual, cell.given): cell for cell in gathering.cells()}
@@ -64,7 +71,7 @@ def test_the_surest_mistakes_and_the_least_sure_hits_are_kept() -> None:
     st.integers(1, 70),
     st.integers(0, 99),
 )
-def test_several_labels_count_like_their_report(rows: list, step: int, seed: int) -> None:
+def test_several_labels_count_like_their_report(rows: list[Any], step: int, seed: int) -> None:
     truth = multi_truth([None if each is None else sorted(each) for each in rows], 3, ("new",))
     scores, thresholds = scores_of(len(rows), seed), np.array([0.3, 0.4, 0.2], dtype=np.float32)
     cells = in_parts(behind(MANY, truth, thresholds), scores, step)

@@ -87,7 +87,7 @@ def test_it_measures_as_evaluate_does(act: Act, add_file: Any, model: str, folde
     assert "".join(part for part, _ in worst.parts) == f"{HOSTILE} charge"
     cell = told.kept.cells[told.places["delivery", "payment"]]
     assert [found.rows[row.row].line for row in cell.rows] == [13]
-    assert done.summary["targets"]["topic"]["value"] == wanted.targets["topic"].accuracy
+    assert done.summary["targets"]["topic"]["value"] == wanted.to_json()["targets"]["topic"]["accuracy"]
     assert set(found.targets["topic"].charts) == {"reliability", "coverage"}
     assert set(found.targets["flags"].charts) == {"reliability", "thresholds"}
 

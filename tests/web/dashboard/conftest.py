@@ -10,11 +10,16 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tamis.jobs import operating, promoting
+from tamis.jobs.aside import understood
+from tamis.jobs.choosing import choices_of
+from tamis.jobs.tools import Tools
 from tamis.jobs.worker import owner_name
 from tamis.pages import Cell, Page
 from tamis.store.records import BatchRecord, CheckpointRecord, FileRecord, JobRecord, ModelRecord, OperationRecord, ShareRecord
 from tamis.web.dashboard import SECTIONS, entrance, safety
 from tamis.workspace.keys import hash_of
+from tamis.workspace import operations, promotions
 from tamis.workspace.workspace import Workspace
 from web.dashboard.evaluations import fill_evaluation, fill_operation
 from web.dashboard.preparations import fill_preparation
@@ -242,6 +247,19 @@ def sign_in(workspace: Workspace, make_client: Callable[..., TestClient]) -> Cal
         return visitor
 
     return enter
+
+
+@pytest.fixture
+def acts_here(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do in this process what has one of its own otherwise, which takes seconds to begin."""
+    answers = {"operate": operating.answer, "promote": promoting.answer}
+
+    def run(kind: str, told: dict[str, Any], *_: object) -> dict[str, Any]:
+        tools = Tools(workspace.store, choices_of(workspace.settings))
+        return understood(answers[kind](tools, json.loads(json.dumps(told))), 0, kind)
+
+    for module in (operations, promotions):
+        monkeypatch.setattr(module, "run_aside", run)
 
 
 @pytest.fixture

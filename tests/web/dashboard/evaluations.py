@@ -5,7 +5,7 @@ from time import time
 
 import numpy as np
 
-from tamis.data.truth import SingleTruth, multi_truth
+from tamis.data.truth import MultiTruth, SingleTruth, multi_truth
 from tamis.evaluation.behind import behind
 from tamis.evaluation.kept import Evaluation, KeptReasons, KeptRow, KeptTarget
 from tamis.evaluation.report import EvaluationReport, evaluate_target
@@ -27,7 +27,7 @@ def hostile_evaluation(name: str) -> Evaluation:
     scores = random.dirichlet(np.full(LABELS, 0.05), N).astype(np.float32)
     one = Target(name=name, kind=Kind.SINGLE_LABEL, labels=labels)
     many = Target(name="t0", kind=Kind.MULTI_LABEL, labels=labels)
-    truths = {
+    truths: dict[str, SingleTruth | MultiTruth] = {
         one.name: SingleTruth(random.integers(0, LABELS, N).astype(np.int32), LABELS),
         many.name: multi_truth([random.integers(0, LABELS, 3).tolist() for _ in range(N)], LABELS),
     }
@@ -44,8 +44,8 @@ def hostile_evaluation(name: str) -> Evaluation:
         reports[target.name] = report
         kept[target.name] = KeptTarget(cells=gathered.cells(), reasons=reasons, charts=charts_of(report))
     rows = {row: KeptRow(line=row + 1, text=f"{name} {row}") for row in range(N)}
-    report = EvaluationReport(n=N, targets=reports, seconds=1.0)
-    return Evaluation(model=name, file=name, sha256="0", report=report, rows=rows, targets=kept, remarks=(name,))
+    whole = EvaluationReport(n=N, targets=reports, seconds=1.0)
+    return Evaluation(model=name, file=name, sha256="0", report=whole, rows=rows, targets=kept, remarks=(name,))
 
 
 def fill_operation(workspace: Workspace, id: str, kind: str, model_id: str, content: bytes, **columns: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,11 @@ def manifest_of(visit: Visit, model: ModelRecord) -> tuple[Manifest | None, str]
         return None, error.for_callers
 
 
+def plainly(error: TamisError) -> str:
+    """Return what an error says, without the place in a request's body, for people who see a form."""
+    return re.sub(r"^body\.\w+: ", "", error.for_callers)
+
+
 def download(content: Iterator[bytes], name: str, media_type: str) -> Response:
     """Return a file to keep, under a name that may hold anything."""
     plain = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._- ") else "_" for sign in name)[:150]
@@ -91,7 +97,7 @@ def measured_at_training(model: ModelRecord) -> tuple[str, list[Measured]]:
     """Return which rows a model was measured on when it was made (`test`, `held_out` or nothing), and the figures."""
     for source in ("test", "held_out"):
         parts = model.metrics.get(source)
-        figures = {name: each for name, each in parts.items() if isinstance(each, dict)} if _is(parts) else {}
+        figures = {} if not isinstance(parts, dict) else {n: each for n, each in parts.items() if isinstance(each, dict)}
         targets = [target for target in model.targets if target["name"] in figures]
         if targets:
             return source, [Measured(each, figures[each["name"]], len(each.get("labels", ()))) for each in targets]
@@ -158,8 +164,8 @@ def rename(visit: Visit) -> Response:
     try:
         visit.workspace.models.update(model.id, title, description)
     except InvalidRequest as error:
-        field = str(error.context.get("loc", ["", "name"])[-1])
-        return _details(visit, model, {"title" if field == "name" else field: error.for_callers})
+        field = "description" if error.context.get("loc") == ["body", "description"] else "title"
+        return _details(visit, model, {field: plainly(error)})
     return visit.go(f"/ui/models/{model.id}/details", "It is saved.")
 
 
@@ -197,10 +203,6 @@ def exported(visit: Visit) -> Response:
     """Hand out a file that was made."""
     made, content = visit.workspace.exports.read(model_of(visit).id, visit.request.path_params["export_id"])
     return download(content, made.result_name or "model.zip", made.media_type or "application/zip")
-
-
-def _is(found: object) -> bool:
-    return isinstance(found, dict)
 
 
 def _share(value: object) -> float | None:

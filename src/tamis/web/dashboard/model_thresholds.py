@@ -10,7 +10,7 @@ from fastapi import Response
 
 from tamis.errors import InvalidRequest, TamisError
 from tamis.web.auth import TRAIN
-from tamis.web.dashboard.model import model_of, model_page
+from tamis.web.dashboard.model import model_of, model_page, plainly
 from tamis.web.dashboard.model_quality import number_asked
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
@@ -55,7 +55,7 @@ def save(visit: Visit) -> Response:
     """Keep the model with these thresholds as its next version."""
     model = model_of(visit)
     said = visit.sent("target")
-    asked = Asked(int(said) if said.isdigit() and len(said) < 8 else 0, visit.sent("optimise").strip())
+    asked = Asked(int(said) if said.isdigit() and len(said) < 8 else 0, visit.sent("optimise").strip()[:MOST_OBJECTIVE])
     names = _multi(model)
     if asked.place >= len(names):
         raise InvalidRequest("There is no such target.", loc=["body", "target"])
@@ -67,7 +67,7 @@ def save(visit: Visit) -> Response:
         new = NewThresholds(optimise=[asked.objective] if asked.objective else [], fixed=fixed, target=name)
         made = visit.workspace.thresholds.change(model.id, new, created_by=visit.caller).model
     except InvalidRequest as error:
-        return _page(visit, model, asked, wrong=error.for_callers)
+        return _page(visit, model, asked, wrong=plainly(error))
     if made is None:  # only a dry run makes nothing
         return _page(visit, model, asked)
     told = f"{made.name}@{made.version} has these thresholds. Aliases stay where they are."
@@ -116,14 +116,14 @@ def _page(visit: Visit, model: ModelRecord, asked: Asked, wrong: str = "") -> Re
         try:
             told = _told(visit, model, Asked(place, objective), names[place])
         except InvalidRequest as error:
-            objective, wrong = "", wrong or error.for_callers
+            objective, wrong = "", wrong or plainly(error)
         except TamisError as error:
-            wrong = wrong or error.for_callers
+            wrong = wrong or plainly(error)
         try:
             own = visit.workspace.thresholds.look(model.id, names[place]).targets[names[place]]
             told, curves = told or own, _small(own["curves"], own["labels"])
         except TamisError as error:
-            wrong = wrong or error.for_callers
+            wrong = wrong or plainly(error)
     return model_page(
         visit,
         model,

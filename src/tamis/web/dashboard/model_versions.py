@@ -11,7 +11,7 @@ from tamis.errors import Conflict, DataError, InvalidRequest, InvalidSetting, Mo
 from tamis.web.auth import INFER, TRAIN
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
-from tamis.web.dashboard.model import model_of, model_page
+from tamis.web.dashboard.model import model_of, model_page, plainly
 from tamis.web.dashboard.model_quality import data_files
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
@@ -85,7 +85,7 @@ def point(visit: Visit) -> Response:
         )
         outcome = visit.workspace.promotions.promote_by_file(asked, visit.sent("file"))
     except (InvalidSetting, InvalidRequest, Conflict, NotFound, DataError, ModelError) as error:
-        return _page(visit, model, wrong=error.for_callers)
+        return _page(visit, model, wrong=plainly(error))
     if outcome.moved:
         return visit.go(f"/ui/models/{model.id}/versions", outcome.why)
     return _page(visit, model, outcome=outcome)
@@ -112,7 +112,7 @@ def roll_back(visit: Visit) -> Response:
     try:
         moved = visit.workspace.aliases.roll_back(visit.sent("alias"), by=visit.caller)
     except (Conflict, NotFound) as error:
-        return _page(visit, model, wrong=error.for_callers)
+        return _page(visit, model, wrong=plainly(error))
     return visit.go(f"/ui/models/{model.id}/versions", f"{moved.name} points at {name_of(moved.model)} again.")
 
 
@@ -123,7 +123,7 @@ def drop(visit: Visit) -> Response:
     try:
         visit.workspace.aliases.drop(alias, by=visit.caller)
     except NotFound as error:
-        return _page(visit, model, wrong=error.for_callers)
+        return _page(visit, model, wrong=plainly(error))
     return visit.go(f"/ui/models/{model.id}/versions", f"{alias} is dropped; rolling it back brings it back.")
 
 
