@@ -1,72 +1,32 @@
 """In a real browser no page complains, scrolls sideways at 390 px, fetches from elsewhere, or fails axe."""
 
-import shutil
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 
 from tamis.settings import Settings
 from tamis.web.app import create_app
 from tamis.workspace.workspace import Workspace
+from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SERIOUS = {"serious", "critical"}
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+pytestmark = needs_chromium
 
 
 @pytest.fixture
 def served(filled: Workspace, make_settings: Callable[..., Settings]) -> Iterator[str]:
     """The address of a server over a workspace full of hostile names."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(filled, make_settings()), log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
-    listener.close()
+    with serving(create_app(filled, make_settings())) as address:
+        yield address
 
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
-
-
-class Watched:
-    """A page of the browser, and what went wrong on it."""
-
-    def __init__(self, browser: Any, width: int, scheme: str) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-        self.page, self.said, self.asked = self.context.new_page(), [], set()
-        self.context.on("request", lambda request: self.asked.add(urlsplit(request.url).netloc))
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message) or dialog.dismiss())
-
-    def goes_to(self, address: str) -> bool:
-        """Open a page; False where the address is that of a file to keep."""
-        from playwright.sync_api import Error
-
-        try:
-            self.page.goto(address)
-        except Error as error:
-            if "Download is starting" not in str(error):
-                raise
-            return False
-        return True
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
