@@ -99,7 +99,7 @@ def rows_for(rows: list[int], accuracy: np.ndarray, wanted: float) -> str:
 
 
 def report(found: list[Row], name: str) -> str:
-    """Return the tables of a set: means over the seeds, and the rows that each way needs for where random order ends."""
+    """Return the table of a set: means over the seeds, and the rows that each way needs for where random order ends."""
     mine = [each for each in found if each["set"] == name]
     rows = mine[0]["rows"]
     means = {way: np.mean([each["accuracy"] for each in mine if each["way"] == way], axis=0) for way in WAYS}

@@ -216,6 +216,14 @@ class TestRelabelling:
         assert (done.summary["changed"], done.summary["added"], done.summary["rows"]) == (1, 1, 7)
         assert done.summary["labels"] == {"topic": ["account", "new label"], "flags": ["rude"]}
 
+    def test_a_row_that_no_label_fits_is_not_learnt_from(self, store: Store, put, act: Act):
+        rows = rows_of(2)
+        answered(store, rows[0]["text"], {"topic": []})
+        answered(store, "neither here nor there", {"topic": []})
+        done = act(relabel, files=[put(rows)], measured=[], output="o")
+        assert written(done)[0]["labels"] == {"topic": None, "flags": []}
+        assert (done.summary["changed"], done.summary["added"]) == (1, 0)
+
     def test_what_the_file_said_of_other_targets_stays(self, store: Store, put, act: Act):
         answered(store, "a row of another file", {"topic": ["account"]}, labels={"flags": ["rude"], "topic": ["x"]})
         after = written(act(relabel, files=[put(rows_of(2))], measured=[], output="o"))

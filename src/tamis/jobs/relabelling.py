@@ -119,11 +119,11 @@ def _same(one: object, other: object) -> bool:
 
 
 def _values(answer: Mapping[str, Sequence[str]], multi: set[str]) -> dict[str, object]:
-    """Labels as a file has them: lists for targets of several labels; a target of one label has exactly one."""
+    """Labels as a file has them: lists for targets of several labels, else one, or null where no label fits."""
     return {
-        name: list(labels) if name in multi else labels[0]
+        name: list(labels) if name in multi else (labels[0] if labels else None)
         for name, labels in answer.items()
-        if name in multi or len(labels) == 1
+        if name in multi or len(labels) < 2
     }
 
 
@@ -153,7 +153,8 @@ def _with_new(
         if key in kept_out:
             counts.measured_on += 1
             continue
-        labels = _values({**look.given, **(look.answer or {})}, multi)
+        said = _values({**look.given, **(look.answer or {})}, multi)
+        labels = {name: value for name, value in said.items() if value is not None}
         if labels:
             counts.added += 1
             yield {**input_row(input_of(look.input)), "labels": labels}

@@ -22,7 +22,7 @@ from tamis.schema import Input
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-SPREAD = 30
+SPREAD = 50
 """So many times the rows that are wanted are looked at for being unlike each other."""
 
 LEAST_DOUBT = 0.1
@@ -125,16 +125,17 @@ def diverse(doubt: Floats, embed: Callable[[Rows], Floats], count: int, *, seed:
         count: how many are wanted.
         seed: of the clustering.
     """
-    order = np.argsort(-doubt, kind="stable").astype(np.int64)
+    order: Rows = np.argsort(-doubt, kind="stable").astype(np.int64)
     if count >= len(order):
         return order
     if count < 1:
         return order[:0]
     pool = order[: min(SPREAD * count, max(MOST_CLUSTERED, count))]
-    pool = pool[doubt[pool] >= LEAST_DOUBT * doubt[order[count - 1]]]
+    pool = pool[doubt[pool] >= LEAST_DOUBT * doubt[order[count - 1]]]  # at least as many as are wanted
     weights = np.maximum(doubt[pool], 1e-3).astype(np.float32)
     places = _middles(embed(pool), weights, count, np.random.default_rng([seed, 17]))
-    return pool[np.sort(places)]
+    chosen: Rows = pool[np.sort(places)]
+    return chosen
 
 
 def _middles(vectors: Floats, weights: Floats, count: int, random: np.random.Generator) -> NDArray[np.intp]:

@@ -14,7 +14,9 @@ from tamis.settings import Settings
 from tamis.web.problems import failure
 from tamis.web.telemetry import QUIET
 
-UPLOAD_PATHS = frozenset({"/v1/files", "/v1/datasets", "/ui/new/upload", "/ui/files/upload", "/ui/label", "/ui/queue/upload"})
+UPLOAD_PATHS = frozenset(
+    {"/v1/files", "/v1/datasets", "/ui/new/upload", "/ui/files/upload", "/ui/label", "/ui/queue/upload"}
+)
 """Where a body may be as large as a file."""
 
 ENVELOPE = 2**20

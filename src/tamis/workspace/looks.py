@@ -26,6 +26,7 @@ from tamis.jobs.looks import (
     Labels,
     Sight,
     hash_of,
+    input_of,
     is_readable,
     look_at,
     plain,
@@ -40,7 +41,7 @@ from tamis.workspace.models import Models
 from tamis.workspace.operations import LIVE, NewOperation, Operations
 from tamis.workspace.reviews import Reviews
 
-__all__ = ["OPEN", "REASONS", "SKIPPED", "STATES", "Fill", "LineOfLooks", "Looks"]
+__all__ = ["OPEN", "REASONS", "SKIPPED", "STATES", "Fill", "LineOfLooks", "Looks", "input_of"]
 
 QUEUE = "queue"
 SUSPECTS, UNSURE, DIFFERENCES = "suspects", "unsure", "differences"
@@ -104,8 +105,8 @@ class Looks:
 
     def __init__(self, store: Store, models: Models, files: Files, reviews: Reviews, operations: Operations) -> None:
         """Take what queues are of, what fills them, and what does the work."""
-        self._store, self._models, self._files = store, models, files
-        self._reviews, self._operations = reviews, operations
+        self.models, self.files, self.operations = models, files, operations
+        self._store, self._reviews = store, reviews
 
     def model(self, name: str) -> ModelRecord:
         """Return the newest version of a model that is not archived.
@@ -113,7 +114,7 @@ class Looks:
         Raises:
             UnknownModel: there is none of this name.
         """
-        found = self._models.answering(name)
+        found = self.models.answering(name)
         if found.name != name:
             raise UnknownModel(f"There is no model of the name {name[:200]}.", model=name)
         return found
@@ -154,13 +155,14 @@ class Looks:
         Args:
             name: the model's.
             look_id: the row's.
-            labels: by target; targets that are left out stay as they are.
+            labels: by target; targets that are left out stay as they are. None of its labels says of a single-label
+                target that no label fits: the row is not learnt from for it.
             new: whether labels may be given that the model does not have yet.
             by: who says so.
 
         Raises:
             NotFound: it is not in this queue.
-            InvalidRequest: nothing is said, or a single-label target does not get exactly one label.
+            InvalidRequest: nothing is said, or a single-label target gets several labels.
             UndeclaredLabel: the model has no such target or label.
         """
         look = self.get(name, look_id)
@@ -223,7 +225,7 @@ class Looks:
             UndeclaredLabel: the model has no such target or label.
             Overloaded: very many rows wait in its queue.
         """
-        record = model if isinstance(model, ModelRecord) else self._models.answering(model)
+        record = model if isinstance(model, ModelRecord) else self.models.answering(model)
         asked: Input = checked([given])[0]
         if not is_readable(asked):
             raise InvalidRequest(f"The text is empty, or longer than {LONGEST:,} characters.", loc=["body", "text"])
@@ -280,11 +282,11 @@ class Looks:
         new = NewOperation(
             kind=QUEUE, title=title(asked, model, told), told=told, model_id=model.id, created_by=asked.by
         )
-        return self._operations.create(new)
+        return self.operations.create(new)
 
     def fillings(self, name: str, most: int = 5) -> Fillings:
         """Return the latest fillings of a queue, the newest first."""
-        found, _ = self._operations.list(0, 50, {"kind": QUEUE})
+        found, _ = self.operations.list(0, 50, {"kind": QUEUE})
         return [each for each in found if each.told.get("name") == name][:most]
 
     def is_filling(self, name: str) -> bool:
@@ -306,7 +308,7 @@ class Looks:
         self._of_file(asked, told)
         if not asked.other:
             raise InvalidRequest("Choose the version to compare with.", loc=["body", "other"])
-        other = self._models.answering(asked.other)
+        other = self.models.answering(asked.other)
         if other.id == model.id:
             raise InvalidRequest("Choose another version: these are the same.", loc=["body", "other"])
         told |= {"other": other.id, "other_name": f"{other.name}@{other.version}"}
@@ -315,7 +317,7 @@ class Looks:
     def _of_file(self, asked: Fill, told: dict[str, Any]) -> None:
         if not asked.file:
             raise InvalidRequest("Choose a file, or give texts.", loc=["body", "file"])
-        file = self._files.get(asked.file)
+        file = self.files.get(asked.file)
         told |= {"file": file.id, "file_name": file.name}
 
     def _checked(self, model: ModelRecord, labels: Labels, *, new: bool = False) -> Said:
@@ -328,8 +330,8 @@ class Looks:
             target = targets.get(name)
             if target is None:
                 raise UndeclaredLabel(f"The model has no target {name[:80]!r}.", target=name)
-            if target.get("kind") != "multi_label" and len(each) != 1:
-                raise InvalidRequest(f"{name[:80]} takes exactly one label.", loc=["body", "labels", name])
+            if target.get("kind") != "multi_label" and len(each) > 1:
+                raise InvalidRequest(f"{name[:80]} takes one label at most.", loc=["body", "labels", name])
             _check_labels(name, each, target.get("labels", ()), new=new)
         return said
 

@@ -15,12 +15,13 @@ from typing import Any
 
 from tamis.errors import Conflict, InvalidRequest, NotFound, SimilarJob, TamisError
 from tamis.jobs.states import LIVE as LIVE_JOBS
+from tamis.settings import Settings
 from tamis.store.opening import Store
 from tamis.store.records import FileRecord, JobRecord, ModelRecord, OperationRecord
-from tamis.workspace.files import FINE_TUNE, Files, NewFile
+from tamis.workspace.files import FINE_TUNE, NewFile
 from tamis.workspace.jobs import Jobs, NewJob
 from tamis.workspace.looks import Looks
-from tamis.workspace.operations import LIVE, SUCCESS, NewOperation, Operations
+from tamis.workspace.operations import LIVE, SUCCESS, NewOperation
 
 RELABEL, GAIN = "relabel", "gain"
 WRITING, TRAINING, MEASURING, DONE, FAILED = "writing", "training", "measuring", "done", "failed"
@@ -76,10 +77,11 @@ class Round:
 class Retraining:
     """The rounds of a workspace."""
 
-    def __init__(self, store: Store, looks: Looks, files: Files, jobs: Jobs, operations: Operations) -> None:
-        """Take the answers, and what a round is made of."""
-        self._store, self._looks, self._files = store, looks, files
-        self._jobs, self._operations = jobs, operations
+    def __init__(self, looks: Looks, jobs: Jobs, store: Store, settings: Settings) -> None:
+        """Take the answers, what learns from them, the store, and the operator's choices."""
+        self._looks, self._jobs, self._store = looks, jobs, store
+        self._files, self._models, self._operations = looks.files, looks.models, looks.operations
+        self._default_base = settings.default_base_model
         self._lock = threading.Lock()
 
     def origin(self, name: str) -> Origin:
@@ -220,7 +222,7 @@ class Retraining:
             raise Conflict("The version that was to be improved was deleted.")
         former = self._store.jobs.find(before.job_id) if before.job_id else None
         new = NewJob(
-            model=former.model if former else before.root,
+            model=former.model if former else self._base(before),
             training_files=[(file.id, 1.0)],
             suffix=former.suffix if former else None,
             title=(former.title if former else None) or before.title or before.name,
@@ -238,6 +240,11 @@ class Retraining:
             return self._jobs.create(new).id
         except SimilarJob as similar:
             return str(similar.context["job_id"])
+
+    def _base(self, model: ModelRecord) -> str:
+        """The base model to start from where no job tells: the model's own, if jobs may use it here."""
+        offered = {base.name for base in self._models.bases()}
+        return next((name for name in (model.root, model.base) if name in offered), self._default_base)
 
     def _still_there(self, file_ids: Sequence[str]) -> list[str]:
         return [file_id for file_id in file_ids if self._store.files.find(file_id) is not None]

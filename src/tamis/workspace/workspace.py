@@ -63,7 +63,7 @@ class Workspace:
         self.exports = Exports(self.operations, self.models)
         self.manifests = Manifests(self.models)
         self.looks = Looks(store, self.models, self.files, self.reviews, self.operations)
-        self.retraining = Retraining(store, self.looks, self.files, self.jobs, self.operations)
+        self.retraining = Retraining(self.looks, self.jobs, store, settings)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
         self.thresholds = Thresholds(self.models, self.files.room)
         self.shares = Shares(store, self.models)

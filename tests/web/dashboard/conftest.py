@@ -30,6 +30,7 @@ FILLED = {
     "{job_id}": ID.format(2),
     "{file_id}": ID.format(3),
     "{key_id}": "none",
+from web.dashboard.looks import fill_looks
     "{comparison_id}": ID.format(5),
     "{batch_id}": ID.format(4),
     "{model_id}": ID.format(1),
@@ -45,6 +46,7 @@ FILLED = {
 
 def routes_of(method: str) -> list[tuple[str, str]]:
     """Return the address and the scope of every route of the dashboard, with its parameters filled."""
+    "{name}": "shop",
     found = []
     for section in SECTIONS:
         for (of, path), scope in section.pages.scopes.items():
@@ -119,6 +121,7 @@ def fill_label_run(workspace: Workspace, name: str) -> None:
     said = {"name": name, "multi": True, "labels": [[name, 3]] * 77, "n_labels": 77, "none": 1, "abstained": 1}
     row = {"text": name, "answers": {name: {"labels": [name] * 5, "confidence": 0.5, "abstained": False}}}
     with workspace.store.objects.writer("operations/label/result") as writer:
+    fill_looks(workspace, name, ID, ID.format(1))
         writer.write(b"text,predicted\n")
         size = writer.commit().bytes
     now = int(time())

@@ -22,6 +22,7 @@ from tamis.web.dashboard import (
     model_quality,
     model_thresholds,
     model_versions,
+    queue,
     reviewing,
     settings,
     sharing,
@@ -49,6 +50,7 @@ SECTIONS = (
     comparing,
     keys,
     settings,
+    queue,
     entrance,
     gallery,
 )

@@ -43,6 +43,7 @@ NAVIGATION = (
     Entry("Jobs", "/ui/jobs", TRAIN),
     Entry("Files", "/ui/files", TRAIN),
     Entry("Compare", "/ui/compare", TRAIN),
+    Entry("Review queue", "/ui/queue", TRAIN),
     Entry("Batch jobs", "/ui/batches", INFER),
     Entry("Keys", "/ui/keys", ADMIN),
     Entry("Settings", "/ui/settings", ADMIN),
