@@ -54,12 +54,28 @@ def test_a_stranger_tries_the_model_and_nothing_else(sign_in: Any, stranger: Any
     assert answer.status_code == 200
     assert 'class="score' in answer.text
     assert "<mark" in answer.text
-    assert "This is wrong" not in answer.text
+    assert "This is wrong" in answer.text
     chat = ask(stranger, path, **{"as": "chat", "role": "user", "content": "where is my parcel"})
     assert 'class="score' in chat.text
     for other in ("/ui", "/ui/models", f"/ui/models/{model_id}/try"):
         assert stranger.get(other).status_code == 303
     assert stranger.get("/v1/models").status_code == 401
+
+
+def test_a_stranger_says_what_is_wrong(sign_in: Any, stranger: Any, model_id: str, models: Workspace) -> None:
+    path = made(sign_in("train"), model_id, per_minute="2")
+    nothing = ask(stranger, path, act="correct", text="where is my parcel")
+    assert nothing.status_code == 422
+    assert "Choose what is right" in nothing.text
+    right = str(list(models.models.find("both").targets[0]["labels"]).index("payment"))
+    answer = ask(stranger, path, act="correct", text="where is my parcel", **{"right-0": right})
+    assert answer.status_code == 200
+    assert "Thank you" in answer.text
+    (look,), _ = models.store.looks.list()
+    assert look.proposed == {"topic": ["payment"]}
+    assert look.source["shared"] is True
+    assert ask(stranger, path, act="correct", text="another", **{"right-0": right}).status_code == 429
+    assert models.store.looks.list()[1] == 1
 
 
 def _files(html: str) -> set[str]:

@@ -10,7 +10,7 @@ from tamis.errors import InvalidSetting, NotFound, Overloaded, TamisError, Unkno
 from tamis.web.auth import TRAIN
 from tamis.web.dashboard.pages import NOBODY, Pages
 from tamis.web.dashboard.questions import CHAT, MODES, TEXT, Question, facts_of
-from tamis.web.dashboard.trying import question_of, shown_answers
+from tamis.web.dashboard.trying import NOTHING_RIGHT, keep_correction, question_of, shown_answers
 from tamis.web.dashboard.visits import Visit
 from tamis.workspace.shares import DAYS, MOST_PER_MINUTE, PER_MINUTE, NewShare, state_of
 from tamis.workspace.snippets import is_local
@@ -96,13 +96,16 @@ def _shared(visit: Visit, question: Question | None) -> Response:
     shown = question or Question(mode if mode in MODES else CHAT if facts.chats else TEXT)
     asked = question if visit.sent("act") != "add" and not facts.trouble else None
     refused: TamisError | None = None
+    kept: bool | None = None
     try:
         if asked and not asked.wrong:
             visit.workspace.shares.take(link, len(asked.inputs))
+            if visit.sent("act") == "correct":
+                kept = keep_correction(visit, model, asked, shared=True)
         answers = shown_answers(visit, model, asked)
     except Overloaded as error:
         refused, answers = error, shown_answers(visit, model, None)
-    status = 429 if refused else 422 if answers["wrong"] else 200
+    status = 429 if refused else 422 if answers["wrong"] or kept is False else 200
     page = visit.page(
         "shared.html",
         status=status,
@@ -111,6 +114,8 @@ def _shared(visit: Visit, question: Question | None) -> Response:
         facts=facts,
         refused=refused.for_callers if refused else "",
         place=visit.request.url.path,
+        kept=bool(kept),
+        wrong_correction=NOTHING_RIGHT if kept is False else "",
         **{**question_of(shown), **answers},
     )
     if refused:

@@ -24,6 +24,8 @@ MOST_PASSED = 2_000
 SKIP, NONE = "skip", "none"
 """What a correction may say of a target beside a label: nothing; that none of its labels fits."""
 
+NOTHING_RIGHT = "Choose what is right for at least one question."
+
 pages = Pages()
 
 
@@ -44,14 +46,24 @@ def classify(visit: Visit) -> Response:
 def correct(visit: Visit) -> Response:
     """Keep what a person says is right, for the queue of rows to look at, and show the answer again."""
     model = visit.workspace.models.answering(visit.request.path_params["model_id"])
-    question = Question.sent(visit)
+    kept = keep_correction(visit, model, Question.sent(visit))
+    return _page(visit, Question.sent(visit), asked=True, kept=kept)
+
+
+def keep_correction(visit: Visit, model: ModelRecord, question: Question, *, shared: bool = False) -> bool:
+    """Keep what the form says is right of a text or chat; return whether it says anything.
+
+    Raises:
+        InvalidRequest: it is of no text, or of several, or names a label that the model does not have.
+        Overloaded: very many corrections wait already.
+    """
     if question.wrong or len(question.inputs) != 1:
         raise InvalidRequest("A correction is of one text or chat: open the text by itself.", loc=["body", "text"])
     labels = corrected(visit, model)
-    if not labels:
-        return _page(visit, question, asked=True, wrong="Choose what is right for at least one question.")
-    visit.workspace.looks.add_correction(model.id, _as_sent(question.inputs[0]), labels, by=visit.caller)
-    return _page(visit, question, asked=True, kept=True)
+    if labels:
+        given = _as_sent(question.inputs[0])
+        visit.workspace.looks.add_correction(model.id, given, labels, by=visit.caller, shared=shared)
+    return bool(labels)
 
 
 def corrected(visit: Visit, model: ModelRecord) -> dict[str, list[str]]:
@@ -79,14 +91,14 @@ def _page(
     *,
     asked: bool = False,
     chosen: bool = True,
-    wrong: str = "",
-    kept: bool = False,
+    kept: bool | None = None,
 ) -> Response:
     model = visit.workspace.models.find(visit.request.path_params["model_id"])
     facts = facts_of(visit, model.id)
     if facts.chats and not chosen:
         question = Question(CHAT)
     shown = shown_answers(visit, model, question if asked and not facts.trouble else None)
+    wrong = NOTHING_RIGHT if kept is False else ""
     status = 422 if shown["wrong"] or wrong else 200
     return visit.page(
         "try.html",
@@ -94,7 +106,7 @@ def _page(
         model=model,
         facts=facts,
         wrong_correction=wrong,
-        kept=kept,
+        kept=bool(kept),
         **{**question_of(question), **shown},
     )
 
