@@ -43,7 +43,12 @@ def test_very_many_points_are_thinned_and_keep_the_best_and_the_last() -> None:
 
 def test_figures_that_are_none_draw_gaps() -> None:
     found = curves_of(rows({"valid_loss": "x", "epoch": True, "train_loss": None}, {"train_loss": 2}))  # type: ignore[dict-item]
-    assert (found.train_loss, found.valid_loss, found.epoch, found.best) == ([None, 2.0], [None, None], [None] * 2, None)
+    assert (found.train_loss, found.valid_loss, found.epoch, found.best) == (
+        [None, 2.0],
+        [None, None],
+        [None] * 2,
+        None,
+    )
 
 
 def test_several_targets_have_their_mean_and_very_many_only_that() -> None:

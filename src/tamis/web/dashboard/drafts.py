@@ -23,8 +23,8 @@ PERCENT = 100.0
 
 NUMBERS = ("training_steps", "epochs", "learning_rate", "weight_decay", "warmup_fraction", "seq_len", "seed")
 WHOLE = ("training_steps", "seq_len", "seed")
-SHARES = ("abstain_loss", "max_bad_share")
-"""Fields that people fill in with percents."""
+SHARES = {"abstain_loss": 50, "max_bad_share": 100}
+"""Fields that people fill in with percents, and the most of each."""
 
 TEXTS = ("title", "base", "length", "purpose", "floor", "cost_fp", "cost_fn", "purposes", "oos_label")
 TRACKER = ("wandb_project", "wandb_run")
@@ -138,8 +138,8 @@ class Draft:
         goal, found = self["purpose"], []
         if goal in ("precision", "recall"):
             floor = self._number("floor")
-            if floor is None:
-                raise _wrong("floor", "Say how many percent, such as 95.")
+            if floor is None or not 0 < floor < PERCENT:
+                raise _wrong("floor", "Say how many percent: more than 0 and less than 100, such as 95.")
             found.append(f"{goal}>={floor / PERCENT:g}")
         elif goal == "cost":
             costs = [self._number(name) or 1.0 for name in ("cost_fp", "cost_fn")]
@@ -160,7 +160,11 @@ class Draft:
 
     def _share(self, name: str) -> float | None:
         percent = self._number(name)
-        return None if percent is None else percent / PERCENT
+        if percent is None:
+            return None
+        if not 0 <= percent <= SHARES[name]:
+            raise _wrong(name, f"Give 0 to {SHARES[name]} percent.")
+        return percent / PERCENT
 
     def _number(self, name: str) -> float | int | None:
         """The number in a field, None where it is empty; thousands may be apart, and a comma may be the point."""

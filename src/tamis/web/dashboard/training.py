@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from fastapi import Response
 from tamis.errors import InvalidRequest, Overloaded, SimilarJob, TamisError
 from tamis.web import problems
 from tamis.web.auth import TRAIN
-from tamis.web.dashboard.drafts import Draft, place_of
+from tamis.web.dashboard.drafts import MOST_TITLE, Draft, place_of
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 from tamis.workspace.estimates import Measured, Offered, Presence
@@ -26,6 +27,9 @@ CHOICE = 100
 """Files that can be chosen from."""
 
 LANGUAGES_SHOWN = 4
+
+_PLACE_IN_JOB = re.compile(r"^body\.\w+: ")
+_RANGE = re.compile(r"^\w+ = [^:]*: input should be")
 
 pages = Pages()
 
@@ -75,8 +79,9 @@ class Refused:
     def of(cls, error: TamisError) -> Refused:
         """Read it from an error."""
         name = place_of(error) if isinstance(error, InvalidRequest) else ""
-        why = error.for_callers.removeprefix("body.hyperparameters: ")
-        return cls(name, why, problems.status_of(error))
+        why = _PLACE_IN_JOB.sub("", error.for_callers) if name else error.for_callers
+        why = _RANGE.sub("It should be", why)
+        return cls(name, why[:1].upper() + why[1:], problems.status_of(error))
 
 
 @pages.get(PLACE, TRAIN)
@@ -104,7 +109,7 @@ def estimate(visit: Visit) -> Response:
             measured = visit.workspace.estimates.measure(draft.job(card.name))
             cards[place] = Card(card.offer, True, measured)
         except InvalidRequest as error:
-            told = Refused.of(error)
+            told = replace(Refused.of(error), status=200)  # nobody meant to send the form yet
         except TamisError as error:
             cards[place] = Card(card.offer, True, None, error.for_callers, isinstance(error, Overloaded))
     return _shown(visit, draft, cards, told)
@@ -128,6 +133,8 @@ def _shown(
     visit: Visit, draft: Draft, cards: Sequence[Card] = (), told: Refused = Refused("", "", 200)
 ) -> Response:  # fmt: skip
     files = _files(visit, draft)
+    if visit.request.method == "GET" and not draft["title"]:
+        draft = replace(draft, said={**draft.said, "title": files["training"][0].name.partition(".")[0][:MOST_TITLE]})
     cards = cards or _cards(visit, draft)
     measured = next((card.measured for card in cards if card.measured), None)
     return visit.page(

@@ -55,7 +55,7 @@ function draw() {
   const losses = [line("training", x, figures.train_loss)];
   if (figures.valid_loss.some((value) => value !== null)) losses.push(line("validation", x, figures.valid_loss));
   const type = options.elements.log.checked ? "log" : "linear";
-  const scale = { type, rangemode: type === "log" ? "normal" : "tozero" };
+  const scale = type === "log" ? { type, dtick: "D2" } : { type, rangemode: "tozero", dtick: null };
   Plotly.react(loss, losses, layoutOf(x, along, scale, losses.length), config);
   if (figures.quality.length === 0) return;
   const named = ({ name, figure }) => (name && figures.quality.length > 1 ? `${name}, ${figure}` : figure);
