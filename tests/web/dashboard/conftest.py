@@ -38,6 +38,7 @@ from web.dashboard.looks import fill_looks
     "{share_id}": ID.format(9007),
     "{token}": "of-a-link",
     "{evaluation_id}": ID.format(6),
+    "{alias}": "production",
     "{export_id}": ID.format(7),
     "{prepared_id}": ID.format(9100),
 }

@@ -48,10 +48,10 @@ def test_an_alias_is_pointed_rolled_back_and_dropped(visitor: Any, models: Works
     assert "pointed by hand to flags@2 from flags@1" in page
     visitor.send(f"/ui/models/{ids[0]}/roll-back", on=place(ids[0]), alias="production")
     assert models.aliases.get("production").model.id == ids[0]
-    visitor.send(f"/ui/models/{ids[0]}/drop-alias", on=place(ids[0]), alias="production")
+    visitor.send(f"/ui/models/{ids[0]}/aliases/production/drop", on=place(ids[0]))
     with pytest.raises(UnknownAlias):
         models.aliases.get("production")
-    assert "There is no alias" in visitor.send(f"/ui/models/{ids[0]}/drop-alias", alias="production").text
+    assert "There is no alias" in visitor.send(f"/ui/models/{ids[0]}/aliases/production/drop").text
     assert "There is no alias" in visitor.send(f"/ui/models/{ids[0]}/roll-back", alias="never").text
 
 

@@ -116,15 +116,15 @@ def roll_back(visit: Visit) -> Response:
     return visit.go(f"/ui/models/{model.id}/versions", f"{moved.name} points at {name_of(moved.model)} again.")
 
 
-@pages.post("/models/{model_id}/drop-alias", TRAIN)
+@pages.post("/models/{model_id}/aliases/{alias}/drop", TRAIN)
 def drop(visit: Visit) -> Response:
     """Delete an alias."""
-    model, alias = model_of(visit), visit.sent("alias")
+    model, alias = model_of(visit), visit.request.path_params["alias"]
     try:
         visit.workspace.aliases.drop(alias, by=visit.caller)
     except NotFound as error:
         return _page(visit, model, wrong=plainly(error))
-    return visit.go(f"/ui/models/{model.id}/versions", f"{alias} is dropped; rolling it back brings it back.")
+    return visit.go(f"/ui/models/{model.id}/versions", f"{alias} is dropped.")
 
 
 def _page(visit: Visit, model: ModelRecord, wrong: str = "", outcome: Outcome | None = None) -> Response:
