@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 
 from jobs.conftest import put_file
 from tamis.errors import DataError, LimitExceeded, NothingToLearn
+from tamis.jobs import preparing
 from tamis.jobs.operating import Acting, Done
 from tamis.jobs.preparing import prepare
 from tamis.jobs.reviewing import ACCEPTED, ALL, BY_HAND, REJECTED, given_by_hand, report_of, settled
 from tamis.jobs.tools import Tools
+from tamis.ml.review import ReviewOptions
 from tamis.schema import Kind, Target
 from tamis.store.opening import Store
 from tamis.store.records import FileRecord, OperationRecord
@@ -24,6 +27,12 @@ LAYOUT = {"text": "Message", "labels": ["Topic"], "header": True}
 def table(n: int = 20, extra: tuple[str, ...] = ()) -> bytes:
     rows = [f"{k};{text.format(k)};{topic}" for k in range(n) for topic, text in TEXTS.items()]
     return "\n".join(["No;Message;Topic", *rows, *extra, ""]).encode()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels are not judged by models of other rows, which takes seconds."""
+    monkeypatch.setattr(preparing, "ReviewOptions", partial(ReviewOptions, suspects=False))
 
 
 @pytest.fixture
@@ -75,7 +84,7 @@ def test_a_table_becomes_files_a_count_and_a_review(act: Any, store: Store, tool
     assert "same_names:Topic" in {finding["id"] for finding in record.summary}
 
 
-def test_files_of_their_own_are_taken_instead_of_shares(act: Any, store: Store) -> None:
+def test_files_of_their_own_are_taken_instead_of_shares(quick: None, act: Any, store: Store) -> None:
     test = put_file(store, "held back.csv", b"Topic,Message\ndelivery,when will it come\nunheard of,what is this\n")
     done, _ = act(
         files={"training": put_file(store, "a.csv", table()), "test": test}, layout=LAYOUT, shares={"test": 0.5}
@@ -88,7 +97,7 @@ def test_files_of_their_own_are_taken_instead_of_shares(act: Any, store: Store) 
     assert done.summary["rows"] == {"train": 40, "test": 2}
 
 
-def test_what_was_settled_stays_settled(act: Any, store: Store, tools: Tools) -> None:
+def test_what_was_settled_stays_settled(quick: None, act: Any, store: Store, tools: Tools) -> None:
     extra = ("90;where is my parcel number 3;payment", "91;where is my parcel number 4;payment")
     file_id = put_file(store, "a.csv", table(extra=extra))
     done, _ = act(files={"training": file_id}, layout=LAYOUT, shares={})
@@ -123,7 +132,7 @@ def test_labels_by_hand_are_edits_of_known_targets() -> None:
     ]
 
 
-def test_what_cannot_be_learnt_from_or_kept_is_refused(act: Any, store: Store, tools: Tools) -> None:
+def test_what_cannot_be_learnt_from_or_kept_is_refused(quick: None, act: Any, store: Store, tools: Tools) -> None:
     one = put_file(store, "one.csv", b"No;Message;Topic\n1;hello there;x\n2;hello you;x\n")
     with pytest.raises(NothingToLearn):
         act(files={"training": one}, layout=LAYOUT)

@@ -15,7 +15,7 @@ N_LABELS = 77
 
 def hostile_review(name: str, target: str = "t") -> Review:
     """Return a review with findings of every gravity and every kind of change."""
-    name = name.replace("\ud800", "")
+    name = name.replace("\ud800", "").replace("\x00", "")
     labels = {target: (f"1 {name[:150]}",), name[:200]: ("a", "b"), "third": ()}
     rows = tuple(
         Place(split="train", row=n, file=name, line=n + 1, text=f"{n} {name}", labels=labels) for n in range(4)
@@ -73,7 +73,7 @@ def fill_preparation(workspace: Workspace, id: str, name: str, file_id: str) -> 
             modified_at=now,
             summary=tuple(each.model_dump(mode="json", exclude={"items"}) for each in found.findings),
             result_key=f"reviews/{id}/report.json",
-            decisions={"suspects:t": {"0": "accepted", "1": "rejected"}, BY_HAND: {"1:t": json.dumps([plain[:99]])}},
+            decisions={"suspects:t": {"0": "accepted", "1": "rejected"}, BY_HAND: {"0:t": json.dumps([plain[:99]])}},
         )
     )
     bad = {"file": plain, "line": 3, "cause": plain, "cure": plain, "raw": plain}
