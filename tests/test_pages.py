@@ -8,7 +8,7 @@ import pytest
 from plotly import graph_objects
 
 from tamis.errors import InvalidSetting
-from tamis.pages import Cell, Marked, Page
+from tamis.pages import Cell, Marked, Narrow, Page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
 
@@ -116,7 +116,7 @@ def test_figures_keep_hover_templates_and_lose_templates():
     spec = json.loads(re.search(r'data-figure="figure-1">(.*?)</script>', html)[1])
     assert spec["data"][0]["hovertemplate"] == "%{y}<br>%{x}<extra></extra>"
     assert "template" not in spec["layout"]
-    assert "min-width:300px" in html
+    assert "--least:300px" in html
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
@@ -175,3 +175,13 @@ def test_the_outline_holds_the_same_as_plain_json():
     assert (details["kind"], details["opened"], details["summary"]) == ("details", True, "more")
     (figure,) = details["blocks"]
     assert (figure["caption"], figure["min_width"], figure["spec"]["data"][0]["type"]) == ("a chart", 300, "bar")
+
+
+def test_a_figure_may_be_another_on_a_narrow_screen():
+    narrow = Narrow({"xaxis": {"ticktext": ["<b>", "2"]}}, 200, "1: <i>a</i>")
+    html = Page("t").figure(bar(), "all", min_width=300, narrow=narrow).render()
+    assert "--least:300px;--least-narrow:200px" in html
+    assert '<figcaption class="narrow">1: &lt;i&gt;a&lt;/i&gt;</figcaption>' in html
+    (payload,) = re.findall(r'data-figure="figure-1">(.*?)</script>', html)
+    assert json.loads(payload)["narrow"]["xaxis"]["ticktext"] == ["&lt;b&gt;", "2"]
+    assert "narrow" not in Page("t").figure(bar(), narrow=narrow).outline()["blocks"][0]["spec"]["layout"]

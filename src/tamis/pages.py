@@ -38,6 +38,14 @@ class Marked(NamedTuple):
     caption: str = ""
 
 
+class Narrow(NamedTuple):
+    """How a figure is drawn on a narrow screen: parts of its layout, its least width in pixels, a further caption."""
+
+    layout: Mapping[str, Any]
+    min_width: int
+    caption: str = ""
+
+
 class PlotlyFigure(Protocol):
     """What a page needs of a `plotly.graph_objects.Figure`."""
 
@@ -64,7 +72,7 @@ _CHART_TEXT = frozenset(
         "name",
     ]
 )
-_PROSE = 80  # characters from which a cell keeps room to be read on a narrow screen
+_WORDS, _PROSE = 20, 80  # characters from which a cell keeps room to be read on a narrow screen: some, and much
 _LONG_TABLE = 15  # rows from which a table scrolls inside its frame
 
 
@@ -151,7 +159,15 @@ class Page:
         )
         return self
 
-    def figure(self, figure: PlotlyFigure, caption: str = "", *, height: int | None = None, min_width: int = 0) -> Self:
+    def figure(
+        self,
+        figure: PlotlyFigure,
+        caption: str = "",
+        *,
+        height: int | None = None,
+        min_width: int = 0,
+        narrow: Narrow | None = None,
+    ) -> Self:
         """Add a plotly figure.
 
         Texts inside it (`x`, `y`, `text`, `customdata`, names, tick texts, titles) are shown literally: markup in them
@@ -163,6 +179,7 @@ class Page:
             caption: what the reader should see in it, one sentence.
             height: pixels, in place of the figure's own.
             min_width: pixels below which the figure is not squeezed: it scrolls on a narrow screen.
+            narrow: what is different on a narrow screen.
         """
         spec = figure_spec(figure, height)
         self._blocks.append({"kind": "figure", "spec": spec, "caption": caption, "min_width": int(min_width)})
@@ -170,7 +187,12 @@ class Page:
         self._figures += 1
         name = f"figure-{self._figures}"
         described = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
-        plot = f'<div class="plot" id="{name}" style="min-width:{int(min_width)}px"></div>'
+        least = f"--least:{int(min_width)}px"
+        if narrow is not None:
+            spec = {**spec, "narrow": _literal(dict(narrow.layout))}
+            payload, least = _json(spec), f"{least};--least-narrow:{narrow.min_width}px"
+            described += f'<figcaption class="narrow">{_text(narrow.caption)}</figcaption>' if narrow.caption else ""
+        plot = f'<div class="plot" id="{name}" style="{least}"></div>'
         self._parts.append(
             f'<figure><div class="wide">{plot}</div>{described}'
             f'<script type="application/json" data-figure="{name}">{payload}</script></figure>'
@@ -284,7 +306,8 @@ def _header(name: str, numeric: bool, sortable: bool) -> str:
 def _cell(value: CellValue, numeric: bool) -> str:
     key = value.key if isinstance(value, Cell) else value
     shown = _shown(value)
-    kind = ' class="number"' if numeric else ' class="prose"' if len(shown) > _PROSE else ""
+    long = "prose" if len(shown) > _PROSE else "words" if len(shown) > _WORDS else ""
+    kind = ' class="number"' if numeric else f' class="{long}"' if long else ""
     order = f' data-key="{key}"' if isinstance(key, Real) and not isnan(key) else ""
     content = _marked(value) if isinstance(value, Marked) else _text(shown)
     return f'<td dir="auto"{kind}{order}>{content}</td>'
@@ -370,10 +393,13 @@ th,td{padding:.42rem .7rem;text-align:left;vertical-align:top;border-bottom:1px 
 td{unicode-bidi:isolate}
 td:not(.number){min-width:5.5rem}
 td:first-child:not(.number){min-width:8.5rem}
+td.words{min-width:11rem}
 td.prose{min-width:18rem}
 tbody tr:last-child td{border-bottom:0}
 tbody tr:hover{background:var(--raised)}
-thead th{position:sticky;top:0;background:var(--raised);font-weight:600;white-space:nowrap;z-index:1}
+thead th{position:sticky;top:0;background:var(--raised);font-weight:600;z-index:1;vertical-align:bottom;
+overflow-wrap:normal}
+thead th.number{white-space:normal}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
 th button::after{content:"";display:inline-block;width:.9em;text-align:center;color:var(--accent)}
@@ -381,7 +407,8 @@ th[aria-sort=ascending] button::after{content:"\\2191"}
 th[aria-sort=descending] button::after{content:"\\2193"}
 figure{margin:1rem 0}
 .wide{overflow-x:auto}
-.plot{width:100%;min-height:12rem}
+.plot{width:100%;min-height:12rem;min-width:var(--least,0)}
+.narrow{display:none}
 mark{--tint:var(--ok);color:inherit;border-radius:3px;padding:0 .1em;
 background:color-mix(in srgb,var(--tint) var(--depth),transparent);text-decoration:underline solid var(--tint) 2px}
 mark.against{--tint:var(--error);text-decoration-style:wavy;text-decoration-thickness:1px}
@@ -394,7 +421,9 @@ background:var(--raised);font-size:.925rem}
 summary{cursor:pointer;font-weight:600}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 @media (max-width:40rem){body{font-size:15px}header{padding-top:1.25rem}header,main{padding-inline:.9rem}
-h1{font-size:1.4rem}.facts{grid-template-columns:repeat(2,1fr)}th,td{padding:.4rem .5rem}}
+h1{font-size:1.4rem}.facts{grid-template-columns:repeat(2,1fr)}th,td{padding:.4rem .5rem}
+.plot{min-width:var(--least-narrow,var(--least,0))}.narrow{display:block}
+tbody td:first-child:not(.number):not(:only-child):not(.prose){position:sticky;left:0;background:var(--paper)}}
 @media print{.frame.long{max-height:none}nav{display:none}section{break-inside:auto}}
 """
 
@@ -442,11 +471,13 @@ _SCRIPT = """
     for (const key of new Set(["xaxis", "yaxis", ...names])) base[key] = axis();
     return merge(base, layout);
   };
+  const small = matchMedia("(max-width:40rem)");
   const draw = () => {
     if (typeof Plotly === "undefined") return;
     for (const source of document.querySelectorAll("script[data-figure]")) {
       const figure = JSON.parse(source.textContent), place = document.getElementById(source.dataset.figure);
-      Plotly.react(place, figure.data, themed(figure.layout), { responsive: true, displaylogo: false });
+      const layout = small.matches && figure.narrow ? merge(figure.layout, figure.narrow) : figure.layout;
+      Plotly.react(place, figure.data, themed(layout), { responsive: true, displaylogo: false });
     }
   };
   for (const fold of document.querySelectorAll("details")) {
@@ -455,6 +486,7 @@ _SCRIPT = """
     });
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  small.addEventListener("change", draw);
   draw();
 })();
 """

@@ -123,6 +123,13 @@ def test_a_target_without_rows_has_a_page() -> None:
 
 def test_names_break_behind_marks() -> None:
     assert breakable("llm:a/b") == "llm:\u200ba/\u200bb"
+    assert breakable("support@3") == "support@3"  # a version stays with its name
+
+
+def test_on_a_narrow_screen_numbers_stand_for_names() -> None:
+    names = {"first-model@1": 0.1, "second-model@2": 0.3}
+    html = build_page(comparison_of(single_contest(names, labels=40))).render()
+    assert html.count('<figcaption class="narrow">1: first-model@1; 2: second-model@2</figcaption>') == 2
 
 
 def test_it_is_written_where_asked(tmp_path) -> None:

@@ -20,7 +20,9 @@ from tamis.evaluation.comparison_verdict import (
     p_text,
     seconds_text,
 )
+from tamis.evaluation.figures import LabelFigures
 from tamis.evaluation.paired import SUBSET
+from tamis.pages import Narrow
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -198,6 +200,29 @@ def label_map(target: TargetComparison) -> Figure:
     )  # fmt: skip
 
 
+def label_map_narrow(target: TargetComparison) -> Narrow:
+    """The same on a narrow screen: contenders by their numbers."""
+    names = list(target.contenders)
+    down = [short(label, 13) for label in (MEAN, *(_first(target)[at].label for at in label_order(target)))]
+    layout = {
+        "xaxis": {"ticktext": [str(number) for number in range(1, len(names) + 1)], "tickangle": 0},
+        "yaxis": {"ticktext": down},
+        "height": 80 + 19 * len(down),
+        "margin": {"t": 12, "r": 8},
+        "font": {"size": 10},
+    }
+    return Narrow(layout, 96 + 36 * len(names), _numbers(names))
+
+
+def _first(target: TargetComparison) -> Sequence[LabelFigures]:
+    return next(iter(target.contenders.values())).per_label
+
+
+def _numbers(names: Sequence[str]) -> str:
+    """Which number is which contender."""
+    return "; ".join(f"{number}: {name}" for number, name in enumerate(names, 1))
+
+
 def label_map_width(target: TargetComparison) -> int:
     """Pixels that `label_map` needs to stay readable."""
     return 300 + 46 * len(target.contenders)
@@ -252,6 +277,17 @@ def differences(target: TargetComparison, figure: str) -> Figure:
             "margin": {"t": 12},
         },
     )
+
+
+def differences_narrow(target: TargetComparison) -> Narrow:
+    """The same on a narrow screen: contenders by their numbers."""
+    names = target.ranked()
+    layout = {
+        "yaxis": {"ticktext": [str(number) for number in range(1, len(names) + 1)]},
+        "height": 60 + 32 * len(names),
+        "font": {"size": 10},
+    }
+    return Narrow(layout, 26 + 33 * len(names), _numbers(names))
 
 
 def _cell(target: TargetComparison, figure: str, one: str, other: str) -> tuple[int | None, str, str]:

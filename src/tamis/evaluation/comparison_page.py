@@ -32,7 +32,7 @@ from tamis.schema import Kind
 
 MATRIX_CELL = 54  # pixels of a cell of the matrix of differences
 TARGETS = 20  # targets with charts
-_MARKS = re.compile(r"([:/@_])")
+_MARKS = re.compile(r"([:/_]|@(?!\d+$))")
 
 
 def write_page(comparison: Comparison, path: str | Path) -> Path:
@@ -159,6 +159,7 @@ def _differences(page: Page, prefix: str, target: TargetComparison) -> None:
         f"{WORDS[figure][0].upper()}{WORDS[figure][1:]} of the contender on the left minus that of the one above, in "
         "points. Coloured: more than chance (p < 0.05, corrected). Grey: not to be told apart on these rows.",
         min_width=width,
+        narrow=charts.differences_narrow(target),
     )
     headers = ["Figure", "Contender", f"Beside {target.against}", "95% interval", "p", "p corrected"]
     rows: list[list[CellValue]] = []
@@ -190,9 +191,10 @@ def _labels(page: Page, prefix: str, target: TargetComparison) -> None:
     if charts.few(target):
         page.figure(charts.label_bars(target), min_width=360)
     else:
-        page.figure(charts.label_map(target), min_width=charts.label_map_width(target))
+        least, narrow = charts.label_map_width(target), charts.label_map_narrow(target)
+        page.figure(charts.label_map(target), min_width=least, narrow=narrow)
     names = list(target.contenders)
-    headers = ["Label", "Rows", *names]
+    headers = ["Label", "Rows", *map(breakable, names)]
     with page.details(f"All {len(target.labels):,} labels as a table", opened=False):
         rows = [_label_row(target, at) for at in range(len(next(iter(target.contenders.values())).per_label))]
         page.table(headers, rows, numeric=range(1, len(headers)))
