@@ -16,12 +16,21 @@ from tamis.jobs.choosing import choices_of
 from tamis.jobs.tools import Tools
 from tamis.jobs.worker import owner_name
 from tamis.pages import Cell, Page
-from tamis.store.records import BatchRecord, CheckpointRecord, FileRecord, JobRecord, ModelRecord, OperationRecord, ShareRecord
+from tamis.store.records import (
+    BatchRecord,
+    CheckpointRecord,
+    FileRecord,
+    JobRecord,
+    ModelRecord,
+    OperationRecord,
+    ShareRecord,
+)
 from tamis.web.dashboard import SECTIONS, entrance, safety
-from tamis.workspace.keys import hash_of
 from tamis.workspace import operations, promotions
+from tamis.workspace.keys import hash_of
 from tamis.workspace.workspace import Workspace
 from web.dashboard.evaluations import fill_evaluation, fill_operation
+from web.dashboard.looks import fill_looks
 from web.dashboard.preparations import fill_preparation
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \u202egnp.exe \x00\ud800 {{ 7*7 }} " + "x" * 500
@@ -30,7 +39,6 @@ FILLED = {
     "{job_id}": ID.format(2),
     "{file_id}": ID.format(3),
     "{key_id}": "none",
-from web.dashboard.looks import fill_looks
     "{comparison_id}": ID.format(5),
     "{batch_id}": ID.format(4),
     "{model_id}": ID.format(1),
@@ -39,6 +47,7 @@ from web.dashboard.looks import fill_looks
     "{token}": "of-a-link",
     "{evaluation_id}": ID.format(6),
     "{alias}": "production",
+    "{name}": "shop",
     "{export_id}": ID.format(7),
     "{prepared_id}": ID.format(9100),
 }
@@ -47,7 +56,6 @@ from web.dashboard.looks import fill_looks
 
 def routes_of(method: str) -> list[tuple[str, str]]:
     """Return the address and the scope of every route of the dashboard, with its parameters filled."""
-    "{name}": "shop",
     found = []
     for section in SECTIONS:
         for (of, path), scope in section.pages.scopes.items():
@@ -113,6 +121,7 @@ def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
     fill_preparation(workspace, ID.format(9100), name, ID.format(3))
     fill_operation(workspace, ID.format(7), "export", ID.format(1), b"PK", result_name=name, told={"format": "onnx"})
     fill_label_run(workspace, name)
+    fill_looks(workspace, name, ID, ID.format(1))
     store.jobs.add_event(ID.format(2), "remark", {"remark": name}, 0)
     store.jobs.add_checkpoints(ID.format(2), 0, [CheckpointRecord("", 10, now, {"train_loss": 0.5, name: 1.0})])
 
@@ -122,7 +131,6 @@ def fill_label_run(workspace: Workspace, name: str) -> None:
     said = {"name": name, "multi": True, "labels": [[name, 3]] * 77, "n_labels": 77, "none": 1, "abstained": 1}
     row = {"text": name, "answers": {name: {"labels": [name] * 5, "confidence": 0.5, "abstained": False}}}
     with workspace.store.objects.writer("operations/label/result") as writer:
-    fill_looks(workspace, name, ID, ID.format(1))
         writer.write(b"text,predicted\n")
         size = writer.commit().bytes
     now = int(time())
@@ -133,7 +141,15 @@ def fill_label_run(workspace: Workspace, name: str) -> None:
             status="SUCCESS",
             title=name,
             model_id=ID.format(1),
-            summary={"rows": 9, "bad": 1, "first_bad": [name], "cut": 1, "text": name, "targets": [said], "preview": [row]},
+            summary={
+                "rows": 9,
+                "bad": 1,
+                "first_bad": [name],
+                "cut": 1,
+                "text": name,
+                "targets": [said],
+                "preview": [row],
+            },
             result_key="operations/label/result",
             result_name=name,
             bytes=size,
