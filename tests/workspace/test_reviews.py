@@ -17,6 +17,7 @@ from tamis.errors import (
 )
 from tamis.jobs.tools import files_here
 from tamis.settings import Settings
+from tamis.store.records import ReviewRecord
 from tamis.workspace.datasets import SINGLE, NewDataset
 from tamis.workspace.files import NewFile
 from tamis.workspace.reviews import (
@@ -26,7 +27,10 @@ from tamis.workspace.reviews import (
     SUCCESS,
     Decision,
     NewReview,
+    Relabelled,
     _name,
+    by_hand,
+    changes_of,
     counts_of,
 )
 from tamis.workspace.workspace import open_workspace
@@ -307,3 +311,45 @@ def test_deleting_one_at_work_ends_it(tmp_path, monkeypatch):
 )
 def test_names(name, like, version, called):
     assert _name(name, like, version) == called
+
+
+def test_labels_given_by_hand_are_applied(workspace, reviewed):
+    review, reviews = reviewed, workspace.reviews
+    row = reviews.items(review.id, "duplicates")[1][0].item.rows[-1]
+    assert changes_of(reviews.relabel(review.id, Relabelled(row.row, "topic", ("refund",)))) == 1
+    assert by_hand(reviews.get(review.id)) == {(row.row, "topic"): ("refund",)}
+    assert not changes_of(reviews.relabel(review.id, Relabelled(row.row, "topic", None)))
+    reviews.relabel(review.id, Relabelled(row.row, "topic", ("refund",)))
+    applied = reviews.apply(review.id)
+    assert applied.changes == {"by hand": 1}
+    assert lines(workspace, applied.file.id)[row.row]["labels"] == {"topic": "refund"}
+    assert "by hand" in b"".join(workspace.files.read(applied.log.id)).decode()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Relabelled(10_000, "topic", ("payment",)),
+        Relabelled(-1, "topic", ("payment",)),
+        Relabelled(0, "nothing", ("payment",)),
+        Relabelled(0, "topic", ("",)),
+        Relabelled(0, "topic", (" payment",)),
+        Relabelled(0, "topic", ("x" * 257,)),
+        Relabelled(0, "topic", ("pay\nment",)),
+        Relabelled(0, "topic", tuple(map(str, range(1_001)))),
+    ],
+)
+def test_what_is_no_row_or_no_label_is_refused(workspace, reviewed, given):
+    named = workspace.reviews.items(reviewed.id, "duplicates")[1][0].item.rows[0].row
+    with pytest.raises(InvalidRequest):
+        workspace.reviews.relabel(reviewed.id, replace(given, row=given.row or named))
+    assert not changes_of(workspace.reviews.get(reviewed.id))
+
+
+def test_accepted_changes_are_counted():
+    card = {"id": "x", "count": 5}
+    record = ReviewRecord(id="r", status="SUCCESS", training_file="f", created_at=0, modified_at=0, summary=(card,))
+    assert changes_of(record) == 0
+    assert changes_of(replace(record, decisions={"x": {"0": "accepted", "1": "rejected"}})) == 1
+    assert changes_of(replace(record, decisions={"x": {"": "accepted", "1": "rejected", "2": "open"}})) == 3
+    assert changes_of(replace(record, decisions={"x": {"": "rejected", "1": "accepted"}})) == 1

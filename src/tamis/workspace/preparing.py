@@ -134,7 +134,7 @@ class Preparing:
         records = {part: self._files.get(new.files[part]) for part in PARTS if part in new.files}
         if TRAINING not in records:
             raise InvalidRequest("There is no training file.", loc=["body", TRAINING])
-        shares = {part: share for part, share in new.shares.items() if part not in records}
+        shares = {part: share for part, share in new.shares.items() if part == TRAINING or part not in records}
         _check_shares(shares)
         new.layout.options(self._choices.reading)
         self._files.room.require_for_file(sum(record.bytes for record in records.values()))
