@@ -40,6 +40,8 @@ function layoutOf(x, along, yaxis, names) {
   });
 }
 
+const SHARES = { tickformat: ".3~p", hoverformat: ".1%", autorangeoptions: { minallowed: -0.01, maxallowed: 1.01 } };
+
 function draw() {
   const any = figures.step.length > 0;
   if (!loss || typeof Plotly === "undefined" || !any) return;
@@ -60,7 +62,7 @@ function draw() {
   if (figures.quality.length === 0) return;
   const named = ({ name, figure }) => (name && figures.quality.length > 1 ? `${name}, ${figure}` : figure);
   const right = figures.quality.map((each) => line(named(each), x, each.values));
-  Plotly.react(quality, right, layoutOf(x, along, { tickformat: ".3~p", hoverformat: ".1%" }, right.length), config);
+  Plotly.react(quality, right, layoutOf(x, along, SHARES, right.length), config);
 }
 
 function show({ share, told }) {
