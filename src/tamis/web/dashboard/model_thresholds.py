@@ -114,14 +114,11 @@ def _page(visit: Visit, model: ModelRecord, asked: Asked, wrong: str = "") -> Re
     objective = asked.objective
     if names:
         try:
-            told = _told(visit, model, Asked(place, objective), names[place])
+            own = visit.workspace.thresholds.look(model.id, names[place]).targets[names[place]]
+            told, curves = own, _small(own["curves"], own["labels"])
+            told = _told(visit, model, Asked(place, objective), names[place]) if objective else own
         except InvalidRequest as error:
             objective, wrong = "", wrong or plainly(error)
-        except TamisError as error:
-            wrong = wrong or plainly(error)
-        try:
-            own = visit.workspace.thresholds.look(model.id, names[place]).targets[names[place]]
-            told, curves = told or own, _small(own["curves"], own["labels"])
         except TamisError as error:
             wrong = wrong or plainly(error)
     return model_page(
