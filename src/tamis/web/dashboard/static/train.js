@@ -16,8 +16,8 @@ function field(name) {
 
 // Only the numbers of the choice that was made are asked for.
 function show() {
-  const length = form.elements.length.value;
-  const purpose = form.elements.purpose.value;
+  const length = form.elements.namedItem("length").value; // `length` itself is how many there are
+  const purpose = form.elements.namedItem("purpose").value;
   const shown = {
     epochs: length === "epochs", training_steps: length === "steps",
     floor: purpose === "precision" || purpose === "recall", cost_fp: purpose === "cost", cost_fn: purpose === "cost",
