@@ -23,8 +23,8 @@ MOST_LISTED = 300
 MOST_SUGGESTED = 2_000
 """Labels that are suggested while one types."""
 
-NONE = "none"
-"""In place of a label: none of them fits, or none of them applies."""
+DOUBTED = ("suspect", "correction")
+"""Reasons for which what is proposed goes before what the file has."""
 
 Form = Mapping[str, Sequence[str]]
 Scores = Mapping[str, float]
@@ -120,7 +120,7 @@ def _target(
     several = target.get("kind") == "multi_label"
     proposed, given = set(look.proposed.get(name, ())), set(look.given.get(name, ()))
     before = look.answer.get(name) if look.answer else None
-    start = before if before is not None else look.proposed.get(name, look.given.get(name))
+    start = before if before is not None else _start(name, look)
     chosen = set(form[f"label-{place}"]) if f"label-{place}" in form else set(start or ())
     urgent = proposed | given | chosen
     ranked = sorted(labels, key=lambda label: (label not in urgent, -scores.get(label, 0.0)))[:MOST_LISTED]
@@ -140,6 +140,13 @@ def _target(
         typed=next(iter(form.get(f"typed-{place}", ())), ""),
         none=(f"none-{place}" in form) or (not several and start is not None and not start),
     )
+
+
+def _start(name: str, look: LookRecord) -> Sequence[str] | None:
+    """What is chosen to begin with: what the file has, unless that is what somebody or something doubts."""
+    both = (look.proposed.get(name), look.given.get(name))
+    first, second = both if look.reason in DOUBTED else both[::-1]
+    return first if first is not None else second
 
 
 def _scores(workspace: Workspace, model: ModelRecord, look: LookRecord) -> tuple[dict[str, Scores], str]:
