@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from tamis.data.dataset import Dataset
@@ -38,11 +39,11 @@ from tamis.pages import figure_spec
 from tamis.store.artifacts import CACHE, folder_of
 from tamis.store.records import FileRecord, ModelRecord
 
-TELLING = 20
-"""Faulty rows of which the remark names the causes."""
-
 MOST_TARGETS = 20
 """Targets whose figures a summary has."""
+
+MOST_ROWS = 20_000
+"""Rows behind cells whose texts are kept, of all targets together."""
 
 Charts = dict[str, dict[str, Any]]
 
@@ -137,9 +138,9 @@ def charts_of(report: SingleReport | MultiReport) -> Charts:
 def rows_of(data: Dataset, report: EvaluationReport, targets: Mapping[str, KeptTarget]) -> dict[int, KeptRow]:
     """Return the rows that cells and mistakes name: of mistakes the most that pages look at."""
     behind_cells = (row.row for target in targets.values() for cell in target.cells for row in cell.rows)
-    longest = dict.fromkeys(behind_cells, kept_text)
+    shown = islice(dict.fromkeys(behind_cells), MOST_ROWS)
     mistaken = {mistake.row for target in report.targets.values() for mistake in target.mistakes}
-    kept = {row: KeptRow(line=int(data.lines[row]), text=text(data.inputs[row])) for row, text in longest.items()}
+    kept = {row: KeptRow(line=int(data.lines[row]), text=kept_text(data.inputs[row])) for row in shown}
     return kept | {row: KeptRow(line=int(data.lines[row]), text=kept_text(data.inputs[row], READ)) for row in mistaken}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tamis.web.dashboard.model_thresholds import shown_of
 from tamis.workspace.thresholds import NewThresholds
 from tamis.workspace.workspace import Workspace
 
@@ -77,3 +78,9 @@ def test_what_is_no_target_is_refused(visitor: Any, models: Workspace, place: st
 def test_a_model_of_single_labels_says_that_it_has_none(visitor: Any, models: Workspace) -> None:
     page = visitor.get(f"/ui/models/{models.models.find('intents').id}/thresholds").text
     assert "This model has no thresholds" in page
+
+
+def test_of_very_many_labels_the_frequent_ones_are_shown_in_their_order() -> None:
+    labels = [{"support": None if place % 2 else place} for place in range(1000)]
+    assert shown_of(labels) == list(range(400, 1000, 2))
+    assert shown_of(labels[:3]) == [0, 1, 2]

@@ -12,7 +12,7 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from tamis.errors import InvalidRequest, TamisError
-from tamis.web.auth import INFER, TRAIN
+from tamis.web.auth import ADMIN, INFER, TRAIN
 from tamis.web.dashboard import safety
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
@@ -49,7 +49,7 @@ def manifest_of(visit: Visit, model: ModelRecord) -> tuple[Manifest | None, str]
     try:
         return visit.workspace.manifests.read(model), ""
     except TamisError as error:
-        return None, error.for_callers
+        return None, plainly(error) if visit.may(ADMIN) else "They are missing or damaged: its operator knows more."
 
 
 def plainly(error: TamisError) -> str:
@@ -97,7 +97,9 @@ def measured_at_training(model: ModelRecord) -> tuple[str, list[Measured]]:
     """Return which rows a model was measured on when it was made (`test`, `held_out` or nothing), and the figures."""
     for source in ("test", "held_out"):
         parts = model.metrics.get(source)
-        figures = {} if not isinstance(parts, dict) else {n: each for n, each in parts.items() if isinstance(each, dict)}
+        figures = (
+            {} if not isinstance(parts, dict) else {n: each for n, each in parts.items() if isinstance(each, dict)}
+        )
         targets = [target for target in model.targets if target["name"] in figures]
         if targets:
             return source, [Measured(each, figures[each["name"]], len(each.get("labels", ()))) for each in targets]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DIGITS = 3
 """Of thresholds as forms have them."""
 
-MOST_OBJECTIVE = 200
+MOST_OBJECTIVE, MOST_LABELS = 200, 300
 
 PURPOSES = (
     ("", "as they are", ""),
@@ -111,11 +111,13 @@ def _page(visit: Visit, model: ModelRecord, asked: Asked, wrong: str = "") -> Re
     place = asked.place if asked.place < len(names) else 0
     told: Mapping[str, Any] | None = None
     curves: Mapping[str, Any] = {}
+    places: list[int] = []
     objective = asked.objective
     if names:
         try:
             own = visit.workspace.thresholds.look(model.id, names[place]).targets[names[place]]
-            told, curves = own, _small(own["curves"], own["labels"])
+            places = shown_of(own["labels"])
+            told, curves = own, _small(own["curves"], [own["labels"][at] for at in places])
             told = _told(visit, model, Asked(place, objective), names[place]) if objective else own
         except InvalidRequest as error:
             objective, wrong = "", wrong or plainly(error)
@@ -128,6 +130,7 @@ def _page(visit: Visit, model: ModelRecord, asked: Asked, wrong: str = "") -> Re
         names=names,
         place=place,
         told=told,
+        shown=[(at, told["labels"][at]) for at in places] if told else [],
         curves=curves,
         objective=objective,
         purposes=PURPOSES,
@@ -135,6 +138,12 @@ def _page(visit: Visit, model: ModelRecord, asked: Asked, wrong: str = "") -> Re
         wrong=wrong,
         status=400 if wrong and visit.request.method == "POST" else 200,
     )
+
+
+def shown_of(labels: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the places of the labels that a page has room for, in their order: those with the most rows."""
+    frequent = sorted(range(len(labels)), key=lambda at: -(labels[at]["support"] or 0))
+    return sorted(frequent[:MOST_LABELS])
 
 
 def _small(curves: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -147,7 +156,6 @@ def _small(curves: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> di
             else None
             for label in labels
         ],
-        "support": [label["support"] for label in labels],
     }
 
 
