@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--sets", nargs="*", default=["banking77"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results"))
     asked = parser.parse_args()
     found: list[Row] = []

@@ -292,8 +292,10 @@ class TestRetraining:
         self.answer(workspace, "something new", topic=["payment"])
         with pytest.raises(InvalidRequest, match="choose one"):
             workspace.retraining.begin("shop")
-        workspace.retraining.begin("shop", upload(rows(5)).id)
-        assert self.stood(workspace, TRAINING).job.name == "shop"
+        test = upload(rows(2), "test.jsonl").id
+        workspace.retraining.begin("shop", upload(rows(5)).id, test)
+        job = self.stood(workspace, TRAINING).job
+        assert (job.name, job.test_file) == ("shop", test), "the next round is measured on it too"
 
     def test_what_is_refused(self, workspace: Workspace, learnt):
         with pytest.raises(Conflict, match="Nothing was answered"):

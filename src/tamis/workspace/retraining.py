@@ -228,7 +228,7 @@ class Retraining:
             title=(former.title if former else None) or before.title or before.name,
             hyperparameters=dict(former.hyperparameters) if former else {},
             validation_files=self._still_there(former.validation_files) if former else (),
-            test_file=next(iter(self._still_there([former.test_file])), None) if former and former.test_file else None,
+            test_file=self._test_file(record, former),
             targets=_declared(former, record.summary.get("labels")),
             max_bad_share=former.max_bad_share if former else 0.0,
             auto_start=True,
@@ -240,6 +240,13 @@ class Retraining:
             return self._jobs.create(new).id
         except SimilarJob as similar:
             return str(similar.context["job_id"])
+
+    def _test_file(self, record: OperationRecord, former: JobRecord | None) -> str | None:
+        """What is measured on now, so that the next round is measured on it too; validation files are no test."""
+        chosen = record.told.get("measure_on")
+        if former and chosen in former.validation_files:
+            chosen = former.test_file
+        return next(iter(self._still_there([str(chosen)])), None) if chosen else None
 
     def _base(self, model: ModelRecord) -> str:
         """The base model to start from where no job tells: the model's own, if jobs may use it here."""
