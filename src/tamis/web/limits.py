@@ -15,7 +15,7 @@ from tamis.web.problems import failure
 from tamis.web.telemetry import QUIET
 
 UPLOAD_PATHS = frozenset(
-    {"/v1/files", "/v1/datasets", "/ui/new/upload", "/ui/files/upload", "/ui/label", "/ui/queue/upload"}
+    {"/v1/files", "/v1/datasets", "/ui/new/upload", "/ui/files/upload", "/ui/measure", "/ui/label", "/ui/queue/upload"}
 )
 """Where a body may be as large as a file."""
 

@@ -91,6 +91,21 @@ def test_it_is_measured_and_the_rows_behind_a_figure_open(
     assert models.evaluations.latest(ids["both"]) is None
 
 
+def test_a_new_file_is_uploaded_and_measured_at_once(visitor: Any, models: Workspace, ids: dict[str, str]) -> None:
+    def send(files: dict[str, Any], token: str | None = None, model: str = ids["both"]) -> Any:
+        data = {"form_token": visitor.token() if token is None else token, "model": model}
+        return visitor.client.post("/ui/measure", data=data, files=files)
+
+    new = {"file": ("new.jsonl", ROWS)}
+    place = send(new).headers["location"]
+    settle(models, ids["both"])
+    assert "On new.jsonl" in text_of(visitor.get(place).text)
+    assert send(new, token="x").status_code == 403
+    assert send({"other": ("a", b"b")}).status_code == 422
+    assert send(new, model="nope").status_code == 404
+    assert models.files.list(0, 9, {"search": "new.jsonl"})[1] == 1
+
+
 def test_asking_for_the_same_twice_measures_once(
     visitor: Any, models: Workspace, ids: dict[str, str], test_file: str
 ) -> None:

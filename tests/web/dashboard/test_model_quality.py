@@ -37,13 +37,12 @@ def browser() -> Iterator[Any]:
         yield opened
 
 
-def test_from_a_file_to_the_rows_behind_a_number(browser: Any, served: str, upload: Any) -> None:
-    upload(ROWS, "test.jsonl")
+def test_from_a_file_to_the_rows_behind_a_number(browser: Any, served: str) -> None:
     watched = Watched(browser)
     page = watched.page
     page.goto(f"{served}/quality")
-    page.select_option("#file", index=1)
-    page.click("text=Measure >> nth=-1")
+    page.set_input_files("#file-new", {"name": "rows.jsonl", "mimeType": "text/plain", "buffer": ROWS})
+    page.click("text=Upload and measure")
     page.wait_for_selector("#live-quality:not([data-live]) .matrix")
     page.wait_for_selector(".plot .main-svg")
     heads = page.locator("#labels ~ .frame table thead button")

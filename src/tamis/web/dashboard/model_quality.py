@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from fastapi import Response
 
 from tamis.errors import InvalidRequest, TamisError
 from tamis.web.auth import TRAIN
 from tamis.web.dashboard.model import download, model_of, model_page
-from tamis.web.dashboard.pages import Pages
+from tamis.web.dashboard.pages import FORM_TOKEN, Pages, require_token
 from tamis.web.dashboard.visits import Visit
+from tamis.web.uploads import Form, boundary_of, receive_files
+from tamis.workspace.files import FINE_TUNE, NewFile, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,14 +24,14 @@ if TYPE_CHECKING:
 
 LIVE = ("QUEUED", "RUNNING")
 MOST_FILES, MOST_RUNS = 100, 20
-DATA = "fine-tune"
+FILE = "file"
 
 pages = Pages()
 
 
 def data_files(visit: Visit, wanted: str = "") -> Sequence[FileRecord]:
     """Return the newest files of labelled rows, and among them the one that is wanted."""
-    found, _ = visit.workspace.files.list(0, MOST_FILES, {"purpose": DATA})
+    found, _ = visit.workspace.files.list(0, MOST_FILES, {"purpose": FINE_TUNE})
     files = list(found)
     if wanted and wanted not in {file.id for file in files}:
         try:
@@ -104,6 +108,27 @@ def measure(visit: Visit) -> Response:
         created_by=visit.caller,
     )
     return visit.go(f"/ui/models/{model.id}/quality?run={run.id}")
+
+
+@pages.upload("/measure", TRAIN)
+async def measure_new(visit: Visit) -> Response:
+    """Store a file that was dropped, and begin to measure a model on it."""
+    form = Form(boundary_of(visit.request.headers.get("content-type", "")), (FILE,), (FORM_TOKEN, "model"))
+    found = await receive_files(
+        visit.request, form, partial(_begin, visit), lambda form: require_token(visit, form.fields.get(FORM_TOKEN, ""))
+    )
+    if FILE not in found:
+        raise InvalidRequest("Choose a file first.", loc=["body", FILE])
+    return await anyio.to_thread.run_sync(_measured_on, visit, form.fields.get("model", ""), found[FILE].id)
+
+
+def _begin(visit: Visit, part: str, name: str) -> Upload:
+    return visit.workspace.files.begin(NewFile(name=name or f"{part}.csv", purpose=FINE_TUNE, created_by=visit.caller))
+
+
+def _measured_on(visit: Visit, model: str, file_id: str) -> Response:
+    run = visit.workspace.evaluations.start(model, file_id, created_by=visit.caller)
+    return visit.go(f"/ui/models/{run.model_id}/quality?run={run.id}")
 
 
 @pages.post("/models/{model_id}/quality/{evaluation_id}/delete", TRAIN)
