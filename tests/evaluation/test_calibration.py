@@ -289,3 +289,18 @@ def test_without_a_shift_there_is_the_best_scale_alone():
     assert np.abs(fit_single(logits, codes).bias).max() > 0.5
     assert (fit_single(logits, codes, shift=False).bias == 0).all()
     assert (cross_fitted_single(logits, codes, shift=False).argmax(1) == logits.argmax(1)).all()
+
+
+@pytest.mark.parametrize("n_labels", [2, 20])
+def test_labels_that_are_plainly_wrong_do_not_make_it_unsure_of_all(n_labels):
+    random = np.random.default_rng(0)
+    logits = random.standard_normal((4000, n_labels)) * 4
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    right = np.array([random.choice(n_labels, p=row) for row in shares])
+    noisy = np.where(random.random(4000) < 0.06, random.integers(0, n_labels, 4000), right)
+    given = (logits * 2).astype(np.float32)  # twice too sure
+    assert fit_single(given, right).scale == pytest.approx(0.5, abs=0.03)
+    found = fit_single(given, noisy)
+    assert found.scale == pytest.approx(0.5, abs=0.06)
+    scores = probabilities_single(given, found)
+    assert ece(scores.max(axis=1), scores.argmax(axis=1) == right) < 0.02

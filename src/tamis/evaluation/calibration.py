@@ -31,6 +31,8 @@ BIAS_FOLDS = 3
 MOST_STEPS, MOST_HALVINGS = 50, 12
 MOST_BIAS = 10.0
 SCALE_WITHIN, GAIN_WITHIN = 1e-4, 1e-7  # where a fit stops: the last move of the log scale, what is left to gain
+DOUBTED_ROWS, LEAST_GAIN = 200, 5.0  # rows, and nats that they gain in all, from which on labels are held to be wrong
+LOT_AT_FIRST, LOT_WITHIN = 0.05, 5e-4  # the share of labels drawn by lot: where its fit begins, and where it stops
 MOST_EXPONENT = 700.0  # exp of more overflows
 LOWEST, TINY = np.float32(-1e6), 1e-9
 SCALE_SPREAD, BIAS_SPREAD = 0.25, 0.5  # how far one label's Platt parameters are expected to stray from the shared ones
@@ -221,6 +223,8 @@ def fit_single(
 
     Labels are smoothed by one row in all (Platt 1999), which keeps the scale finite however well the rows are
     separated. A bias is kept only when it is better by more than one standard error on rows it was not fitted on.
+    Where some labels are plainly wrong, rows count by how probable it is that theirs is right: no scale says that a
+    share of labels is drawn by lot, and the one that comes closest is too unsure of all rows.
 
     Args:
         logits: (n, n_labels) of held-out rows.
@@ -235,11 +239,13 @@ def fit_single(
         return SingleCalibration(1.0, np.zeros(n_labels))
     rows = _some(rows, max(1, CELLS // n_labels), seed)
     scale = _fit_scale(_lowered(logits[rows]), codes[rows], weights=_relative(weights, rows))
-    plain = SingleCalibration(scale, np.zeros(n_labels))
     rows = _some(rows, max(1, BIAS_CELLS // n_labels), seed)
+    lowered, actual, relative = _lowered(logits[rows]), codes[rows], _relative(weights, rows)
+    if (trusted := _trusted(lowered, actual, scale, relative)) is not None:
+        scale, relative = _fit_scale(lowered, actual, scale, trusted), trusted
+    plain = SingleCalibration(scale, np.zeros(n_labels))
     if not shift or n_labels < 2 or len(rows) < max(2 * n_labels, 2 * FOLDS):
         return plain
-    lowered, actual, relative = _lowered(logits[rows]), codes[rows], _relative(weights, rows)
     helps, start = _bias_helps(lowered, actual, plain, seed, relative)
     return _fit_bias(lowered, actual, start, relative) if helps else plain
 
@@ -274,6 +280,36 @@ def _fit_scale(logits: Singles, codes: Ints, start: float = 1.0, weights: Double
         if abs(np.log(scale) - at) < SCALE_WITHIN:
             break
     return scale
+
+
+def _trusted(logits: Singles, codes: Ints, scale: float, weights: Doubles | None) -> Doubles | None:
+    """(n,) what each row counts, mean 1, where labels are wrong; None where they are as the scale has it.
+
+    A share of the labels is taken to be drawn by lot, and found with the scale by expectation-maximisation (Dempster,
+    Laird and Rubin 1977): a row counts by how probable it is that its label is none of these.
+    """
+    (n_rows, n_labels), place = logits.shape, np.arange(len(logits))
+    if n_rows < DOUBTED_ROWS or n_labels < 2:
+        return None
+
+    def own(scale: float) -> Doubles:
+        return np.maximum(_softmax(logits * np.float32(scale))[0][place, codes].astype(np.float64), TINY)
+
+    before, share, counted, trusted = own(scale), LOT_AT_FIRST, own(scale), weights
+    if float(_mean(1 / (n_labels * before), weights)) <= 1:  # no share is better than none
+        return None
+    for _ in range(MOST_STEPS):
+        mixed = (1 - share) * counted + share / n_labels
+        right = (1 - share) * counted / mixed
+        last, share = share, 1 - float(_mean(right, weights))
+        trusted = right if weights is None else right * weights
+        trusted /= trusted.mean()
+        scale = _fit_scale(logits, codes, scale, trusted)
+        counted = own(scale)
+        if abs(share - last) < LOT_WITHIN:
+            break
+    gain = n_rows * float(_mean(np.log((1 - share) * counted + share / n_labels) - np.log(before), weights))
+    return trusted if gain > LEAST_GAIN else None
 
 
 def _wanted(logits: Singles, codes: Ints, weights: Doubles | None) -> tuple[float, Doubles]:
