@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tamis.errors import LimitExceeded, NothingToLearn, Overloaded
+from tamis.errors import LimitExceeded, NothingToLearn, Overloaded, TooManyBadRows
 from tamis.settings import Settings
 from tamis.workspace.jobs import Jobs, Measured, NewJob
 from tamis.workspace.workspace import Workspace
@@ -180,6 +180,7 @@ def test_the_time_is_told_for_the_chosen_base_model_and_remembered(
     ("error", "told", "later"),
     [
         (NothingToLearn("The target t has one label."), "The target t has one label.", False),
+        (TooManyBadRows("Or train without them: invalid_sample_skip_percentage = 0.34."), "let up to 34 % of", False),
         (LimitExceeded("Its files take more time."), "Its files take more time.", False),
         (Overloaded("Another dry run is reading."), "Another dry run is reading.", True),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,7 @@ FAILURES = {
     "missing_column": Failure(
         "A column is missing.", ("Say which columns hold the texts and the labels when you bring the file.",)
     ),
-    "too_many_bad_rows": Failure(
-        "Some rows cannot be read.",
-        ("Correct them, or let so many percent of them be left out (Bad rows to leave out, under How to train).",),
-    ),
+    "too_many_bad_rows": Failure("Some rows cannot be read.", ()),
     "no_rows": Failure(
         "There are no rows to learn from.", ("Look whether the right file and the right columns were chosen.",)
     ),
@@ -78,6 +76,15 @@ UNKNOWN = Failure(
     ("Try again; if it fails once more, give the operator the id of this job, by which the log can be searched.",),
     again=True,
 )
+
+
+ALLOW = "let up to {:g} % of the rows be left out (Bad rows to leave out, under How to train)"
+_SKIPPED = re.compile(r"train without them: invalid_sample_skip_percentage = ([\d.]+\d)")
+
+
+def in_words(message: str) -> str:
+    """Return a sentence for callers of the API as one for people before a form: with the names of its fields."""
+    return _SKIPPED.sub(lambda found: ALLOW.format(100 * float(found[1])), message)
 
 
 def failure_of(job: JobRecord) -> Failure | None:

@@ -11,7 +11,7 @@ from tamis.errors import UnknownModel
 from tamis.web.auth import INFER, TRAIN
 from tamis.web.dashboard import job_stream
 from tamis.web.dashboard.curves import Progress, curves_of, shown_figures, title_of
-from tamis.web.dashboard.failures import failure_of
+from tamis.web.dashboard.failures import failure_of, in_words
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
 from tamis.web.dashboard.pages import Pages
@@ -53,6 +53,7 @@ def job(visit: Visit) -> Response:
         progress=Progress.of(detail.job.metadata),
         curves=curves,
         failure=failure_of(detail.job),
+        told=in_words(detail.job.error or ""),
         took=took(detail.events),
         events=list(detail.events)[: -MOST_EVENTS - 1 : -1],
         checkpoints=list(detail.checkpoints)[:MOST_CHECKPOINTS],

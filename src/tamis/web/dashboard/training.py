@@ -10,12 +10,14 @@ from urllib.parse import urlencode
 
 from fastapi import Response
 
-from tamis.errors import InvalidRequest, Overloaded, SimilarJob, TamisError
+from tamis.errors import DataError, InvalidRequest, Overloaded, SimilarJob, TamisError
 from tamis.web import problems
 from tamis.web.auth import TRAIN
 from tamis.web.dashboard.drafts import MOST_TITLE, Draft, place_of
+from tamis.web.dashboard.failures import FAILURES, Failure, in_words
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
+from tamis.web.routing import unless_left
 from tamis.workspace.estimates import Measured, Offered, Presence
 from tamis.workspace.files import FINE_TUNE
 
@@ -27,6 +29,7 @@ CHOICE = 100
 """Files that can be chosen from."""
 
 LANGUAGES_SHOWN = 4
+UNFIT = FAILURES["data_error"]
 
 _PLACE_IN_JOB = re.compile(r"^body\.\w+: ")
 _RANGE = re.compile(r"^\w+ = [^:]*: input should be")
@@ -84,6 +87,10 @@ class Refused:
         return cls(name, why[:1].upper() + why[1:], problems.status_of(error))
 
 
+NOTHING = Refused("", "", 200)
+"""Nothing is wrong."""
+
+
 @pages.get(PLACE, TRAIN)
 def form(visit: Visit) -> Response:
     """Show the form: on files of the address, as a job was (`from`), or the files that there are to choose from."""
@@ -101,18 +108,22 @@ def form(visit: Visit) -> Response:
 def estimate(visit: Visit) -> Response:
     """Show the form again, with the time that the chosen base model takes."""
     draft = Draft.of(lambda name: visit.form.get(name, ()))
-    cards, told = _cards(visit, draft), Refused("", "", 200)
+    cards, told = _cards(visit, draft), NOTHING
+    unread: tuple[Failure, str] | None = None
     for place, card in enumerate(cards):
         if not (card.chosen and card.can_be_measured):
             continue
         try:
-            measured = visit.workspace.estimates.measure(draft.job(card.name))
+            measured = visit.workspace.estimates.measure(draft.job(card.name), unless_left(visit.request))
             cards[place] = Card(card.offer, True, measured)
         except InvalidRequest as error:
             told = replace(Refused.of(error), status=200)  # nobody meant to send the form yet
+        except DataError as error:
+            cards[place] = Card(card.offer, True, None, "Not known before the data is set right: see above.")
+            unread = (FAILURES.get(error.code, UNFIT), in_words(error.for_callers))
         except TamisError as error:
             cards[place] = Card(card.offer, True, None, error.for_callers, isinstance(error, Overloaded))
-    return _shown(visit, draft, cards, told)
+    return _shown(visit, draft, cards, told, unread)
 
 
 @pages.post(PLACE, TRAIN)
@@ -130,8 +141,12 @@ def start(visit: Visit) -> Response:
 
 
 def _shown(
-    visit: Visit, draft: Draft, cards: Sequence[Card] = (), told: Refused = Refused("", "", 200)
-) -> Response:  # fmt: skip
+    visit: Visit,
+    draft: Draft,
+    cards: Sequence[Card] = (),
+    told: Refused = NOTHING,
+    unread: tuple[Failure, str] | None = None,
+) -> Response:
     files = _files(visit, draft)
     if visit.request.method == "GET" and not draft["title"]:
         draft = replace(draft, said={**draft.said, "title": files["training"][0].name.partition(".")[0][:MOST_TITLE]})
@@ -144,6 +159,7 @@ def _shown(
         files=files,
         cards=cards,
         measured=measured,
+        unread=unread,
         wrong={told.field: told.why} if told.field else {},
         trouble="" if told.field else told.why,
         address=f"/ui{PLACE}?{urlencode(draft.fields, doseq=True)}",

@@ -6,7 +6,7 @@ const AGAIN_MS = 4000, TRIES = 30, SETTLED_MS = 900;
 const TIMED = new Set(["length", "epochs", "training_steps", "seq_len", "max_bad_share", "oos_label"]);
 const SHARED = ["t-found", "t-several", "t-doubt", "t-labels"];
 const IDLE = { "t-several": "t-purposes", "t-doubt": "t-abstain" }; // what is hidden where there is nothing to choose
-let round = 0;
+let round = 0, asking = new AbortController(); // who has left is not measured for any longer
 
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -33,7 +33,7 @@ async function asked(base) {
   const sent = new URLSearchParams(new FormData(form));
   sent.set("base", base);
   sent.delete("wandb_key");
-  const answer = await fetch(form.dataset.estimate, { method: "POST", body: sent });
+  const answer = await fetch(form.dataset.estimate, { method: "POST", body: sent, signal: asking.signal });
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
@@ -42,13 +42,13 @@ async function estimate(radio, mine) {
   const before = document.getElementById(id);
   if (!before) return;
   before.textContent = "How long it takes: being looked at…";
-  before.className = "takes soft busy";
+  before.className = "takes soft awaited";
   for (let tried = 0; tried < TRIES && mine === round; tried += 1) {
     let page;
     try {
       page = await asked(radio.value);
     } catch {
-      await wait(AGAIN_MS);
+      if (mine === round) await wait(AGAIN_MS);
       continue;
     }
     if (mine !== round) return;
@@ -72,6 +72,8 @@ async function estimate(radio, mine) {
 // One after the other, the chosen one first: the server reads the files for each.
 async function estimateAll() {
   const mine = (round += 1);
+  asking.abort();
+  asking = new AbortController();
   const radios = [...form.querySelectorAll('input[name="base"]:not(:disabled)')].sort((a, b) => b.checked - a.checked);
   for (const radio of radios) {
     if (mine !== round) return;
@@ -92,6 +94,7 @@ form.addEventListener("input", (event) => {
 });
 form.addEventListener("submit", () => {
   round += 1;
+  asking.abort();
   told.textContent = "Starting…";
 });
 
