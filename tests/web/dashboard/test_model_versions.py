@@ -60,6 +60,7 @@ def test_a_worse_version_is_not_promoted(visitor: Any, models: Workspace, ids: l
     answer = visitor.send(place(ids[1]), on=place(ids[1]), alias="production", rule="not-worse", file=rows, act="move")
     assert "It was not moved" in answer.text
     assert "production stays at flags@1" in answer.text
+    assert "Does not hold" in answer.text
     assert "micro_f1 >= current - 0.5pp" in text_of(answer.text)
     assert models.aliases.get("production").model.id == ids[0]
 

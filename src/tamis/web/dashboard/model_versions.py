@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tamis.store.records import ModelRecord
     from tamis.workspace.aliases import History
 
-MOST_MOVES, MOST_ALIASES, MOST_VERSIONS = 10, 50, 500
+MOST_MOVES, MOST_ALIASES, MOST_VERSIONS = 10, 50, 200
 MOST_CONDITIONS = 4000
 
 NOW, OWN = "now", "own"
@@ -152,6 +152,8 @@ def _page(visit: Visit, model: ModelRecord, wrong: str = "", outcome: Outcome | 
 
 def _pointing(visit: Visit, model: ModelRecord, names: dict[str, tuple[str, ...]]) -> list[Pointing]:
     """The aliases that point at a version of a name."""
+    if not names:
+        return []
     line = {each.id: each for each in visit.workspace.models.page(0, MOST_VERSIONS, {"name": model.name})[0]}
     found: list[Pointing] = []
     for model_id, aliases in names.items():
