@@ -22,6 +22,7 @@ def serving(app: Any) -> Iterator[str]:
     """Yield the address of a server of this application."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()  # a browser that is quicker than the server waits
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

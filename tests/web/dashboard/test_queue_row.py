@@ -167,6 +167,20 @@ def test_narrow_and_wide_in_both_themes(browser: Any, address: str, width: int) 
         page.context.close()
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_hostile_rows_of_many_labels_and_targets_break_nothing(
+    browser: Any, filled: Workspace, make_settings: Callable[..., Settings], width: int, scheme: str
+) -> None:
+    watched = Watched(browser, width, scheme)
+    page = watched.page
+    with serving(create_app(filled, make_settings())) as at:
+        for path in ("/ui/queue", "/ui/queue/shop", "/ui/queue/shop?reason=disagreement", "/ui/queue/shop/rows"):
+            page.goto(at + path)
+            assert fits(page), path
+            assert passes_axe(page), path
+    assert watched.said == []
+
+
 def test_pasted_texts_come_as_rows_by_themselves(browser: Any, address: str, workspace: Workspace) -> None:
     workspace.looks.clear("shop")
     page = Watched(browser).page
