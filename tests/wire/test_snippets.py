@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
@@ -43,6 +44,24 @@ def run(command: list[str | Path], **environment: str) -> str:
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+def downloaded(server: Server, model: str, place: Path) -> Path:
+    """Download a model as people do: on its page, once it is made ready."""
+    with httpx.Client(base_url=server.url, trust_env=False) as visitor:
+        page = visitor.get(f"/ui/models/{model}/details").text
+        token = re.search(r'name="form_token" value="([^"]+)"', page)
+        assert token
+        made = visitor.post(f"/ui/models/{model}/export", data={"form_token": token[1], "format": "artifact"})
+        assert made.status_code == 303, made.text
+        deadline = time.monotonic() + SECONDS
+        while (
+            link := re.search(r'href="([^"]+/model\.zip)"', visitor.get(f"/ui/models/{model}/details").text)
+        ) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        place.write_bytes(visitor.get(link[1]).content)
+    return place
 
 
 @pytest.mark.parametrize("asked", [{}, {"as": "chat"}], ids=["text", "chat"])
@@ -94,10 +113,9 @@ def test_python_without_a_server(server: Server, topic_model: str, tmp_path: Pat
     code = snippet(server, topic_model, "python", text="my password does not work")
     folder = re.search(r'tamis\.load\("([^"]+)"\)', code)
     assert folder
-    model_id = re.search(r'model="([0-9a-f-]{36})-ft"', snippet(server, topic_model, "cohere"))
-    assert model_id
-    (place,) = server.home.glob(f"**/models/{model_id[1]}")
-    shutil.copytree(place, tmp_path / folder[1])
+    found = downloaded(server, topic_model, tmp_path / "model.zip")
+    shutil.unpack_archive(found, tmp_path)
+    assert (tmp_path / folder[1]).is_dir()
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
