@@ -26,8 +26,10 @@ from tamis.web.dashboard.failures import FAILURES, UNKNOWN, failure_of
 from tamis.web.dashboard.job_stream import Streams, Watch, seen_of
 from tamis.web.dashboard.jobs import steps_of, took
 from tamis.workspace.workspace import Workspace
+from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
 
 ID = "00000000-0000-4000-8000-000000000001"
+NAME = "<b>topic</b> &amp; " + "long " * 20
 EVENTS = {"accept": "text/event-stream"}
 CODES = {each.code for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.TamisError)}
 
@@ -254,3 +256,81 @@ def test_a_trackers_address_is_a_link_only_where_it_is_one(visitor: Any, add: An
     page = visitor.get(f"/ui/jobs/{ID}").text
     assert 'href="https://wandb.example/r"' in page
     assert 'href="javascript' not in page
+
+
+@pytest.fixture
+def address(workspace: Workspace, make_settings: Callable[..., Settings]) -> Iterator[str]:
+    with serving(create_app(workspace, make_settings())) as found:
+        yield found
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with chromium() as browser:
+        opened = Watched(browser)
+        yield opened
+        assert opened.said == []
+        opened.context.close()
+
+
+def browsed(workspace: Workspace, step: int) -> None:
+    """Write down what a trainer says of targets with hard names."""
+    figures = {"epoch": step / 2, "train_loss": 1 / step, "valid_loss": 2 / step, f"{NAME}.accuracy": 0.5}
+    workspace.store.jobs.add_checkpoints(ID, 0, [CheckpointRecord(ID, step, 1, {**figures, "flags.micro_f1": 0.7})])
+    told = {"stage": f"step {step}", "share": step / 10, "seconds_left": 9}
+    workspace.store.jobs.change(ID, when=("RUNNING",), quiet=True, metadata={"progress": told})
+
+
+def until(page: Any, told: str) -> None:
+    """Wait until this is so: the pages' policy lets no test wait inside."""
+    for _ in range(400):
+        if page.evaluate(told):
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(told)
+
+
+@needs_chromium
+def test_curves_grow_without_the_page_being_asked_for(
+    workspace: Workspace, address: str, watched: Watched, add: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_stream, "LOOK_S", 0.05)
+    add()
+    page = watched.page
+    page.goto(f"{address}/ui/jobs/{ID}")
+    assert page.locator("#job-charts").is_hidden()
+    for step in (1, 2, 3):
+        browsed(workspace, step)
+        until(page, f"document.getElementById('job-told').textContent.startsWith('Step {step}')")
+    until(page, "document.getElementById('curve-loss').data?.[0].x.length === 3")
+    assert page.evaluate("document.getElementById('curve-loss').data.map((each) => each.name)") == [
+        "training",
+        "validation",
+    ]
+    assert "<b>topic</b>" in page.inner_text("#curve-quality")
+    assert page.locator("#curve-quality b").count() == 0
+    assert "validation loss 0.6667" in page.inner_text("#job-best")
+    page.check("[name=log]")
+    assert page.evaluate("document.getElementById('curve-loss').layout.yaxis.type") == "log"
+    workspace.store.jobs.change(ID, when=("RUNNING",), to="FAILED", error="<i>", error_code="killed", finished_at=2)
+    page.wait_for_selector("#live-job:not([data-live]) .note.error")
+    assert "<i>" in page.inner_text(".note.error")
+    assert page.is_checked("[name=log]")
+    assert page.evaluate("document.getElementById('curve-loss').data[0].x.length") == 3
+
+
+@needs_chromium
+def test_without_a_stream_the_page_asks_for_itself(
+    workspace: Workspace, address: str, watched: Watched, add: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_stream, "MOST", 0)
+    add()
+    page = watched.page
+    page.goto(f"{address}/ui/jobs/{ID}")
+    browsed(workspace, 1)
+    until(page, "document.getElementById('curve-loss').data?.[0].x.length === 1")
+    until(page, "document.getElementById('job-told').textContent.startsWith('Step 1')")
+    workspace.store.jobs.change(ID, when=("RUNNING",), to="SUCCESS", finished_at=2)
+    page.wait_for_selector("#live-job:not([data-live])")
+    assert all("429" in said for said in watched.said)
+    watched.said.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from html import unescape
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 
 from tamis.errors import LimitExceeded, NothingToLearn, Overloaded, TooManyBadRows
 from tamis.settings import Settings
+from tamis.web.app import create_app
+from tamis.workspace.files import NewFile
 from tamis.workspace.jobs import Jobs, Measured, NewJob
 from tamis.workspace.workspace import Workspace
+from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
 
 PLACE = "/ui/new/train"
 TARGETS = (
@@ -273,3 +277,65 @@ def test_characters_that_nobody_sees_are_left_out(visitor: Any, workspace: Works
     job = made(workspace, visitor.send(PLACE, training=file_id, base="static-en", title=title))
     assert job.title.startswith("Shop")
     assert "\x00" not in job.title
+
+
+@pytest.fixture
+def address(workspace: Workspace, make_settings: Callable[..., Settings]) -> Iterator[str]:
+    with serving(create_app(workspace, make_settings())) as found:
+        yield found
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with chromium() as browser:
+        opened = Watched(browser)
+        yield opened
+        assert opened.said == []
+        opened.context.close()
+
+
+@pytest.fixture
+def browsed(workspace: Workspace) -> str:
+    """A file, where no client of tests is at work."""
+    coming = workspace.files.begin(NewFile(name="rows.jsonl"))
+    coming.write(b'{"text": "a", "labels": {"t": "x"}}\n')
+    return coming.commit().id
+
+
+@needs_chromium
+def test_the_form_looks_up_times_hides_what_means_nothing_and_keeps_what_was_said(
+    workspace: Workspace, address: str, watched: Watched, browsed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def dry_run(self: Jobs, new: NewJob, check: object) -> Measured:
+        asked.append((new.model, new.hyperparameters.get("epochs")))
+        seconds = {"static-en": 5, "minilm-l6": 500}[new.model]
+        return Measured(TARGETS[:1], {**FOUND, "expected_duration_seconds": seconds}, {})
+
+    monkeypatch.setattr(Jobs, "dry_run", dry_run)
+    page = watched.page
+    page.goto(f"{address}/ui/new/train?training={browsed}")
+    page.wait_for_selector("#takes-2[data-told]")
+    assert "About 5 s" in page.inner_text("#takes-1")
+    assert "About 8 min 20 s" in page.inner_text("#takes-2")
+    assert "<b>pay</b>" in page.inner_text("#t-found")
+    assert asked == [("static-en", None), ("minilm-l6", None)]
+    page.click("summary:has-text('When a label is given')")
+    assert page.locator("#t-purposes").is_hidden()
+    page.click("summary:has-text('How to train')")
+    assert page.locator("[name=epochs]").is_hidden()
+    page.check("#base-2")
+    page.check("[name=length][value=epochs]")
+    page.fill("[name=epochs]", "many")
+    page.fill("[name=title]", "Mine")
+    page.click("text=Start training")
+    page.wait_for_selector("#wrong-epochs")
+    assert page.evaluate("document.activeElement.name") == "epochs"
+    assert (page.input_value("[name=title]"), page.is_checked("#base-2")) == ("Mine", True)
+    watched.said.clear()  # the browser says that the form was refused
+    page.fill("[name=epochs]", "3")
+    page.click("text=Start training")
+    page.wait_for_url("**/ui/jobs/*")
+    (job,), _ = workspace.jobs.list(0, 10, {})
+    assert (job.title, job.model, job.hyperparameters["epochs"]) == ("Mine", "minilm-l6", 3.0)
