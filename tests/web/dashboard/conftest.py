@@ -93,6 +93,9 @@ def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
                 metadata={"rows": 10, "progress": {"stage": name, "share": 0.5, "seconds_left": None}},
             )
         )
+        with store.objects.writer(str(n)) as writer:
+            writer.write(name.encode("utf-8", "replace"))
+            writer.commit()
         store.files.add(
             FileRecord(
                 id=ID.format(10 * n + 3),
