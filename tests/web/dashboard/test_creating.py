@@ -1,23 +1,53 @@
 """From a file to rows that are made ready: columns are chosen by click, and what was chosen is never lost."""
 
 import re
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from tamis.jobs import preparing, reviewing
+from tamis.jobs.aside import understood
+from tamis.jobs.choosing import choices_of
+from tamis.jobs.tools import Tools
+from tamis.ml.review import ReviewOptions
+from tamis.web.app import create_app
+from tamis.workspace import reviews
 from tamis.workspace.files import NewFile
 from tamis.workspace.workspace import Workspace
+from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
 
 TICKETS = (
     "No;Message;Topic;Mood\n1;where is my parcel;delivery;angry|late\n2;I want my money;refund;angry\n"
     "3;it broke;refund;\n4;;refund;late\n5;thanks a lot;praise;late|angry\n6;so good;praise;late\n7;yes;praise;angry\n"
 )
+MOODS = ("angry", "late", "angry|late")
+DROP = """(text) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([text], "our tickets.csv"));
+  const told = { dataTransfer, bubbles: true, cancelable: true };
+  document.getElementById("drop").dispatchEvent(new DragEvent("drop", told));
+}"""
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 
 @pytest.fixture(autouse=True)
-def _nothing_begins(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace.operations._background, "submit", lambda *_: None)
+def _nothing_begins(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "at_once" not in request.fixturenames:
+        monkeypatch.setattr(workspace.operations._background, "submit", lambda *_: None)
+
+
+@pytest.fixture
+def at_once(workspace: Workspace, acts_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has a process of its own is done in this one, and no label judged by models of other rows: takes seconds."""
+
+    def applied(kind: str, told: dict[str, Any], *_: object) -> dict[str, Any]:
+        return understood(reviewing.answer(Tools(workspace.store, choices_of(workspace.settings)), told), 0)
+
+    monkeypatch.setattr(preparing, "ReviewOptions", partial(ReviewOptions, suspects=False))
+    monkeypatch.setattr(reviews, "run_aside", applied)
 
 
 @pytest.fixture
@@ -141,3 +171,91 @@ def test_a_file_that_is_none_is_said(visitor: Any, bring: Any) -> None:
     assert answer.status_code == 422
     assert "CSV, TSV and JSONL" in answer.text
     assert "Bring texts" in visitor.get("/ui/new/columns").text
+
+
+@pytest.fixture
+def pages(workspace: Workspace, make_settings: Any, at_once: None) -> Iterator[tuple[Watched, str]]:
+    workspace.settings = make_settings(max_upload_bytes=10_000)
+    with serving(create_app(workspace, workspace.settings)) as at, chromium() as browser:
+        watched = Watched(browser)
+        yield watched, at
+        assert watched.said == []
+        assert watched.asked == {urlsplit(at).netloc}
+        watched.context.close()
+
+
+def serious(page: Any) -> list[Any]:
+    """What axe finds that keeps people out."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
+
+
+@needs_chromium
+def test_in_a_browser_a_table_is_brought_and_decided_on(pages: tuple[Watched, str], workspace: Workspace) -> None:
+    watched, at = pages
+    page = watched.page
+    page.goto(f"{at}/ui/new")
+    assert not serious(page)
+    page.set_input_files("#file-training", {"name": "a.csv", "mimeType": "text/csv", "buffer": b"x" * 20_000})
+    page.click("#upload button.main")
+    assert "a.csv has 20.0 kB, and a file may have 10.0 kB" in page.inner_text("#upload .note.error")
+    assert workspace.files.list(0, 1, {})[1] == 0
+    rows = [f"{n};where is parcel {n};delivery;late|angry\n{n};my card {n};payment;{MOODS[n % 3]}\n" for n in range(9)]
+    table = "No;Message;Topic;Mood\n" + "".join(rows) + "99;where is parcel 3;payment;calm\n"
+    page.evaluate(DROP, table)
+    page.wait_for_url("**/ui/new/columns?**")
+    assert not serious(page)
+    mood = page.locator(".column", has_text="Mood")
+    assert mood.locator("select").is_hidden()
+    mood.locator('input[value="label"]').focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector("#seen .targets >> text=any number of them a text")
+    assert page.evaluate("document.activeElement.name") == "c3"
+    assert "s3=%7C" in page.url
+    page.locator(".column", has_text="No").first.locator('input[value="text"]').check(force=True)
+    page.wait_for_selector("#seen:not([aria-busy]) .column.text >> text=No")
+    assert page.locator('.role input[value="text"]:checked').count() == 1
+    page.locator(".column", has_text="Message").locator('input[value="text"]').check(force=True)
+    page.wait_for_selector("#seen:not([aria-busy]) .column.text >> text=Message")
+    page.select_option('[name="share_test"]', "0")
+    page.click("text=Check the data")
+    page.wait_for_selector("#findings", timeout=60_000)
+    assert not serious(page)
+    card = page.locator("#finding-conflicts")
+    card.locator("text=Accept").first.click()
+    page.wait_for_selector("#going >> text=Apply 1 change")
+    assert page.evaluate("document.activeElement.textContent").startswith("Accept")
+    card.locator("a").click()
+    page.wait_for_selector(".item.accepted")
+    assert not serious(page)
+    page.click('#item-0 button[value="rejected"]')
+    page.wait_for_selector(".item.rejected")
+    page.locator("#item-0 summary").first.click()
+    page.locator('#item-0 [name="label"]').first.fill("nonsense")
+    page.locator("#item-0 .relabel button").first.click()
+    page.wait_for_selector("#item-0 .note.error")
+    page.locator('#item-0 [name="label"]').first.fill("payment")
+    page.locator("#item-0 .relabel button").first.click()
+    page.wait_for_selector("#item-0 >> text=by hand")
+    page.click("#going a")
+    page.click("text=Apply 1 change")
+    page.wait_for_selector("text=our tickets.train.v2.jsonl", timeout=60_000)
+
+
+@needs_chromium
+def test_without_a_script_the_same_forms_do(workspace: Workspace, make_settings: Any, at_once: None) -> None:
+    with serving(create_app(workspace, make_settings())) as at, chromium() as browser:
+        watched = Watched(browser, java_script_enabled=False)
+        page = watched.page
+        page.goto(f"{at}/ui/new")
+        page.set_input_files("#file-training", {"name": "a.csv", "mimeType": "text/csv", "buffer": TICKETS.encode()})
+        page.click("#upload button.main")
+        page.locator(".column", has_text="Mood").locator('input[value="label"]').check(force=True)
+        page.click('[formaction="/ui/new/columns"]')
+        assert page.locator(".targets >> text=Mood").count() == 1
+        assert "form_token" not in page.url
+        page.click("text=Check the data")
+        assert "/ui/new/data/" in page.url
+        watched.context.close()
