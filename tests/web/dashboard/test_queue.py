@@ -100,7 +100,7 @@ class TestOneRow:
         monkeypatch.setattr(shop.classifier, "served", refuse)
         put(shop)
         page = visitor.get("/ui/queue/shop").text
-        assert "could not be asked: Its files are gone." in page
+        assert "could not be asked: Its files are gone." in re.sub("<[^>]+>", "", page)
         assert 'value="delivery"' in page
 
     def test_very_many_labels_are_typed(self, shop: Workspace, visitor: Any) -> None:
@@ -261,8 +261,7 @@ def test_a_page_asks_for_no_more_the_more_rows_wait(
         return len(seen)
 
     put(shop)
-    queries()
-    few = queries()
+    few = min(queries() for _ in range(4))  # now and then the home is looked through for models, too
     for n in range(60):
         put(shop, f"a row {n}")
-    assert queries() <= few + 1
+    assert min(queries() for _ in range(4)) <= few
