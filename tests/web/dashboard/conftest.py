@@ -109,6 +109,9 @@ def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
                 created_at=now,
             )
         )
+        with store.objects.writer(str(n)) as writer:
+            writer.write(b"text,label\n")
+            writer.commit()
         store.batches.add(
             BatchRecord(
                 id=ID.format(10 * n + 4),
