@@ -153,9 +153,10 @@ def test_what_is_recalled_is_what_the_frozen_layers_say(train, single, monkeypat
 
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])
 def test_many_rows_are_learnt_with_help_that_is_thrown_away(train, single, monkeypatch, kind):
-    names = set(train(single(40), kind=kind, epochs=1).network.state_dict())
+    validation = single(20, seed=1)
+    names = set(train(single(40), validation, kind=kind, epochs=1).network.state_dict())
     monkeypatch.setattr("tamis.ml.encoder.fits.MANY_ROWS", 30)
-    finished = train(single(60), kind=kind)
+    finished = train(single(60), validation, kind=kind)
     assert set(finished.network.state_dict()) == names
     assert not any(module._forward_hooks for module in finished.network.modules())
     assert finished.checkpoints[-1]["t.accuracy"] > 0.6
@@ -180,13 +181,17 @@ def test_lora_on_encoders_trains_the_whole_head(train, single, kind):
     assert not any("lora" in name for name in finished.network.state_dict())
 
 
-def test_gradient_checkpointing_computes_the_same(train, single):
+@pytest.mark.parametrize("many", [3_000, 10])
+def test_gradient_checkpointing_computes_the_same(train, single, monkeypatch, many):
+    monkeypatch.setattr("tamis.ml.encoder.fits.MANY_ROWS", many)
     rows = single(20)
     plain, saved = (train(rows, rows[:10], epochs=1, encoder={"gradient_checkpointing": on}) for on in (False, True))
     assert plain.held.logits == pytest.approx(saved.held.logits, abs=1e-4)
 
 
-def test_what_is_cut_is_told_and_windows_read_it(train, rows_of):
+@pytest.mark.parametrize("many", [3_000, 10])
+def test_what_is_cut_is_told_and_windows_read_it(train, rows_of, monkeypatch, many):
+    monkeypatch.setattr("tamis.ml.encoder.fits.MANY_ROWS", many)
     rows = [(" ".join([text] * 40)[:250], {"t": label}) for text, label in rows_of(51)]
     cut = train(rows, rows, epochs=1, seq_len=100)
     assert cut.facts["cut_share"] == 1.0
