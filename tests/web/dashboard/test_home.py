@@ -78,6 +78,18 @@ def test_what_is_next_follows_from_what_there_is(visitor: Any, sign_in: Any, mod
     assert "Without a key" not in page
 
 
+def test_rows_that_wait_lead_to_their_queue_and_of_several_models_to_all(visitor: Any, models: Workspace) -> None:
+    models.models.take_in()
+    models.looks.add_correction("intents", "where is it", {"topic": ["delivery"]})
+    page = visitor.get("/ui").text
+    assert 'href="/ui/queue/intents"' in page
+    assert "1 row is worth your look" in page
+    models.looks.add_correction("both", "where is it", {"topic": ["delivery"]})
+    page = visitor.get("/ui").text
+    assert "2 rows are worth your look" in page
+    assert "/ui/queue/" not in page
+
+
 def test_a_job_is_cancelled_on_its_page(visitor: Any, workspace: Workspace) -> None:
     place = visitor.send("/ui/example").headers["location"]
     assert visitor.send(f"{place}/cancel").headers["location"] == place

@@ -62,6 +62,18 @@ def test_any_of_its_names_leads_to_its_page(visitor: Any, models: Workspace, ids
     assert visitor.get("/ui/models/nothing").status_code == 404
 
 
+def test_it_leads_to_its_review_queue(sign_in: Any, models: Workspace, ids: dict[str, str]) -> None:
+    trainer, caller, place = sign_in("infer", "train"), sign_in("infer"), f"/ui/models/{ids['intents']}"
+    assert "Find rows to review" in trainer.get(place).text
+    models.looks.add_correction("intents", "where is it", {"topic": ["delivery"]})
+    page = trainer.get(place).text
+    assert "Review 1 row<" in page
+    assert 'href="/ui/queue/intents"' in page
+    assert "/ui/queue" not in caller.get(place).text
+    models.models.archive(ids["intents"])
+    assert 'href="/ui/queue/intents"' not in trainer.get(place).text
+
+
 def test_it_is_measured_and_the_rows_behind_a_figure_open(
     visitor: Any, models: Workspace, ids: dict[str, str], test_file: str
 ) -> None:

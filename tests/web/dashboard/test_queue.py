@@ -184,6 +184,16 @@ class TestTheRest:
         assert shop.looks.line("shop").answered == 1
         assert shop.looks.get("shop", look).status == ANSWERED
 
+    def test_lists_begin_with_what_is_most_urgent(self, shop: Workspace, visitor: Any) -> None:
+        for n in range(26):
+            put(shop, f"text {n}")
+        put(shop, "corrected", CORRECTION)
+        page = visitor.get("/ui/queue/shop/rows").text
+        assert page.index("corrected") < page.index("text 2")
+        assert "Next →" in page
+        assert "Before" in visitor.get("/ui/queue/shop/rows?page=2").text
+        assert "Older" not in page, "they do not stand by age"
+
     def test_all_queues_and_models_without_one(self, shop: Workspace, visitor: Any, artifact: Path) -> None:
         assert "Begin with a model" in visitor.get("/ui/queue").text
         put(shop)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from fastapi import Response
 
@@ -63,10 +65,8 @@ def next_steps(visit: Visit, models: list[ModelRow]) -> list[Step]:
     if newest is not None and newest.last_used_at is None:
         why = "It has not been asked anything yet: type a text and see what it says."
         steps.append(Step(f"Try {models[0].reference}", why, f"/ui/models/{newest.id}/try"))
-    if train and models and (waiting := sum(line.open for line in visit.workspace.looks.lines())):
-        rows = "1 row is" if waiting == 1 else f"{waiting:,} rows are"
-        why = "Rows whose label is doubtful, or that would teach your models most."
-        steps.append(Step(f"{rows} worth your look", why, "/ui/queue"))
+    if train and models:
+        steps += _to_review(visit)
     if train and newest is not None and "test" not in newest.metrics:
         why = "On a file of labelled texts that it did not learn from: only that says how good it will be."
         steps.append(Step(f"Measure {models[0].reference}", why, f"/ui/models/{newest.id}/quality"))
@@ -77,6 +77,17 @@ def next_steps(visit: Visit, models: list[ModelRow]) -> list[Step]:
         why = "Without a key this server serves its own machine only. The first key lets others in."
         steps.append(Step("Let others in", why, "/ui/keys"))
     return steps
+
+
+def _to_review(visit: Visit) -> Iterator[Step]:
+    """Rows that wait for a look, if there are any: where all are of one model, its queue."""
+    lines = [line for line in visit.workspace.looks.lines() if line.open]
+    if lines:
+        waiting = sum(line.open for line in lines)
+        rows = "1 row is" if waiting == 1 else f"{waiting:,} rows are"
+        why = "Rows whose label is doubtful, or that would teach your models most."
+        place = f"/ui/queue/{quote(lines[0].name, safe='')}" if len(lines) == 1 else "/ui/queue"
+        yield Step(f"{rows} worth your look", why, place)
 
 
 @pages.post("/example", TRAIN)

@@ -130,6 +130,7 @@ def overview(visit: Visit) -> Response:
         newest=versions[0] if versions else model,
         manifest=manifest,
         trouble=trouble,
+        waiting=workspace.looks.line(model.name).open if visit.may(TRAIN) else 0,
     )
 
 
