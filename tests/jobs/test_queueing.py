@@ -120,6 +120,19 @@ class TestUnsureRows:
         assert all(look.given["topic"] in (["delivery"], ["payment"], ["account"]) for look in looks)
         assert all(look.source["line"] >= 1 and look.source["file_name"] == "rows" for look in looks)
 
+    def test_any_other_column_is_no_label(self, store: Store, models, put, act: Act):
+        table = b"text,channel\nwhere is my parcel 1,mail\nyou charge my card 2,phone\nchange my password 3,payment\n"
+        told = {"targets": TARGETS[:1], "model": models["good"], "file": put(table, "t.csv")}
+        act(fill, way=UNSURE, **told)
+        given = {look.input: (look.reason, look.given) for look in queue(store)}
+        assert given["you charge my card 2"] == (UNLABELLED, {})
+        assert given["change my password 3"] == (UNCERTAIN, {"topic": ["payment"]})
+
+    def test_the_texts_are_those_of_the_column_that_was_said(self, store: Store, models, put, act: Act):
+        table = b"text,other\nticket 1,where is my parcel\nticket 2,you charge my card\n"
+        act(fill, way=UNSURE, model=models["good"], file=put(table, "t.csv"), text_column="other")
+        assert {look.input for look in queue(store)} == {"where is my parcel", "you charge my card"}
+
     def test_nothing_comes_twice(self, store: Store, models, put, act: Act):
         file = put([{"text": "where is my parcel"}] * 5 + [{"text": "my card"}])
         first = act(fill, way=UNSURE, model=models["good"], file=file)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tamis.data.dataset import Dataset
+from tamis.data.formats import ReadOptions
 from tamis.data.loading import read_inputs
 from tamis.data.review.corpus import TRAIN
 from tamis.data.rows import Rejected
@@ -135,7 +136,8 @@ def _joined(one: Sight, other: Sight) -> Sight:
 
 def _unsure(acting: Acting, most: int, seen: set[str]) -> tuple[Found, dict[str, Any]]:
     """The rows of a file that the model is least sure of, and that are unlike each other."""
-    pool, predictor = _pool(acting, seen), _predictor(acting, "model")
+    predictor = _predictor(acting, "model")
+    pool = _pool(acting, seen, predictor)
     chosen = choose(predictor, pool.inputs, most, check=lambda: acting.tell(0.6, "choosing rows"))
     said = predictor.predict([pool.inputs[row] for row in chosen.rows.tolist()])
     found = [
@@ -154,7 +156,8 @@ def _unsure(acting: Acting, most: int, seen: set[str]) -> tuple[Found, dict[str,
 
 def _differences(acting: Acting, most: int, seen: set[str]) -> tuple[Found, dict[str, Any]]:
     """The rows of a file on which two versions of the model give different labels, the farthest apart first."""
-    pool, one, other = _pool(acting, seen), _predictor(acting, "model"), _predictor(acting, "other")
+    one, other = _predictor(acting, "model"), _predictor(acting, "other")
+    pool = _pool(acting, seen, one)
     common = _common(one, other)
     if not common:
         raise DataError("The two versions have no target with the same labels in common: choose another version.")
@@ -212,7 +215,7 @@ def _apart(
     return most
 
 
-def _pool(acting: Acting, seen: set[str]) -> Pool:
+def _pool(acting: Acting, seen: set[str], predictor: Predictor) -> Pool:
     """The rows of the file that are new to the queue.
 
     Raises:
@@ -221,9 +224,9 @@ def _pool(acting: Acting, seen: set[str]) -> Pool:
     tools, pool = acting.tools, Pool()
     file_id = str(acting.told["file"])
     with files_here(tools.store, [file_id], acting.work) as paths:
-        labels = _labels_by_line(acting, paths[file_id])
+        labels = _labels_by_line(acting, paths[file_id], predictor)
         met = set[str]()
-        for row in read_inputs(paths[file_id], tools.choices.reading):
+        for row in read_inputs(paths[file_id], _reading(acting)):
             if len(pool.inputs) >= MOST_POOL:
                 break
             if isinstance(row, Rejected) or not is_readable(row.input):
@@ -245,18 +248,20 @@ def _pool(acting: Acting, seen: set[str]) -> Pool:
     return pool
 
 
-def _labels_by_line(acting: Acting, path: Path) -> dict[int, Mapping[str, tuple[str, ...]]]:
+def _labels_by_line(acting: Acting, path: Path, predictor: Predictor) -> dict[int, Mapping[str, tuple[str, ...]]]:
     """What the file says of its rows, for the model's targets; nothing where it is one of texts alone."""
     from tamis.data.formats import open_source
 
     targets = {target["name"] for target in acting.told["targets"]}
     only = next(iter(targets)) if len(targets) == 1 else None
+    known = {target.name: set(target.labels) for target in predictor.targets}
     found: dict[int, Mapping[str, tuple[str, ...]]] = {}
     try:
-        for row in _examples(open_source(path, acting.tools.choices.reading)):
+        for row in _examples(open_source(path, _reading(acting))):
             mine = {name: each for name, each in row.labels.items() if name in targets}
             if not mine and only is not None and len(row.labels) == 1:
-                mine = {only: next(iter(row.labels.values()))}  # a file's only target is the model's only target
+                said = next(iter(row.labels.values()))  # a file's only target is the model's only target, if it has its
+                mine = {only: said} if known.get(only, set()).issuperset(said) else {}  # labels: it may be any column
             if mine:
                 found[row.line] = mine
             if len(found) >= MOST_POOL:
@@ -264,6 +269,10 @@ def _labels_by_line(acting: Acting, path: Path) -> dict[int, Mapping[str, tuple[
     except DataError:
         return {}
     return found
+
+
+def _reading(acting: Acting) -> ReadOptions:
+    return replace(acting.tools.choices.reading, text_column=acting.told.get("text_column"))
 
 
 def _examples(rows: Any) -> Iterator[Example]:  # noqa: ANN401

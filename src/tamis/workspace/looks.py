@@ -85,6 +85,7 @@ class Fill:
         file: the file's id.
         other: the version to compare the newest one with; any of its names.
         most: rows at most.
+        text_column: of the file, the one with the texts; None: found out.
         by: who asks.
     """
 
@@ -94,6 +95,7 @@ class Fill:
     file: str | None = None
     other: str | None = None
     most: int = 100
+    text_column: str | None = None
     by: str | None = None
 
 
@@ -318,7 +320,7 @@ class Looks:
         if not asked.file:
             raise InvalidRequest("Choose a file, or give texts.", loc=["body", "file"])
         file = self.files.get(asked.file)
-        told |= {"file": file.id, "file_name": file.name}
+        told |= {"file": file.id, "file_name": file.name, "text_column": asked.text_column}
 
     def _checked(self, model: ModelRecord, labels: Labels, *, new: bool = False) -> Said:
         """Return an answer as it is kept."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,18 @@ TABLE = b"id,text\n1,where is my parcel\n2,you charge my card\n"
 def model_id(models: Workspace) -> str:
     models.models.take_in()
     return models.models.find("intents").id
+
+
+@pytest.fixture
+def upload_file(models: Workspace) -> Callable[[str], str]:
+    """Store the table under a name; return its id."""
+
+    def store(name: str) -> str:
+        coming = models.files.begin(NewFile(name=name))
+        coming.write(TABLE)
+        return coming.commit().id
+
+    return store
 
 
 def upload(visitor: Any, content: bytes, name: str = "texts.csv", **fields: str) -> Any:
@@ -105,6 +118,25 @@ def test_what_came_of_training_data_is_for_those_who_train(sign_in: Any, models:
     assert trainer.get(f"/ui/models/{model_id}/label/r").status_code == 200
 
 
+def test_unsure_rows_go_to_the_review_queue(
+    sign_in: Any, models: Workspace, model_id: str, upload_file: Callable[[str], str]
+) -> None:
+    summary = {"rows": 2, "bad": 0, "cut": 0, "text": "body", "targets": [], "preview": []}
+    done: dict[str, Any] = {"status": "SUCCESS", "summary": summary, "result_name": "t-labelled.csv"}
+    file = upload_file("t.csv")
+    models.store.operations.add(run(model_id, told={"file": file, "text_column": "body"}, **done))
+    place, trainer = f"/ui/models/{model_id}/label/r", sign_in("infer", "train")
+    assert "Review them" in trainer.get(place).text
+    assert "Review them" not in sign_in("infer").get(place).text
+    assert sign_in("infer").send(f"{place}/review").status_code == 403
+    assert trainer.send(f"{place}/review").headers["location"] == "/ui/queue/intents#find"
+    (filling,) = models.looks.fillings("intents")
+    assert (filling.told["file"], filling.told["text_column"], filling.told["way"]) == (file, "body", "unsure")
+    models.files.delete(file)
+    assert "Review them" not in trainer.get(place).text
+    assert trainer.send(f"{place}/review").status_code == 404
+
+
 def test_a_run_is_cancelled_and_says_so(visitor: Any, models: Workspace, model_id: str) -> None:
     models.store.operations.add(run(model_id, progress=0.4, stage="4 of 10 rows"))
     place = f"/ui/models/{model_id}/label/r"
@@ -117,15 +149,13 @@ def test_a_run_is_cancelled_and_says_so(visitor: Any, models: Workspace, model_i
 
 
 def test_files_that_are_here_are_offered_to_those_who_may_see_them(
-    sign_in: Any, models: Workspace, model_id: str
+    sign_in: Any, models: Workspace, model_id: str, upload_file: Callable[[str], str]
 ) -> None:
     assert "already" not in sign_in("infer").get(f"/ui/models/{model_id}/label").text
     visitor = sign_in("admin")
-    coming = models.files.begin(NewFile(name="t.csv"))
-    coming.write(TABLE)
-    record = coming.commit()
-    assert record.id in visitor.get(f"/ui/models/{model_id}/label").text
-    answer = visitor.send(f"/ui/models/{model_id}/label", stored=record.id)
+    file = upload_file("t.csv")
+    assert file in visitor.get(f"/ui/models/{model_id}/label").text
+    answer = visitor.send(f"/ui/models/{model_id}/label", stored=file)
     found = models.operations.get(answer.headers["location"].rpartition("/")[2])
-    assert found.told["file"] == record.id
+    assert found.told["file"] == file
     assert found.told["private"] is True

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from fastapi import Response
 
-from tamis.errors import InvalidRequest, UnknownOperation
+from tamis.errors import InvalidRequest, UnknownFile, UnknownOperation
 from tamis.web.auth import INFER, TRAIN, require_scope
 from tamis.web.dashboard import safety
 from tamis.web.dashboard.pages import FORM_TOKEN, Pages, require_token
+from tamis.web.dashboard.queue import USUAL, place_of
 from tamis.web.dashboard.visits import Visit
 from tamis.web.routing import answer_file
 from tamis.web.uploads import Form, boundary_of, receive_files
 from tamis.workspace.files import BATCH, NewFile, Upload
+from tamis.workspace.looks import UNSURE, Fill
 from tamis.workspace.operations import LIVE, NewOperation
 
 if TYPE_CHECKING:
@@ -94,7 +96,27 @@ def labelled(visit: Visit) -> Response:
     """Show how far it is, and what came of it."""
     record = found_run(visit)
     model = visit.workspace.models.find(str(record.model_id))
-    return visit.page("labelled.html", model=model, run=record, is_live=record.status in LIVE, **_figures(record))
+    may_review = visit.may(TRAIN) and not model.archived and _is_there(visit, str(record.told.get("file", "")))
+    return visit.page(
+        "labelled.html",
+        model=model,
+        run=record,
+        is_live=record.status in LIVE,
+        most_reviewed=USUAL if may_review else 0,
+        **_figures(record),
+    )
+
+
+@pages.post("/models/{model_id}/label/{label_run}/review", TRAIN)
+def review(visit: Visit) -> Response:
+    """Put the rows of the file that the model is least sure of into its review queue."""
+    record = found_run(visit)
+    name = visit.workspace.models.find(str(record.model_id)).name
+    column = record.told.get("text_column")
+    file = str(record.told.get("file", ""))
+    asked = Fill(name=name, way=UNSURE, file=file, text_column=column, most=USUAL, by=visit.caller)
+    visit.workspace.looks.fill(asked)
+    return visit.go(f"{place_of(name)}#find")
 
 
 @pages.get("/models/{model_id}/label/{label_run}/result", INFER)
@@ -137,6 +159,14 @@ def found_run(visit: Visit) -> OperationRecord:
     if record.told.get("private"):
         require_scope(visit.scopes, TRAIN, "What a model says of a file that was uploaded for training")
     return record
+
+
+def _is_there(visit: Visit, file_id: str) -> bool:
+    """Whether the file that was labelled is still here: one that was uploaded for that is for a week."""
+    try:
+        return bool(visit.workspace.files.get(file_id))
+    except UnknownFile:
+        return False
 
 
 def _figures(record: OperationRecord) -> dict[str, Any]:
