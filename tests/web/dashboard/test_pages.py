@@ -1,12 +1,13 @@
 """Every page has a scope and headers, every form is looked at; errors are pages that say what the API says."""
 
+import threading
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from tamis.errors import StorageFailed
-from tamis.web.dashboard import jobs
+from tamis.web.dashboard import jobs, pages
 from tamis.workspace.workspace import Workspace
 
 WIDER = {
@@ -115,6 +116,30 @@ def test_a_script_may_send_the_token_as_a_header(sign_in: Any, workspace: Worksp
         "/ui/keys", data={"name": "n", "scopes": "infer"}, headers={"x-form-token": visitor.token()}
     )
     assert answer.status_code == 200
+
+
+def test_strangers_send_small_forms_and_long_ones_hold_nobody_up(
+    sign_in: Any, make_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member, threads = sign_in("admin"), list[str]()
+    parse = pages._fields
+
+    def noted(body: bytes) -> dict[str, list[str]]:
+        threads.append(threading.current_thread().name)
+        return parse(body)
+
+    monkeypatch.setattr(pages, "_fields", noted)
+    stranger = make_client()
+    for path in ("/ui/login", "/ui/shared/x", "/ui/theme", "/ui/nope"):
+        answer = stranger.post(path, data={"key": "x" * pages.MOST_OF_STRANGERS})
+        assert answer.status_code == 413, path
+        assert "larger than 1,048,576 bytes" in answer.text
+    assert not threads
+    assert member.send("/ui/keys", name="n", scopes="infer", other="x").status_code == 200
+    assert member.send("/ui/keys", name="n", scopes="infer", other="x" * pages.MOST_OF_STRANGERS).status_code == 200
+    short, long = threads
+    assert short != long
+    assert "worker" in long.lower()
 
 
 def test_errors_are_pages_that_say_what_the_api_says(visitor: Any) -> None:

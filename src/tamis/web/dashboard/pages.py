@@ -33,6 +33,12 @@ FORM_HEADER = "x-form-token"
 """Where scripts put the token that forms carry as a field."""
 
 MOST_FIELDS = 10_000
+MOST_OF_STRANGERS = 2**20
+"""Bytes of a form on a page that needs nobody to sign in: more than anything that is asked there has."""
+
+LONG = 2**16
+"""Bytes from which a form is read in a thread: a full one takes seconds, in which nobody else would be answered."""
+
 TITLES = {401: "Sign in first", 403: "Not with this key", 404: "There is nothing here", 409: "Not now"}
 
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
@@ -76,7 +82,7 @@ class Pages:
         def add(handler: Handler) -> Handler:
             async def aside(visit: Visit) -> Response:
                 if method == "POST":
-                    await _take_form(visit)
+                    await _take_form(visit, MOST_OF_STRANGERS if scope == NOBODY else None)
                 return await anyio.to_thread.run_sync(handler, visit)
 
             self._add(method, path, scope, aside)
@@ -140,22 +146,38 @@ async def _received(visit: Visit, taker: Taker, scope: str) -> Response:
     return await taker(visit)
 
 
-async def _take_form(visit: Visit) -> None:
+async def _take_form(visit: Visit, most: int | None = None) -> None:
     """Read the form, unless another site, or an older session, sent it.
 
     Raises:
         Forbidden: it was.
         InvalidRequest: it is no form.
+        LimitExceeded: it has very many fields.
+        BodyRefused: it has more bytes than `most`.
     """
     _refuse_foreign(visit)
     if _kind_of(visit.request) != FORM:
         raise InvalidRequest(f"The body is not a form ({FORM}).", loc=["body"])
-    body = (await visit.request.body()).decode("utf-8", "replace")
+    body = await _body(visit.request, most)
+    visit.form = _fields(body) if len(body) < LONG else await anyio.to_thread.run_sync(_fields, body)
+    require_token(visit, visit.sent(FORM_TOKEN))
+
+
+async def _body(request: Request, most: int | None) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if most is not None and len(body) > most:
+            why = f"The form is larger than {most:,} bytes: send less."
+            raise BodyRefused(LimitExceeded(why, limit=most, setting="form_bytes"))
+    return bytes(body)
+
+
+def _fields(body: bytes) -> dict[str, list[str]]:
     try:
-        visit.form = parse_qs(body, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise LimitExceeded(f"The form has more than {MOST_FIELDS:,} fields.", limit=MOST_FIELDS) from None
-    require_token(visit, visit.sent(FORM_TOKEN))
 
 
 def require_token(visit: Visit, sent: str) -> None:
