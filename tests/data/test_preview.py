@@ -149,6 +149,14 @@ def test_only_the_beginning_is_read(seen, monkeypatch: pytest.MonkeyPatch):
     assert ([column.name for column in found.columns], found.hidden) == (["text", "label"], 2)
 
 
+def test_names_of_columns_count_where_rows_bring_others_each(seen, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(preview, "CHARACTERS", 2_000)
+    rows = [{"text": f"t{row}", "label": "ab"[row % 2], **{f"{row}-{n}": "" for n in range(100)}} for row in range(50)]
+    found = seen("\n".join(map(json.dumps, rows)), "rows.jsonl", Choice({0: TEXT, 1: LABEL}))
+    assert preview.MOST_COLUMNS < len(found.columns) + found.hidden < 600
+    assert found.rows
+
+
 def test_long_values_are_cut_and_packed_files_read(seen):
     found = seen(gzip.compress(f"text,label\n{'x' * 9999},a\nshort,b\n".encode()), "rows.csv.gz")
     assert len(found.columns[0].values[0]) == 80
@@ -173,3 +181,21 @@ def test_what_cannot_be_read_at_all_is_refused(seen, content, name, error):
 def test_an_encoding_that_there_is_not(seen):
     with pytest.raises(InvalidSetting):
         seen(TICKETS, choice=Choice(encoding="klingon"))
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_a_file_sorted_by_its_labels_shows_more_than_the_first(seen, name):
+    rows = [(f"text {n}", f"label {n // 400}") for n in range(2_000)]
+    table = "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows)
+    lines = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
+    found = seen(table if name == "rows.csv" else lines, name)
+    assert set(found.targets[0].labels) == {f"label {n}" for n in range(5)}
+    assert {column.name: column.different for column in found.columns}["label"] == 5
+    assert found.looked_at == preview.LOOKED_AT
+    assert [row.line for row in found.rows] == list(range(2, 8) if name == "rows.csv" else range(1, 7))
+
+
+def test_of_long_rows_few_are_looked_at_later(seen, monkeypatch):
+    monkeypatch.setattr(preview, "CHARACTERS", 20_000)
+    found = seen("text,label\n" + "".join(f"{'x' * 90},{'ab'[n >= 600]}\n" for n in range(800)))
+    assert found.targets[0].labels == ("a",)

@@ -30,6 +30,9 @@ from tamis.schema import Example, Input
 LOOKED_AT, CHARACTERS = 200, 2**21
 """Rows that are looked at; fewer where they have more than so many characters together."""
 
+LATER, STEP = 5_000, 20
+"""Rows after these, of which each so many are looked at too: rows may be sorted by their labels."""
+
 SHOWN, SHOWN_BAD, SHOWN_VALUES = 6, 5, 3
 MOST_COLUMNS = 200
 _VALUE = 80
@@ -69,7 +72,7 @@ class SeenColumn:
 
 @dataclass(frozen=True, slots=True)
 class SeenTarget:
-    """A target: its labels in the rows that were looked at, the most frequent first, and whether a row has several."""
+    """A target: its labels in rows that were looked at, the most frequent first, and whether a row has several."""
 
     name: str
     labels: tuple[str, ...]
@@ -95,7 +98,7 @@ class Preview:
         layout: how it is read.
         rows: the first that can be used.
         targets: what a model would learn to tell.
-        looked_at: rows that were looked at; `bad` of them cannot be used, the first of these in `first_bad`.
+        looked_at: first rows that were looked at; `bad` of them cannot be used, the first of these in `first_bad`.
         problem: why it cannot be read so, in a sentence; "" where it can.
     """
 
@@ -154,7 +157,8 @@ def look_as(path: Path, name: str, layout: Layout, limits: ReadOptions, cells: _
     cells = cells or _Cells.of(path, name, layout.model_copy(update={"text": None, "labels": ()}).options(limits))
     try:
         source = open_file(path, name, layout.options(limits))
-        read = list(_first(source))
+        rows = iter(source)
+        read, later = list(_first(rows)), list(_later(rows))
     except (DataError, InvalidSetting) as error:
         problem = getattr(error, "for_callers", error.message)
         return Preview(cells.detected, cells.seen(layout, None), layout, cells.hidden, problem=problem)
@@ -166,7 +170,7 @@ def look_as(path: Path, name: str, layout: Layout, limits: ReadOptions, cells: _
         layout,
         cells.hidden,
         rows=tuple(SeenRow(row.line, row.input, row.labels) for row in good[:SHOWN]),
-        targets=tuple(_targets(good)),
+        targets=tuple(_targets(row for row in (*good, *later) if isinstance(row, Example))),
         looked_at=len(read),
         bad=len(bad),
         first_bad=tuple(bad[:SHOWN_BAD]),
@@ -199,11 +203,11 @@ class _Cells:
         targets: dict[str, None] = {}
         if isinstance(source, TableSource):
             columns = {column: [] for column in source.names}
-            for row in _first(cells for cells, _ in source.with_cells()):
+            for row in _some(cells for cells, _ in source.with_cells()):
                 for column, value in zip(source.names, row, strict=False):
                     columns[column].append(value)
         elif isinstance(source, JsonSource):
-            for record in _first(record for record, _ in source.with_objects()):
+            for record in _some(record for record, _ in source.with_objects()):
                 own = _targets_of(record)
                 targets.update(dict.fromkeys(own))
                 for key, given in {**_without(record, own), **own}.items():
@@ -304,13 +308,30 @@ def _first(rows: Iterable[T]) -> Iterator[T]:
             return
 
 
+def _later(rows: Iterator[T]) -> Iterator[T]:
+    """Some of the rows after the first ones, as far as they are not too long."""
+    left = CHARACTERS
+    for place, row in enumerate(islice(rows, LATER), start=1):
+        left -= _length(row)
+        if left < 0:
+            return
+        if place % STEP == 0:
+            yield row
+
+
+def _some(rows: Iterator[T]) -> Iterator[T]:
+    yield from _first(rows)
+    yield from _later(rows)
+
+
 def _length(row: object) -> int:
     if isinstance(row, Example):
         return len(row.input) if isinstance(row.input, str) else sum(len(turn.content) for turn in row.input)
     if isinstance(row, Rejected):
         return len(row.raw)
     values = row.values() if isinstance(row, dict) else row if isinstance(row, list) else ()
-    return sum(len(value) if isinstance(value, str) else len(str(value)) for value in values)
+    names = sum(map(len, row)) if isinstance(row, dict) else 0  # each row of JSON may have others, and empty values
+    return names + sum(1 + len(value if isinstance(value, str) else str(value)) for value in values)
 
 
 def _no_rows(name: str) -> NoRows:
@@ -338,7 +359,7 @@ def _shown(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)[: _VALUE * 2]
 
 
-def _targets(rows: Sequence[Example]) -> Iterator[SeenTarget]:
+def _targets(rows: Iterable[Example]) -> Iterator[SeenTarget]:
     counts: dict[str, Counter[str]] = {}
     several: set[str] = set()
     for row in rows:
