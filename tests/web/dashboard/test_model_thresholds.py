@@ -34,6 +34,12 @@ def test_a_moved_threshold_is_a_new_version(visitor: Any, models: Workspace, pla
     assert "both@2 has these thresholds" in visitor.get(answer.headers["location"]).text
 
 
+def test_a_target_is_numbered_in_plain_digits(visitor: Any, place: str) -> None:
+    answer = visitor.send(place, on=place, target="\N{SUPERSCRIPT TWO}")
+    assert answer.status_code == 400
+    assert "No threshold was moved" in answer.text
+
+
 def test_a_purpose_is_looked_at_first_and_kept_with_what_was_moved(visitor: Any, models: Workspace, place: str) -> None:
     asked = f"{place}?target=1&optimise=recall%3E%3D0.9"
     page = visitor.get(asked).text

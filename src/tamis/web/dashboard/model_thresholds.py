@@ -55,7 +55,8 @@ def save(visit: Visit) -> Response:
     """Keep the model with these thresholds as its next version."""
     model = model_of(visit)
     said = visit.sent("target")
-    asked = Asked(int(said) if said.isdigit() and len(said) < 8 else 0, visit.sent("optimise").strip()[:MOST_OBJECTIVE])
+    place = int(said) if said.isascii() and said.isdigit() and len(said) < 8 else 0
+    asked = Asked(place, visit.sent("optimise").strip()[:MOST_OBJECTIVE])
     names = _multi(model)
     if asked.place >= len(names):
         raise InvalidRequest("There is no such target.", loc=["body", "target"])
