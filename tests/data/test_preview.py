@@ -142,8 +142,10 @@ def test_a_layout_reads_another_file_alike_or_says_why_not(seen, tmp_path: Path)
 def test_only_the_beginning_is_read(seen, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(preview, "LOOKED_AT", 5)
     assert seen("text,label\n" + "a text,x\n" * 50).looked_at == 5
-    monkeypatch.setattr(preview, "CHARACTERS", 20)
+    monkeypatch.setattr(preview, "CHARACTERS", 25)
     assert seen("text,label\n" + "a text,x\n" * 50).looked_at == 4
+    many = json.dumps({"text": "a", "labels": ["bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii", "jj"]}) + "\n"
+    assert seen(many * 50, "rows.jsonl").looked_at == 1
     monkeypatch.setattr(preview, "MOST_COLUMNS", 2)
     found = seen("text,label,c,d\nhello there,x,1,2\nyou,y,1,2\n")
     assert ([column.name for column in found.columns], found.hidden) == (["text", "label"], 2)

@@ -326,7 +326,8 @@ def _some(rows: Iterator[T]) -> Iterator[T]:
 
 def _length(row: object) -> int:
     if isinstance(row, Example):
-        return len(row.input) if isinstance(row.input, str) else sum(len(turn.content) for turn in row.input)
+        labels = sum(len(label) + 1 for given in row.labels.values() for label in given)
+        return labels + (len(row.input) if isinstance(row.input, str) else sum(len(turn.content) for turn in row.input))
     if isinstance(row, Rejected):
         return len(row.raw)
     values = row.values() if isinstance(row, dict) else row if isinstance(row, list) else ()
