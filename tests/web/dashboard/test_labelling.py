@@ -110,8 +110,10 @@ def test_only_a_models_own_runs_are_shown(visitor: Any, models: Workspace, model
 
 
 def test_what_came_of_training_data_is_for_those_who_train(sign_in: Any, models: Workspace, model_id: str) -> None:
-    models.store.operations.add(run(model_id, told={"private": True}))
+    models.store.operations.add(run(model_id, told={"private": True}, title="secret.csv"))
     caller, trainer = sign_in("infer"), sign_in("infer", "train")
+    page = f"/ui/models/{model_id}/label"
+    assert ["secret.csv" in visitor.get(page).text for visitor in (caller, trainer)] == [False, True]
     for path in ("", "/result"):
         assert caller.get(f"/ui/models/{model_id}/label/r{path}").status_code == 403
     assert caller.send(f"/ui/models/{model_id}/label/r/cancel").status_code == 403

@@ -40,8 +40,11 @@ pages = Pages()
 def label(visit: Visit) -> Response:
     """Show the form, and what was labelled before."""
     model = visit.workspace.models.find(visit.request.path_params["model_id"])
-    runs, n_runs = visit.workspace.operations.list(0, SHOWN, {"kind": KIND, "model_id": model.id})
-    files = visit.workspace.files.list(0, MOST_FILES, {})[0] if visit.may(TRAIN) else []
+    trains = visit.may(TRAIN)
+    found, total = visit.workspace.operations.list(0, SHOWN, {"kind": KIND, "model_id": model.id})
+    runs = [run for run in found if trains or not run.told.get("private")]  # even its name tells what models learn from
+    n_runs = total - len(found) + len(runs)
+    files = visit.workspace.files.list(0, MOST_FILES, {})[0] if trains else []
     return visit.page("label.html", model=model, runs=runs, n_runs=n_runs, files=files, live=LIVE)
 
 
