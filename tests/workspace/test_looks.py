@@ -173,6 +173,25 @@ class TestCorrections:
         assert (again.id, again.status, again.answer) == (first.id, OPEN, None)
         assert again.proposed == {"topic": ["delivery"], "flags": ["rude"]}
 
+    def test_whoever_has_a_link_undoes_nothing(self, workspace: Workspace):
+        correct = workspace.looks.add_correction
+        open_ = correct("shop", "what is it", {"topic": ["payment"]}, "me")
+        assert correct("shop", "what is it", {"topic": ["delivery"]}, shared=True, reopens=False) == open_
+        answered = workspace.looks.answer("shop", open_.id, {"topic": ["payment"]})
+        assert correct("shop", "what is it", {"topic": ["delivery"]}, "caller", reopens=False) == answered
+        skipped = workspace.looks.skip("shop", open_.id)
+        assert correct("shop", "what is it", {"topic": ["delivery"]}, shared=True, reopens=False) == skipped
+        own = correct("shop", "another", {"topic": ["payment"]}, shared=True, reopens=False)
+        again = correct("shop", "another", {"topic": ["delivery"]}, shared=True, reopens=False)
+        assert (again.id, again.proposed) == (own.id, {"topic": ["delivery"]})
+
+    def test_links_fill_a_part_of_the_queue(self, workspace: Workspace, monkeypatch):
+        monkeypatch.setattr("tamis.workspace.looks.MOST_BY_LINK", 1)
+        workspace.looks.add_correction("shop", "x", {"topic": ["delivery"]}, shared=True)
+        with pytest.raises(Overloaded):
+            workspace.looks.add_correction("shop", "y", {"topic": ["delivery"]}, shared=True)
+        assert workspace.looks.add_correction("shop", "y", {"topic": ["delivery"]}, "me").status == OPEN
+
     def test_what_is_refused(self, workspace: Workspace, monkeypatch):
         with pytest.raises(UnknownModel):
             workspace.looks.add_correction("nothing", "x", {"topic": ["delivery"]})

@@ -54,6 +54,9 @@ MOST_LABELS = 1_000
 
 LONGEST_LABEL = 256
 
+MOST_BY_LINK = 1_000
+"""Corrections that wait under one name, from which on links bring no more: strangers shall not fill the queue."""
+
 Listing = tuple[list[LookRecord], int]
 Said = dict[str, list[str]]
 Fillings = list[OperationRecord]
@@ -210,6 +213,7 @@ class Looks:
         by: str | None = None,
         *,
         shared: bool = False,
+        reopens: bool = True,
     ) -> LookRecord:
         """Take in that an answer was wrong, with what it should have been: a person looks at it before anything learns.
 
@@ -219,6 +223,7 @@ class Looks:
             labels: what should have been said, by target.
             by: who says so; with `shared`, somebody who has a link.
             shared: whether it came through a link that the model was shared by.
+            reopens: whether a row that was answered or skipped is asked about again; else it stays as it is.
 
         Raises:
             UnknownModel: there is no such model.
@@ -236,6 +241,10 @@ class Looks:
         sight = Sight(given=asked, reason=CORRECTION, urgency=0.5 if shared else 1.0, proposed=proposed, source=source)
         there = self._store.looks.find_by_input(record.name, hash_of(asked))
         if there is not None:
+            if there.status != OPEN and not reopens:
+                return there
+            if shared and there.reason == CORRECTION and not there.source.get("shared"):
+                return there  # what somebody with a key says holds
             return self._changed(
                 there,
                 reason=CORRECTION,
@@ -246,8 +255,9 @@ class Looks:
                 source={**there.source, **source},
                 model_id=record.id,
             )
-        if self.line(record.name).open >= MOST_OPEN:
-            raise Overloaded(f"{MOST_OPEN:,} rows wait in the review queue already: later, please.", retry_after=3600)
+        line = self.line(record.name)
+        if line.open >= MOST_OPEN or (shared and line.waiting.get(CORRECTION, 0) >= MOST_BY_LINK):
+            raise Overloaded("Very many rows wait in the review queue already: later, please.", retry_after=3600)
         look = look_at(sight, record.name, record.id)
         self._store.looks.add([look])
         return look

@@ -149,6 +149,17 @@ def test_a_correction_is_kept_for_the_queue(visitor: Any, place: Any, models: Wo
     assert look.proposed == {"topic": ["payment"], "a": ["payment"]}
 
 
+@pytest.mark.parametrize(("scopes", "status"), [(("infer",), "answered"), (("infer", "train"), "open")])
+def test_what_was_answered_stands_for_those_who_may_not_train(
+    sign_in: Any, place: Any, models: Workspace, scopes: tuple[str, ...], status: str
+) -> None:
+    look = models.looks.add_correction("intents", "where is my parcel", {"topic": ["delivery"]})
+    models.looks.answer("intents", look.id, {"topic": ["delivery"]})
+    answer = sign_in(*scopes).send(place("intents", "correct"), text="where is my parcel", **{"right-0": "none"})
+    assert answer.status_code == 200
+    assert models.looks.get("intents", look.id).status == status
+
+
 def test_none_of_the_labels_is_a_correction_too(visitor: Any, place: Any, models: Workspace) -> None:
     visitor.send(place("flags", "correct"), text="where is my parcel", **{"right-0": "none"})
     assert models.store.looks.list(name="flags")[0][0].proposed == {"flags": []}

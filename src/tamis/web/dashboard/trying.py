@@ -8,7 +8,7 @@ from fastapi import Response
 
 from tamis.errors import InvalidRequest
 from tamis.schema import Input, Kind
-from tamis.web.auth import INFER
+from tamis.web.auth import INFER, TRAIN
 from tamis.web.dashboard.formats import figure_of
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.questions import CHAT, MODES, ROLES, TEXT, Question, answers_to, facts_of
@@ -62,7 +62,8 @@ def keep_correction(visit: Visit, model: ModelRecord, question: Question, *, sha
     labels = corrected(visit, model)
     if labels:
         given = _as_sent(question.inputs[0])
-        visit.workspace.looks.add_correction(model.id, given, labels, by=visit.caller, shared=shared)
+        reopens = not shared and visit.may(TRAIN)  # others cannot undo what was answered
+        visit.workspace.looks.add_correction(model.id, given, labels, by=visit.caller, shared=shared, reopens=reopens)
     return bool(labels)
 
 
