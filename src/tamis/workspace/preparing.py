@@ -49,12 +49,14 @@ class NewPreparation:
         files: their ids by part (training, validation, test), training at least.
         layout: how they are laid out.
         shares: of the training file's rows, for parts without a file of their own.
+        chosen: how all that was chosen, for whoever leads people back to it.
         created_by: the key it came with.
     """
 
     files: Mapping[str, str]
     layout: Layout
     shares: Mapping[str, float] = field(default_factory=dict)
+    chosen: str = ""
     created_by: str | None = None
 
 
@@ -138,7 +140,7 @@ class Preparing:
         _check_shares(shares)
         new.layout.options(self._choices.reading)
         self._files.room.require_for_file(sum(record.bytes for record in records.values()))
-        told = {"layout": new.layout.model_dump(mode="json"), "shares": shares}
+        told = {"layout": new.layout.model_dump(mode="json"), "shares": shares, "chosen": new.chosen}
         return self._begin({part: record.id for part, record in records.items()}, told, new.created_by)
 
     def again(self, operation_id: str, applied: Applied, created_by: str | None = None) -> OperationRecord:

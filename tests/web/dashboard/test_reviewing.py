@@ -159,11 +159,13 @@ def test_data_that_cannot_be_used_leads_back(visitor: Any, workspace: Workspace,
     coming = workspace.files.begin(NewFile(name="one.csv"))
     coming.write(b"text,label\nhello,a\nyou,a\n")
     file_id = coming.commit().id
-    found = visitor.send("/ui/new/prepare", training=file_id, share_test="0").headers["location"]
+    chosen = {"c0": "text", "c1": "label", "share_test": "0"}
+    found = visitor.send("/ui/new/prepare", training=file_id, **chosen).headers["location"]
     page = ready(visitor, found)
     assert "cannot be used yet" in page
     assert "at least two different labels" in page.replace("\n", " ")
-    assert f'href="/ui/new/columns?training={file_id}"' in page
+    back = f"/ui/new/columns?training={file_id}&amp;share_test=0&amp;c0=text&amp;c1=label"
+    assert f'href="{back}"' in page, "what was chosen stays chosen"
     assert visitor.get(f"{found}/finding?finding=x").status_code == 409
 
 

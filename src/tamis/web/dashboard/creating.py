@@ -113,7 +113,9 @@ def prepare(visit: Visit) -> Response:
     if seen.problem or any(others.values()):
         return _columns_page(visit, said, status=422)
     shares = {part: share for part, share in said.shares.items() if share}
-    asked = NewPreparation(files=said.files, layout=seen.layout, shares=shares, created_by=visit.caller)
+    asked = NewPreparation(
+        files=said.files, layout=seen.layout, shares=shares, chosen=said.query(), created_by=visit.caller
+    )
     return visit.go(f"/ui/new/data/{preparing.begin(asked).id}")
 
 

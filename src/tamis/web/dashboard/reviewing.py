@@ -260,9 +260,9 @@ def _links(visit: Visit, name: str, asked: Asked, listing: Listing[Any]) -> dict
 
 
 def _back(told: Mapping[str, Any]) -> str:
-    """Return the page of columns of the same files."""
-    layout = told.get("layout")
-    return f"/ui/new/columns?{urlencode(told.get('files', {}))}" if layout is not None else "/ui/new"
+    """Return the page of columns of the same files, with what was chosen there."""
+    chosen = told.get("chosen") or urlencode(told.get("files", {}))
+    return f"/ui/new/columns?{chosen}" if told.get("layout") is not None else "/ui/new"
 
 
 def _id(visit: Visit) -> str:
