@@ -203,6 +203,15 @@ class TestTheRest:
         assert "Other models" in page
         assert re.search(r"1 without a label", page)
 
+    def test_of_very_many_models_the_rest_is_found_otherwise(
+        self, shop: Workspace, visitor: Any, artifact: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "models of late" not in visitor.get("/ui/queue").text
+        register(shop.settings.home, "bank", artifact)
+        shop.models.take_in()
+        monkeypatch.setattr("tamis.web.dashboard.queue.MOST_MODELS", 1)
+        assert "models of late" in visitor.get("/ui/queue").text
+
     def test_no_models_at_all(self, visitor: Any) -> None:
         assert "No models yet" in visitor.get("/ui/queue").text
         assert visitor.get("/ui/queue/none").status_code == 404

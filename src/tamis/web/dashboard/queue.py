@@ -52,9 +52,10 @@ def queues(visit: Visit) -> Response:
     workspace = visit.workspace
     lines = workspace.looks.lines()
     there = {line.name for line in lines}
-    models = workspace.models.page(0, MOST_MODELS, {"archived": False})[0]
+    models, n_models = workspace.models.page(0, MOST_MODELS, {"archived": False})
     others = sorted({model.name for model in models} - there)
-    return visit.page("queues.html", lines=lines, others=others, reasons=REASONS, place_of=place_of)
+    more = n_models > len(models)
+    return visit.page("queues.html", lines=lines, others=others, more=more, reasons=REASONS, place_of=place_of)
 
 
 @pages.get("/queue/{name}", TRAIN)
