@@ -1,10 +1,12 @@
 """Operations: done in the background, by a process of their own, with one result that goes when they go."""
 
+import os
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from tamis.jobs.aside import understood
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.operating import Acting, Done
 from tamis.jobs.tools import Tools
+from tamis.jobs.worker import owner_name
 from tamis.settings import Settings
 from tamis.store.records import ModelRecord, OperationRecord
 from tamis.workspace import operations as module
@@ -28,6 +31,19 @@ def count(acting: Acting) -> Done:
     acting.tell(0.5, "counting")
     (acting.work / "count.txt").write_text(str(len(acting.told["text"])), encoding="utf-8")
     return Done(acting.work / "count.txt", "count.txt", "text/plain", {"letters": len(acting.told["text"])})
+
+
+def endless(acting: Acting) -> Done:
+    """Write on."""
+    acting.tell(0.5, "writing")
+    raise AssertionError("It goes on, though the disk is full.")
+
+
+def wide(acting: Acting) -> Done:
+    """Leave a result that is larger than it is told."""
+    (acting.work / "wide").touch()
+    os.truncate(acting.work / "wide", 10**9)
+    return Done(acting.work / "wide")
 
 
 def fail(acting: Acting) -> Done:
@@ -172,6 +188,18 @@ def test_a_result_beyond_the_quota_is_not_kept(here: Workspace, monkeypatch: pyt
     assert not here.store.objects.exists(f"operations/{failed.id}/result")
 
 
+@pytest.mark.parametrize("act", [endless, wide])
+def test_no_operation_fills_the_disk(here: Workspace, monkeypatch: pytest.MonkeyPatch, act: operating.Act):
+    """Neither while it works nor with what it leaves."""
+    free = 1.5e9 if act is wide else 9e8
+    monkeypatch.setattr(here.files.room, "require_for_file", lambda n_bytes=0: None)
+    monkeypatch.setattr("tamis.jobs.tools.shutil.disk_usage", lambda place: SimpleNamespace(free=int(free)))
+    monkeypatch.setattr(operating, "act_of", lambda kind: act)
+    failed = ended(here, here.operations.create(COUNT).id)
+    assert (failed.status, failed.error_code) == (FAILED, "storage_full")
+    assert not here.store.objects.exists(f"operations/{failed.id}/result")
+
+
 def test_what_a_job_left_is_begun_by_whoever_sees_it_first(here: Workspace):
     left = OperationRecord(
         id="left", kind="count", status=QUEUED, title="t", told={"text": "ab"}, created_at=1, modified_at=1
@@ -179,4 +207,17 @@ def test_what_a_job_left_is_begun_by_whoever_sees_it_first(here: Workspace):
     here.store.operations.add(left)
     seen, _ = here.operations.list(0, 10, {})
     assert [record.owner is None for record in seen] == [False]
-    assert ended(here, "left").summary == {"letters": 2}
+    done = ended(here, "left")
+    assert (done.summary, done.owner) == ({"letters": 2}, owner_name())
+
+
+def test_whoever_does_it_owns_it(here: Workspace):
+    """Two servers may see at once what a job left: only one begins it, whoever wrote its name last."""
+    other = f"{socket.gethostname()}/999999999/1.00"
+    left = OperationRecord(
+        id="left", kind="count", status=QUEUED, title="t", told={"text": "ab"}, created_at=1, modified_at=1, owner=other
+    )
+    here.store.operations.add(left)
+    here.operations._run("left")
+    assert here.operations.get("left").status == SUCCESS
+    assert here.operations.get("left").owner == owner_name()

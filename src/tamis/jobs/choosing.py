@@ -37,6 +37,7 @@ def choices_of(settings: Settings) -> Choices:
         ),
         review_days=settings.review_days,
         operation_days=settings.operation_days,
+        min_free_disk_bytes=settings.min_free_disk_bytes,
         llm_base_url=settings.llm_base_url,
         llm_key=settings.llm_api_key.get_secret_value(),
     )

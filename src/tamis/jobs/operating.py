@@ -15,7 +15,7 @@ from typing import Any
 
 from tamis.errors import InvalidRequest, UnknownOperation
 from tamis.jobs.aside import answered
-from tamis.jobs.tools import Tools
+from tamis.jobs.tools import Tools, require_disk
 from tamis.store.records import OperationRecord
 
 TELL_S = 0.5
@@ -117,6 +117,7 @@ def _teller(tools: Tools, operation_id: str) -> Tell:
         nonlocal next_told
         if monotonic() >= next_told:
             next_told = monotonic() + TELL_S
+            require_disk(tools.choices)  # a small file may be packed rows without end
             tools.store.operations.change(operation_id, progress=round(min(max(share, 0.0), 1.0), 3), stage=stage)
 
     return tell
@@ -124,6 +125,7 @@ def _teller(tools: Tools, operation_id: str) -> Tell:
 
 def _kept(tools: Tools, record: OperationRecord, done: Done) -> dict[str, Any]:
     key = f"operations/{record.id}/result"
+    require_disk(tools.choices, len(done.content) if isinstance(done.content, bytes) else done.content.stat().st_size)
     with tools.store.objects.writer(key) as writer:
         if isinstance(done.content, bytes):
             writer.write(done.content)

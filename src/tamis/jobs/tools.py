@@ -7,14 +7,14 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tamis.data.formats import ReadOptions
 from tamis.data.review.versions import log_of
 from tamis.endpoints import InputLimits
-from tamis.errors import UnknownFile
+from tamis.errors import StorageFull, UnknownFile
 from tamis.store.opening import Store
 
 LONGEST_NAME = 200
@@ -38,6 +38,7 @@ class Choices:
         reading: how data files are read.
         review_days: after so many days without a change, a review's report is deleted; 0: never.
         operation_days: after so many days an operation and its result are deleted; 0: never.
+        min_free_disk_bytes: room on the disk that operations leave free; 0: none.
         llm_base_url: the endpoint of LLMs that are compared with models; empty: there is none.
         llm_key: the key for it.
     """
@@ -54,6 +55,7 @@ class Choices:
     reading: ReadOptions = field(default_factory=ReadOptions)
     review_days: int = 0
     operation_days: int = 0
+    min_free_disk_bytes: int = 0
     llm_base_url: str = ""
     llm_key: str = field(default="", repr=False)
 
@@ -64,6 +66,23 @@ class Tools:
 
     store: Store
     choices: Choices
+
+
+def require_disk(choices: Choices, n_bytes: int = 0) -> None:
+    """Do nothing where so many bytes can be written beside what is at work, and enough stays free.
+
+    Raises:
+        StorageFull: they cannot.
+    """
+    if not choices.min_free_disk_bytes:
+        return
+    with suppress(OSError):  # no disk that could be asked: writing will tell
+        left = shutil.disk_usage(choices.work).free - n_bytes
+        if left < choices.min_free_disk_bytes:
+            raise StorageFull(
+                f"The server's disk has {left + n_bytes:,} bytes left, and {choices.min_free_disk_bytes:,} are to stay "
+                "free (min_free_disk_bytes). Give fewer rows, or ask the operator to make room."
+            )
 
 
 @contextmanager

@@ -174,7 +174,7 @@ class Operations:
         """Do one operation in a process of its own, and write down how it ended."""
         operations, choices = self._store.operations, choices_of(self._settings)
         try:
-            if operations.change(operation_id, when=QUEUED, status=RUNNING) is None:
+            if operations.change(operation_id, when=QUEUED, status=RUNNING, owner=owner_name()) is None:
                 return
             bounds = Bounds(LONGEST_S, choices.memory_mb, TOO_MUCH)
             check = self._background.going_on(lambda: self._is_running(operation_id))
