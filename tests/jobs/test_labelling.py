@@ -115,6 +115,8 @@ def test_cells_run_in_no_spreadsheet(label: Callable[..., Done]) -> None:
     assert rows[0]["'=x"] == "'@SUM(1)"
     assert rows[0]["n"] == "-5"
     assert rows[1]["n"] == "+1.5e3"
+    wide = table(label('text\n"\n=1+1"\n\N{FULLWIDTH EQUALS SIGN}1+1\n', text_column="text"))
+    assert [row["text"] for row in wide] == ["'\n=1+1", "'\N{FULLWIDTH EQUALS SIGN}1+1"]
     plain = label("text\n=1+1\n", spreadsheet=False, text_column="text")
     assert text_of(plain).splitlines()[1].startswith("=1+1,")
     assert isinstance(plain.content, Path)

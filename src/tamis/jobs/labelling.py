@@ -39,8 +39,8 @@ MOST_COLUMNS = 1_000
 SHOWN_ROWS, SHOWN_BAD, SHOWN_LABELS, SHOWN_TEXT = 20, 5, 200, 300
 
 LINE, PROBLEM = "line", "problem"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How cells begin that spreadsheets may run (OWASP: CSV injection)."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How cells begin that spreadsheets may run (OWASP: CSV injection); the last four are the first in full width."""
 
 _LONE = re.compile("[\ud800-\udfff]")
 
