@@ -27,8 +27,7 @@ def test_every_page_answers_and_lets_nothing_foreign_in(visitor: Any, filled: Wo
         assert f"default-src 'none'; script-src 'self'; style-src {styles};" in policy
         assert "frame-ancestors 'none'" in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
-        by_link = path.startswith("/ui/shared/")  # the address lets whoever has it in
-        assert answer.headers["referrer-policy"] == ("no-referrer" if by_link else "same-origin")
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cache-control"] == "no-store"
 
 

@@ -124,9 +124,12 @@ def _shared(visit: Visit, question: Question | None) -> Response:
 
 
 def _bare(visit: Visit, page: Response) -> Response:
-    """The page, kept out of search engines, and its address out of other sites' logs."""
+    """The page, kept out of search engines.
+
+    Its address stays out of other sites' logs as that of every page does: with the policy `no-referrer`, browsers would
+    say of its form that it comes from nowhere, which is refused.
+    """
     page.headers["x-robots-tag"] = "noindex, nofollow"
-    page.headers["referrer-policy"] = "no-referrer"
     return page
 
 
