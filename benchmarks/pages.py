@@ -6,7 +6,7 @@
 The server is asked without sockets: what is measured is what the server does. Medians and the longest of `--times`
 answers after one to warm up, each as after a pause, when the home is looked through for new models: on the clock, and
 of the processor, which depends less on what else the machine does. Every page whose address needs no id of its own is
-asked for, and those of a job and of a model.
+asked for, and those of a job, of a model, and of a review queue in which 10,000 rows wait.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from sqlalchemy import insert
 from starlette.testclient import TestClient
 
 import record
+from tamis.jobs.looks import REASONS, Sight, look_at
 from tamis.settings import Settings
-from tamis.store.records import BatchRecord, FileRecord, JobRecord, ModelRecord
+from tamis.store.records import BatchRecord, FileRecord, JobRecord, ModelRecord, OperationRecord
 from tamis.store.rows import row_of
-from tamis.store.tables import batches, checkpoints, files, job_events, jobs, model_names, models
+from tamis.store.tables import batches, checkpoints, files, job_events, jobs, model_names, models, operations
 from tamis.web.app import create_app
 from tamis.web.dashboard import SECTIONS
 from tamis.workspace.workspace import Workspace, open_workspace
@@ -38,6 +39,8 @@ JOBS, MODELS, OTHERS, VERSIONS = 10_000, 1_000, 1_000, 5
 NOW = int(time())
 TARGETS = tuple({"name": name, "labels": [f"{name} {n}" for n in range(77)]} for name in ("intent", "tone", "topic"))
 FIGURES = {"test": {target["name"]: {"accuracy": 0.9, "macro_f1": 0.8, "ece": 0.02} for target in TARGETS}}
+KINDS = ("evaluate", "compare", "classify", "queue", "relabel", "gain", "prepare")
+QUEUE, LOOKS = "shop-199", 10_000
 LISTS = ("/ui/models", "/ui/jobs", "/ui/files", "/ui/batches")
 STATES = ("SUCCESS", "FAILED", "CANCELLED", "SUCCESS", "FAILED_VALIDATION")
 
@@ -70,6 +73,15 @@ def fill(workspace: Workspace) -> None:
         connection.execute(insert(model_names), [{"name": f"shop-{n}", "last_version": 5} for n in range(MODELS // 5)])
         connection.execute(insert(files), [{**row_of(each), "folded_name": each.name} for each in files_of()])
         connection.execute(insert(batches), [row_of(each) for each in batches_of()])
+        connection.execute(insert(operations), [row_of(each) for each in operations_of()])
+    workspace.store.looks.add(
+        look_at(
+            Sight(given=f"a row {n}", reason=REASONS[n % 5], urgency=n / LOOKS, proposed={"intent": ["intent 3"]}),
+            QUEUE,
+            None,
+        )
+        for n in range(LOOKS)
+    )
 
 
 def jobs_of(job: JobRecord) -> Iterator[JobRecord]:
@@ -156,9 +168,24 @@ def batches_of() -> Iterator[BatchRecord]:
         )
 
 
+def operations_of() -> Iterator[OperationRecord]:
+    for n in range(OTHERS):
+        yield OperationRecord(
+            id=id_of(5, n),
+            kind=KINDS[n % len(KINDS)],
+            status="SUCCESS",
+            title=f"Work on shop-{n % 200}",
+            model_id=id_of(2, n % MODELS),
+            told={"name": f"shop-{n % 200}", "file_name": "shop.jsonl", "models": []},
+            created_at=NOW - n,
+            modified_at=NOW - n,
+            finished_at=NOW - n,
+        )
+
+
 def addresses() -> Iterator[str]:
     """Every page without parameters, the far ends of the lists, searches, and the pages of a job and of a model."""
-    known = {"{job_id}": id_of(1, JOBS - 1), "{model_id}": id_of(2, MODELS - 1)}
+    known = {"{job_id}": id_of(1, JOBS - 1), "{model_id}": id_of(2, MODELS - 1), "{name}": QUEUE}
     for section in SECTIONS:
         for method, path in section.pages.scopes:
             for name, value in known.items():
