@@ -66,7 +66,7 @@ def here(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         answer = operating.answer(Tools(workspace.store, choices_of(workspace.settings)), told)
         return understood(answer, 0, kind)
 
-    monkeypatch.setattr(operating, "act_of", lambda kind: {"count": count, "fail": fail}[kind])
+    monkeypatch.setattr(operating, "act_of", lambda kind: {"count": count, "classify": count, "fail": fail}[kind])
     monkeypatch.setattr(module, "run_aside", answered)
     return workspace
 
@@ -140,6 +140,27 @@ def test_cancelled_while_it_waits_or_works(here: Workspace, monkeypatch: pytest.
     for each in (waits, works, also):
         assert here.operations.cancel(each.id).status == CANCELLED
     assert here.operations.cancel(works.id).status == CANCELLED
+
+
+def test_files_that_anybody_labels_hold_nobody_else_up(here: Workspace, monkeypatch: pytest.MonkeyPatch):
+    done = module.run_aside
+
+    def slow(kind: str, told: dict[str, str], home: Path, bounds: object, check: Callable[[], None]) -> object:
+        while here.store.operations.find(told["id"]).kind == "classify":
+            check()
+            time.sleep(0.01)
+        return done(kind, told, home, bounds, check)
+
+    monkeypatch.setattr(module, "run_aside", slow)
+    monkeypatch.setattr(module, "MOST_LIVE", 3)
+    monkeypatch.setattr("tamis.workspace.background.LOOK_S", 0.0)
+    labelling = [here.operations.create(replace(COUNT, kind="classify")) for _ in range(3)]
+    with pytest.raises(Overloaded):
+        here.operations.create(replace(COUNT, kind="classify"))
+    assert ended(here, here.operations.create(COUNT).id).status == SUCCESS
+    assert here.operations.get(labelling[0].id).status in LIVE
+    for each in labelling:
+        here.operations.cancel(each.id)
 
 
 def test_ended_with_the_server(settings: Settings, monkeypatch: pytest.MonkeyPatch):

@@ -37,7 +37,10 @@ LONGEST_S = 6 * 3600.0
 """Seconds that one may take: a comparison may wait for an LLM."""
 
 MOST_LIVE = 50
-"""Operations that are not finished; more are refused."""
+"""Operations that are not finished, of those of `EVERYBODYS` and of the others each; more are refused."""
+
+EVERYBODYS = ("classify",)
+"""Kinds that need no key for training: they are done one at a time, and none of the others waits for them."""
 
 TOO_MUCH = "It takes more time or memory than it may: give fewer rows."
 
@@ -71,7 +74,7 @@ class Operations:
     def __init__(self, store: Store, room: Room, settings: Settings) -> None:
         """Take the store, the room that results take, and the operator's choices."""
         self._store, self._room, self._settings = store, room, settings
-        self._background = Background(AT_ONCE, "operation")
+        self._background, self._everybodys = Background(AT_ONCE, "operation"), Background(1, "labelling")
 
     def create(self, new: NewOperation) -> OperationRecord:
         """Begin an operation in the background.
@@ -84,7 +87,9 @@ class Operations:
         """
         act_of(new.kind)
         self._room.require_for_file()
-        if self._store.operations.list(0, 0, status=LIVE)[1] >= MOST_LIVE:
+        everybodys = self._store.operations.list(0, 0, status=LIVE, kind=EVERYBODYS)[1]
+        others = self._store.operations.list(0, 0, status=LIVE)[1] - everybodys
+        if (everybodys if new.kind in EVERYBODYS else others) >= MOST_LIVE:
             raise Overloaded(f"{MOST_LIVE} operations are not finished yet: wait, or cancel some.", retry_after=60)
         now = int(time())
         record = OperationRecord(
@@ -100,7 +105,7 @@ class Operations:
             created_by=new.created_by,
         )
         self._store.operations.add(record)
-        self._background.submit(self._run, record.id)
+        self._begin(record)
         return record
 
     def get(self, operation_id: str) -> OperationRecord:
@@ -169,6 +174,11 @@ class Operations:
     def close(self) -> None:
         """End what is at work."""
         self._background.close()
+        self._everybodys.close()
+
+    def _begin(self, record: OperationRecord) -> None:
+        threads = self._everybodys if record.kind in EVERYBODYS else self._background
+        threads.submit(self._run, record.id)
 
     def _run(self, operation_id: str) -> None:
         """Do one operation in a process of its own, and write down how it ended."""
@@ -226,7 +236,7 @@ class Operations:
         if record.status == QUEUED and record.owner is None:
             mine = self._store.operations.change(record.id, when=QUEUED, owner=owner_name())
             if mine is not None:  # of several servers that see it, the first that runs it does
-                self._background.submit(self._run, record.id)
+                self._begin(record)
             return mine or record
         if record.status not in LIVE or not is_lost(record.owner):
             return record
