@@ -12,6 +12,7 @@ from tamis.web.dashboard.home import BAD_ROWS
 from tamis.web.dashboard.jobs import shown_figures
 from tamis.workspace.jobs import NewJob
 from tamis.workspace.workspace import Workspace
+from web.dashboard.evaluations import fill_evaluation
 
 ID = "00000000-0000-4000-8000-{:012d}"
 
@@ -76,6 +77,13 @@ def test_what_is_next_follows_from_what_there_is(visitor: Any, sign_in: Any, mod
     assert "in your program" in page
     assert "did not learn from" not in page
     assert "Without a key" not in page
+
+
+def test_a_model_that_was_measured_is_not_to_be_measured(visitor: Any, models: Workspace) -> None:
+    newest = models.models.page(0, 1, {})[0][0]
+    assert f"Measure {newest.name}@1" in visitor.get("/ui").text
+    fill_evaluation(models, ID.format(6), newest.id, "rows.csv")
+    assert f"Measure {newest.name}@1" not in visitor.get("/ui").text
 
 
 def test_rows_that_wait_lead_to_their_queue_and_of_several_models_to_all(visitor: Any, models: Workspace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastapi import Response
@@ -18,6 +19,9 @@ from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 from tamis.workspace.files import FINE_TUNE, NewFile
 from tamis.workspace.jobs import NewJob
+
+if TYPE_CHECKING:
+    from tamis.store.records import ModelRecord
 
 EXAMPLE = "support.jsonl"
 BAD_ROWS = 0.05
@@ -67,7 +71,7 @@ def next_steps(visit: Visit, models: list[ModelRow]) -> list[Step]:
         steps.append(Step(f"Try {models[0].reference}", why, f"/ui/models/{newest.id}/try"))
     if train and models:
         steps += _to_review(visit)
-    if train and newest is not None and "test" not in newest.metrics:
+    if train and newest is not None and not _is_measured(visit, newest):
         why = "On a file of labelled texts that it did not learn from: only that says how good it will be."
         steps.append(Step(f"Measure {models[0].reference}", why, f"/ui/models/{newest.id}/quality"))
     if newest is not None:
@@ -77,6 +81,11 @@ def next_steps(visit: Visit, models: list[ModelRow]) -> list[Step]:
         why = "Without a key this server serves its own machine only. The first key lets others in."
         steps.append(Step("Let others in", why, "/ui/keys"))
     return steps
+
+
+def _is_measured(visit: Visit, model: ModelRecord) -> bool:
+    """Whether a model was asked about labelled rows that it was not made with, at its making or later."""
+    return "test" in model.metrics or visit.workspace.evaluations.latest(model.id) is not None
 
 
 def _to_review(visit: Visit) -> Iterator[Step]:
