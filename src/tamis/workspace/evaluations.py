@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tamis.errors import Conflict, UnknownOperation
+from tamis.errors import Conflict, InvalidRequest, UnknownOperation
 from tamis.evaluation.kept import Evaluation, ToldTarget, page_of
 from tamis.store.records import OperationRecord
 from tamis.workspace.files import Files
@@ -25,6 +25,8 @@ REMEMBERED = 4
 """Evaluations that are held in memory: whoever looks at one looks at it again."""
 
 MOST_BYTES = 64 * 2**20
+MOST_COLUMNS, LONGEST_COLUMN = 1_000, 1_000
+"""Columns of labels that are named, and characters of their names."""
 
 
 class Evaluations:
@@ -50,9 +52,14 @@ class Evaluations:
         Raises:
             UnknownModel: there is no such model.
             UnknownFile: there is no such file.
+            InvalidRequest: very many columns are named, or one has a very long name.
             Overloaded: very many operations are not finished.
             StorageFull: there is no room on the disk.
         """
+        named = (text_column or "", *label_columns)
+        if len(named) > MOST_COLUMNS or max(map(len, named)) > LONGEST_COLUMN:
+            message = f"Name {MOST_COLUMNS:,} columns at most, with {LONGEST_COLUMN:,} characters each."
+            raise InvalidRequest(message, loc=["body", "label_columns"])
         model, file = self._models.find(reference), self._files.get(file_id)
         told: dict[str, Any] = {"model": model.id, "file": file.id}
         if text_column:

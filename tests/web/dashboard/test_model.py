@@ -140,6 +140,14 @@ def test_a_file_that_does_not_fit_says_why(visitor: Any, models: Workspace, ids:
     assert visitor.send(place, on=place, file="nope").status_code == 404
 
 
+def test_columns_are_few_and_have_names(visitor: Any, models: Workspace, ids: dict[str, str], test_file: str) -> None:
+    for named in ({"label_columns": "x," * 1_000}, {"text_column": "x" * 1_001}):
+        answer = visitor.send(f"/ui/models/{ids['flags']}/quality", file=test_file, **named)
+        assert answer.status_code == 422
+        assert "1,000 columns at most" in answer.text
+    assert not models.evaluations.list(ids["flags"])
+
+
 def test_evaluations_are_those_of_the_model(
     visitor: Any, models: Workspace, ids: dict[str, str], test_file: str
 ) -> None:
