@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tamis.store.records import JobRecord
 from tamis.web.dashboard.model_thresholds import shown_of
 from tamis.workspace.thresholds import NewThresholds
 from tamis.workspace.workspace import Workspace
@@ -84,6 +85,17 @@ def test_what_is_no_target_is_refused(visitor: Any, models: Workspace, place: st
 def test_a_model_of_single_labels_says_that_it_has_none(visitor: Any, models: Workspace) -> None:
     page = visitor.get(f"/ui/models/{models.models.find('intents').id}/thresholds").text
     assert "This model has no thresholds" in page
+
+
+def test_where_there_is_none_the_way_to_be_surer_is_told(visitor: Any, models: Workspace) -> None:
+    model = models.models.find("intents")
+    place = f"/ui/models/{model.id}/thresholds"
+    assert "chosen when it is trained" in visitor.get(place).text
+    assert "/ui/new/train?from=" not in visitor.get(place).text
+    job = {"id": "the-job", "status": "SUCCESS", "model": "m", "base": "m", "name": "intents", "fingerprint": "f"}
+    models.store.jobs.add(JobRecord(**job, created_at=1, modified_at=1))
+    models.store.models.change(model.id, job_id="the-job")
+    assert 'href="/ui/new/train?from=the-job"' in visitor.get(place).text
 
 
 def test_of_very_many_labels_the_frequent_ones_are_shown_in_their_order() -> None:
