@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tamis.errors import LimitExceeded, NoRows, UnknownModel
+from tamis.jobs import labelling
 from tamis.jobs.labelling import classify
 from tamis.jobs.operating import ACTS, Acting, Done, act_of
 from tamis.jobs.tools import Tools
@@ -121,6 +122,13 @@ def test_cells_run_in_no_spreadsheet(label: Callable[..., Done]) -> None:
     assert text_of(plain).splitlines()[1].startswith("=1+1,")
     assert isinstance(plain.content, Path)
     assert not plain.content.read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_a_table_is_no_wider_than_people_make_them(label: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "MOST_OF_TABLE", 3)
+    assert table(label("text,b,c\nwhere is my parcel,,\n", text_column="text"))
+    with pytest.raises(LimitExceeded, match="more than 3 columns"):
+        label("text,b,c,d\nwhere is my parcel\n", text_column="text")
 
 
 def test_objects_keep_their_keys_and_chats_are_read(label: Callable[..., Done], folder: Path) -> None:

@@ -36,6 +36,9 @@ AT_ONCE = 512
 MOST_COLUMNS = 1_000
 """Keys of JSON rows that become columns of a table; a hostile file may have a million."""
 
+MOST_OF_TABLE = 10_000
+"""Columns of a table: each of its rows is written with all of them, however short it was."""
+
 SHOWN_ROWS, SHOWN_BAD, SHOWN_LABELS, SHOWN_TEXT = 20, 5, 200, 300
 
 LINE, PROBLEM = "line", "problem"
@@ -131,6 +134,10 @@ def _counted(source: Source, most: int) -> _Counted:
     found = _Counted()
     if isinstance(source, TableSource):
         found.columns = dict.fromkeys(source.names)
+        if len(found.columns) > MOST_OF_TABLE:
+            raise LimitExceeded(
+                f"The table has more than {MOST_OF_TABLE:,} columns: leave out those that are not needed."
+            )
     for kept, row in _rows(source):
         found.rows += 1
         if found.rows > most:
