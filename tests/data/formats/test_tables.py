@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.data.formats import ReadOptions, open_source
+from tamis.data.formats import ReadOptions, open_source, tables
 from tamis.data.rows import Rejected
 from tamis.errors import InvalidSetting, MissingColumn, NoRows, UnknownFormat
 from tamis.schema import Example
@@ -34,6 +34,13 @@ def test_quoted_line_ends_keep_the_physical_line(tmp_path):
     assert [row.line for row in rows] == [2, 6, 7, 11]
     assert rows[0].input == 'one\ntwo "quoted", three'
     assert codes(rows) == [(11, "empty_text")]
+
+
+def test_a_table_has_no_million_columns(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_COLUMNS", 3)
+    assert len(read(tmp_path, "text,label,c\none,a,\n")[1]) == 1
+    with pytest.raises(UnknownFormat, match="has 4 columns: give 3 at most, or name the delimiter"):
+        read(tmp_path, "text,label,c,d\none,a,,\n")
 
 
 def test_a_wrong_number_of_cells_is_a_bad_row(tmp_path):

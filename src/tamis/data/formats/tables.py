@@ -16,6 +16,9 @@ from tamis.data.rows import BadRow, Notes, Rejected
 from tamis.errors import NoRows, UnknownFormat
 from tamis.schema import Example
 
+MOST_COLUMNS = 200_000
+"""Of more, no table is made by people: to look at a line of a million cells takes half a minute, and a gigabyte."""
+
 _SAMPLE_CHARACTERS = 2**20
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # how Excel says the delimiter on a line of its own
 
@@ -27,7 +30,7 @@ class TableSource:
         """Find out delimiter, header and columns.
 
         Raises:
-            UnknownFormat: no delimiter divides it into columns.
+            UnknownFormat: no delimiter divides it into columns, or into very many.
             MissingColumn: text or labels are not to be found.
             NoRows: it has no rows.
         """
@@ -41,6 +44,12 @@ class TableSource:
         cells = [row for row in rows if isinstance(row, list)][:SAMPLE_ROWS]
         if not cells:
             raise NoRows(f"{file.name} has no readable row: nothing can be learnt from it.", file=file.name)
+        if len(cells[0]) > MOST_COLUMNS:
+            raise UnknownFormat(
+                f"{file.name} has {len(cells[0]):,} columns: give {MOST_COLUMNS:,} at most, or name the delimiter.",
+                for_callers=f"{file.name} has {len(cells[0]):,} columns: give {MOST_COLUMNS:,} at most.",
+                file=file.name,
+            )
         self._header = _header(cells, options)
         self._columns = self._assign(cells)
         self._width = len(self._columns.names)
