@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -123,6 +124,18 @@ def test_there_are_only_so_many_streams(visitor: Any, add: Any, monkeypatch: pyt
     crowded.require(16)
     with pytest.raises(errors.Overloaded):
         crowded.require(12)
+
+
+def test_of_those_that_come_at_once_some_come_again_later(workspace: Workspace, add: Any) -> None:
+    add()
+
+    async def told(most: int) -> list[bytes]:
+        watch = Watch(workspace.jobs, ID, "")
+        return [event async for event in job_stream._events(watch, lambda: len(watch._told) > 0, most)]
+
+    assert asyncio.run(told(0)) == [b"retry: 10000\n\n"]
+    assert asyncio.run(told(1))[0] == b"retry: 1000\n\n"
+    assert job_stream.streams.at_work == 0
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ FULL_LOOK_S = 5.0
 LASTS_S = 30.0
 """Seconds that a stream lasts; whether the session is still good is looked at when the browser asks again."""
 
-AGAIN_MS = 1000
+AGAIN_MS, LATER_MS = 1000, 10_000
 MOST = 16
 SHARE = 4
 """Streams of a process at most, and no more than one in so many of the requests that it does at a time."""
@@ -53,12 +53,17 @@ class Streams:
         Raises:
             Overloaded: there are as many as may be.
         """
-        most = min(MOST, most_requests // SHARE)
+        most = most_of(most_requests)
         if self.at_work >= most:
             raise Overloaded(f"The server shows {most} jobs as they go on, the most at a time.", retry_after=10)
 
 
 streams = Streams()
+
+
+def most_of(most_requests: int) -> int:
+    """Return how many streams there may be on a server that does so many requests at a time."""
+    return min(MOST, most_requests // SHARE)
 
 
 def is_asked_for(visit: Visit) -> bool:
@@ -75,15 +80,20 @@ def streamed(visit: Visit, job_id: str) -> StreamingResponse:
     """
     jobs, scope = visit.workspace.jobs, visit.request.scope
     jobs.record(job_id)
-    streams.require(visit.workspace.settings.max_concurrent_requests)
+    most_requests = visit.workspace.settings.max_concurrent_requests
+    streams.require(most_requests)
     seen = visit.request.headers.get("last-event-id") or visit.asked("seen")
     watch = Watch(jobs, job_id, seen)
     headers = {**safety.headers(), "x-accel-buffering": "no"}
-    return StreamingResponse(_events(watch, lambda: bool(scope.get(CLOSING))), media_type=EVENTS, headers=headers)
+    events = _events(watch, lambda: bool(scope.get(CLOSING)), most_of(most_requests))
+    return StreamingResponse(events, media_type=EVENTS, headers=headers)
 
 
-async def _events(watch: Watch, is_closing: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _events(watch: Watch, is_closing: Callable[[], bool], most: int) -> AsyncIterator[bytes]:
     """Look at the job until it is over, the server stops, or the stream has lasted long enough."""
+    if streams.at_work >= most:  # others came at the same moment
+        yield f"retry: {LATER_MS}\n\n".encode()
+        return
     streams.at_work += 1
     try:
         yield f"retry: {AGAIN_MS}\n\n".encode()
