@@ -304,3 +304,13 @@ def test_labels_that_are_plainly_wrong_do_not_make_it_unsure_of_all(n_labels):
     assert found.scale == pytest.approx(0.5, abs=0.06)
     scores = probabilities_single(given, found)
     assert ece(scores.max(axis=1), scores.argmax(axis=1) == right) < 0.02
+
+
+def test_a_model_that_is_often_surely_wrong_is_not_taken_at_its_word():
+    """A large share of labels that the model finds improbable speaks against the model, not against the labels."""
+    random = np.random.default_rng(0)
+    logits, codes = random.standard_normal((2000, 4)).astype(np.float32), random.integers(0, 4, 2000)
+    said = np.where(random.random(2000) < 0.75, codes, random.integers(0, 4, 2000))
+    logits[np.arange(2000), said] += 6
+    scores = probabilities_single(logits, fit_single(logits, codes))
+    assert ece(scores.max(axis=1), scores.argmax(axis=1) == codes) < 0.08

@@ -33,6 +33,7 @@ MOST_BIAS = 10.0
 SCALE_WITHIN, GAIN_WITHIN = 1e-4, 1e-7  # where a fit stops: the last move of the log scale, what is left to gain
 DOUBTED_ROWS, LEAST_GAIN = 200, 5.0  # rows, and nats that they gain in all, from which on labels are held to be wrong
 LOT_AT_FIRST, LOT_WITHIN = 0.05, 5e-4  # the share of labels drawn by lot: where its fit begins, and where it stops
+MOST_LOT = 0.15  # a model that is wrong about more than this is not right about the rest: it is too sure
 MOST_EXPONENT = 700.0  # exp of more overflows
 LOWEST, TINY = np.float32(-1e6), 1e-9
 SCALE_SPREAD, BIAS_SPREAD = 0.25, 0.5  # how far one label's Platt parameters are expected to stray from the shared ones
@@ -286,7 +287,8 @@ def _trusted(logits: Singles, codes: Ints, scale: float, weights: Doubles | None
     """(n,) what each row counts, mean 1, where labels are wrong; None where they are as the scale has it.
 
     A share of the labels is taken to be drawn by lot, and found with the scale by expectation-maximisation (Dempster,
-    Laird and Rubin 1977): a row counts by how probable it is that its label is none of these.
+    Laird and Rubin 1977): a row counts by how probable it is that its label is none of these. A large share speaks of
+    a model that is too sure, which looks alike, and changes nothing.
     """
     (n_rows, n_labels), place = logits.shape, np.arange(len(logits))
     if n_rows < DOUBTED_ROWS or n_labels < 2:
@@ -309,7 +311,7 @@ def _trusted(logits: Singles, codes: Ints, scale: float, weights: Doubles | None
         if abs(share - last) < LOT_WITHIN:
             break
     gain = n_rows * float(_mean(np.log((1 - share) * counted + share / n_labels) - np.log(before), weights))
-    return trusted if gain > LEAST_GAIN else None
+    return trusted if gain > LEAST_GAIN and share <= MOST_LOT else None
 
 
 def _wanted(logits: Singles, codes: Ints, weights: Doubles | None) -> tuple[float, Doubles]:
