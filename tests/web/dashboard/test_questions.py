@@ -170,4 +170,10 @@ def test_all_of_it_works_without_scripts(browser: Any, served: Callable[[str, st
     page.set_input_files("#file-new", file)
     page.click("text=Label it")
     assert "texts.csv" in page.locator("#live-label h2").inner_text()
+    page.goto(served("both", "share"))
+    page.click("text=Make a link")
+    page.goto(page.locator(".copyable code").inner_text())
+    page.fill("#question-text", "where is my parcel")
+    page.click("text=Classify")
+    assert page.locator(".verdict").first.inner_text() == "delivery"
     plain.context.close()
