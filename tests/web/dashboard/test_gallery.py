@@ -1,6 +1,8 @@
-"""In a real browser no page complains, scrolls sideways at 390 px, fetches from elsewhere, or fails axe."""
+"""In a real browser no page complains, scrolls sideways from 390 to 1920 px, fetches from elsewhere, or fails axe."""
 
+import re
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +13,19 @@ from tamis.web.app import create_app
 from tamis.workspace.workspace import Workspace
 from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
 
+ID = "00000000-0000-4000-8000-{:012d}"
 SERIOUS = {"serious", "critical"}
+
+FOCUSED = """() => {
+  const now = document.activeElement, before = window.focusedBefore;
+  if (!now || now === document.body) return null;
+  window.focusedBefore = now;
+  const around = [now, now.parentElement, now.parentElement?.parentElement].filter(Boolean);
+  const seen = around.some((each) => getComputedStyle(each).outlineStyle !== "none");
+  const later = !before || (before.compareDocumentPosition(now) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0;
+  return { is: now.outerHTML.slice(0, 120), later, seen };
+}"""
+"""What has the focus: whether it stands behind what had it before, and whether an outline shows it."""
 
 pytestmark = needs_chromium
 
@@ -29,7 +43,7 @@ def browser() -> Iterator[Any]:
         yield opened
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1920, "light"), (390, "dark")])
 def test_no_page_complains_or_fails_axe(browser: Any, served: str, routes: Any, width: int, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
@@ -66,6 +80,35 @@ def test_the_keyboard_reaches_the_content_and_a_dialog_asks_first(browser: Any, 
     page.wait_for_selector(".note.ok")
     assert filled.files.list(0, 10, {})[1] == 2
     assert watched.said == []
+    watched.context.close()
+
+
+def test_the_page_of_components_shows_all_that_have_a_frame(visitor: Any) -> None:
+    style = (files("tamis.web.dashboard") / "static" / "style.css").read_text(encoding="utf-8")
+    framed = {name for name in re.findall(r"^\.([a-z-]+)[^{},]*\{[^}]*border: 1(?:\.5)?px", style, re.M)}
+    said = re.findall(r'class="([^"]*)"', visitor.get("/ui/components").text)
+    assert len(framed) > 20
+    assert framed - {name for each in said for name in each.split()} == set()
+
+
+@pytest.mark.parametrize(
+    "place", ["/ui", "/ui/new", f"/ui/models/{ID.format(1)}", "/ui/queue/shop", f"/ui/new/data/{ID.format(9100)}"]
+)
+def test_focus_goes_through_a_page_as_it_is_read_and_is_seen(browser: Any, served: str, place: str) -> None:
+    watched = Watched(browser, 1280, "light")
+    page = watched.page
+    page.goto(served + place)
+    reached = []
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        if focused is None:  # round the page
+            break
+        reached.append(focused)
+    assert len(reached) > 10
+    assert reached[0]["is"].startswith('<a class="skip"')
+    assert [each["is"] for each in reached if not each["later"]] == []
+    assert [each["is"] for each in reached if not each["seen"]] == []
     watched.context.close()
 
 

@@ -9,8 +9,10 @@ from fastapi import Response
 
 from tamis.pages import Cell, CellValue, Marked, Page
 from tamis.web.auth import ANY
+from tamis.web.dashboard.failures import FAILURES
 from tamis.web.dashboard.listing import Asked, Listing
 from tamis.web.dashboard.pages import Pages
+from tamis.web.dashboard.queue_row import Choice, ShownTarget
 from tamis.web.dashboard.visits import Visit
 
 HOSTILE = '<img src=x onerror="alert(1)"> \u202egnitsop \N{ARABIC LETTER ALEF} ' + "x" * 300
@@ -25,6 +27,21 @@ TARGETS = (
     {"name": HOSTILE, "kind": "multi_label", "labels": [f"{HOSTILE} {n}" for n in range(77)]},
     {"name": "topic", "kind": "single_label", "labels": ["delivery", "payment"]},
 )
+ASKED = tuple(
+    ShownTarget(
+        name=name,
+        several=several,
+        first=(Choice("delivery", 0.7, True, False, True), Choice(HOSTILE, None, False, True, False)),
+        others=(Choice("payment", 0.1, False, False, False),),
+        suggested=("delivery", HOSTILE),
+        unlisted=0,
+    )
+    for name, several in (("topic", False), (HOSTILE, True))
+)
+MOVED = {"figure": "accuracy", "current": 0.91, "candidate": 0.934, "difference": 0.024} | {
+    "difference_ci": (0.004, 0.044),
+    "rows": 1234,
+}
 
 pages = Pages()
 
@@ -43,6 +60,9 @@ def components(visit: Visit) -> Response:
         blocks=blocks(),
         measured=MEASURED,
         targets=TARGETS,
+        asked=ASKED,
+        moved=MOVED,
+        failure=FAILURES["out_of_memory"],
     )
 
 
