@@ -86,9 +86,11 @@ def test_the_keyboard_reaches_the_content_and_a_dialog_asks_first(browser: Any, 
 def test_the_page_of_components_shows_all_that_have_a_frame(visitor: Any) -> None:
     style = (files("tamis.web.dashboard") / "static" / "style.css").read_text(encoding="utf-8")
     framed = {name for name in re.findall(r"^\.([a-z-]+)[^{},]*\{[^}]*border: 1(?:\.5)?px", style, re.M)}
-    said = re.findall(r'class="([^"]*)"', visitor.get("/ui/components").text)
+    page = visitor.get("/ui/components").text
+    said = re.findall(r'class="([^"]*)"', page)
     assert len(framed) > 20
     assert framed - {name for each in said for name in each.split()} == set()
+    assert "1 other label<" in page
 
 
 @pytest.mark.parametrize(
