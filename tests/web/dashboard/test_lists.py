@@ -11,7 +11,7 @@ from tamis.store.rows import row_of
 from tamis.store.tables import jobs, models
 from tamis.workspace.workspace import Workspace
 
-MOST_QUERIES = 16
+MOST_QUERIES = 20
 
 
 @pytest.fixture
