@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from jobs.conftest import put_file
 from tamis.errors import Conflict, DataError, NoRows, UnknownFile, UnknownReview
 from tamis.jobs import looks as nouns
 from tamis.jobs.looks import ANSWERED, CORRECTION, OPEN, SUSPECT, UNCERTAIN, UNLABELLED, Sight, look_at
@@ -19,7 +20,7 @@ from tamis.jobs.relabelling import gain, relabel
 from tamis.jobs.tools import Tools
 from tamis.ml.training import train
 from tamis.store.opening import Store
-from tamis.store.records import FileRecord, LookRecord, ModelRecord, OperationRecord, ReviewRecord
+from tamis.store.records import LookRecord, ModelRecord, OperationRecord, ReviewRecord
 from tamis.testing import tiny_base
 
 TEXTS = {"delivery": "where is my parcel", "payment": "you charge my card", "account": "change my password"}
@@ -62,24 +63,7 @@ def models(store: Store, folders: dict[str, Path]) -> dict[str, str]:
 def put(store: Store) -> Callable[..., str]:
     def put(content: bytes | list[dict[str, Any]], name: str = "rows.jsonl") -> str:
         raw = content if isinstance(content, bytes) else b"".join(json.dumps(r).encode() + b"\n" for r in content)
-        file_id = str(uuid4())
-        with store.objects.writer(f"files/{file_id}") as writer:
-            writer.write(raw)
-            written = writer.commit()
-        store.files.add(
-            FileRecord(
-                id=file_id,
-                name=name,
-                purpose="fine-tune",
-                source="upload",
-                sample_type="instruct",
-                bytes=written.bytes,
-                sha256=written.sha256,
-                key=f"files/{file_id}",
-                created_at=int(time()),
-            )
-        )
-        return file_id
+        return put_file(store, name, raw)
 
     return put
 

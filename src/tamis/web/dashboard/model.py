@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from fastapi import Response
-from fastapi.responses import StreamingResponse
 
 from tamis.errors import InvalidRequest, TamisError
 from tamis.web.auth import ADMIN, INFER, TRAIN
-from tamis.web.dashboard import safety
+from tamis.web.dashboard.downloads import download
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 
@@ -55,16 +53,6 @@ def manifest_of(visit: Visit, model: ModelRecord) -> tuple[Manifest | None, str]
 def plainly(error: TamisError) -> str:
     """Return what an error says, without the place in a request's body, for people who see a form."""
     return re.sub(r"^body\.\w+: ", "", error.for_callers)
-
-
-def download(content: Iterator[bytes], name: str, media_type: str) -> Response:
-    """Return a file to keep, under a name that may hold anything."""
-    plain = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._- ") else "_" for sign in name)[:150]
-    headers = {
-        **safety.headers(),
-        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name[:150], safe='')}",
-    }
-    return StreamingResponse(content, media_type=media_type, headers=headers)
 
 
 class Measured:

@@ -10,7 +10,8 @@ from fastapi import Response
 
 from tamis.errors import InvalidRequest, TamisError
 from tamis.web.auth import TRAIN
-from tamis.web.dashboard.model import download, model_of, model_page
+from tamis.web.dashboard.downloads import download
+from tamis.web.dashboard.model import model_of, model_page
 from tamis.web.dashboard.pages import FORM_TOKEN, Pages, require_token
 from tamis.web.dashboard.visits import Visit
 from tamis.web.uploads import Form, boundary_of, receive_files
@@ -144,7 +145,7 @@ def report(visit: Visit) -> Response:
     """Hand out the report of an evaluation: one page that opens anywhere."""
     model = model_of(visit)
     page = visit.workspace.evaluations.report(model.id, visit.request.path_params["evaluation_id"])
-    return download(iter([page.encode()]), f"{model.name}-{model.version}-report.html", "text/html")
+    return download([page.encode()], f"{model.name}-{model.version}-report.html", "text/html")
 
 
 @pages.get("/models/{model_id}/quality/{evaluation_id}/report.json", TRAIN)
@@ -152,4 +153,4 @@ def figures(visit: Visit) -> Response:
     """Hand out the figures of an evaluation, as `tamis evaluate --json` has them."""
     model = model_of(visit)
     found = visit.workspace.evaluations.figures(model.id, visit.request.path_params["evaluation_id"])
-    return download(iter([found]), f"{model.name}-{model.version}-figures.json", "application/json")
+    return download([found], f"{model.name}-{model.version}-figures.json", "application/json")
