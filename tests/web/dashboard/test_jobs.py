@@ -175,7 +175,8 @@ def test_a_stream_goes_on_while_the_job_does_and_ends_when_the_server_stops(
 def test_who_leaves_makes_room(server: tuple[uvicorn.Server, str], workspace: Workspace, add: Any) -> None:
     add()
     with httpx.stream("GET", f"{server[1]}/ui/jobs/{ID}/stream", headers=EVENTS, timeout=20) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # held: an iterator that is dropped takes the connection with it
+        assert next(lines).startswith("retry:")
         assert job_stream.streams.at_work == 1
     for _ in range(200):
         if not job_stream.streams.at_work:
