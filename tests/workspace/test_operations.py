@@ -106,6 +106,14 @@ def test_done_in_a_process_of_its_own(workspace: Workspace):
     assert "no operations of the kind 'count'" in str(failed.error)
 
 
+def test_one_of_another_kind_or_model_is_not_there(here: Workspace):
+    found = here.operations.create(COUNT)
+    assert here.operations.get(found.id, "count", "m").id == here.operations.get(found.id).id
+    for kind, model_id in (("export", "m"), ("count", "other"), ("export", None), (None, "other")):
+        with pytest.raises(UnknownOperation, match=found.id):
+            here.operations.get(found.id, kind, model_id)
+
+
 def test_results_go_with_their_operation_and_with_their_model(here: Workspace):
     first, second = (ended(here, here.operations.create(COUNT).id) for _ in range(2))
     here.operations.delete(first.id)
@@ -181,12 +189,54 @@ def test_ended_with_the_server(settings: Settings, monkeypatch: pytest.MonkeyPat
 
 
 def test_one_whose_process_is_dead_has_failed(workspace: Workspace):
-    record = OperationRecord(id="here", kind="count", status=RUNNING, title="", created_at=1, modified_at=1)
+    now = int(time.time())
+    record = OperationRecord(id="here", kind="count", status=RUNNING, title="", created_at=now, modified_at=now)
     for host in (socket.gethostname(), "elsewhere"):
         owner = f"{host}/999999999/1.00"
         workspace.store.operations.add(replace(record, id=host, owner=owner))
     assert workspace.operations.get(socket.gethostname()).error == module.STOPPED
     assert {found.status for found in workspace.operations.list(0, 9, {})[0]} == {FAILED, RUNNING}
+    silent = replace(record, id="silent", owner="elsewhere/1/1.00", modified_at=now - int(module.SILENT_S) - 9)
+    workspace.store.operations.add(silent)
+    assert workspace.operations.get("silent").error == module.STOPPED
+
+
+def test_an_error_that_nobody_expected_is_an_end_as_well(
+    here: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def broken(*arguments: object) -> object:
+        raise KeyError("a defect of ours")
+
+    monkeypatch.setattr(module, "run_aside", broken)
+    failed = ended(here, here.operations.create(COUNT).id)
+    assert (failed.status, failed.error_code) == (FAILED, "error")
+    assert "a defect in Tamis (KeyError)" in str(failed.error)
+    assert [record.exc_info is not None for record in caplog.records if failed.id in record.getMessage()] == [True]
+
+
+def test_an_end_that_could_not_be_written_down_is_seen_later(here: Workspace, monkeypatch: pytest.MonkeyPatch):
+    """The database was away when it ended: its process lives on, and is at it no more."""
+
+    def away(*arguments: object) -> None:
+        return None
+
+    monkeypatch.setattr(here.operations, "_ended", away)
+    made = here.operations.create(replace(COUNT, kind="fail"))
+    while here.operations._background.has(made.id):
+        time.sleep(0.01)
+    assert here.store.operations.find(made.id).status == RUNNING
+    monkeypatch.undo()
+    assert here.operations.get(made.id).error == module.STOPPED
+
+
+def test_those_of_a_dead_server_take_no_place(here: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "MOST_LIVE", 1)
+    now, owner = int(time.time()), f"{socket.gethostname()}/999999999/1.00"
+    dead = OperationRecord(
+        id="dead", kind="count", status=QUEUED, title="", created_at=now, modified_at=now, owner=owner
+    )
+    here.store.operations.add(dead)
+    assert ended(here, here.operations.create(COUNT).id).status == SUCCESS
 
 
 def test_too_many_too_large_or_of_no_kind(here: Workspace, monkeypatch: pytest.MonkeyPatch):

@@ -353,3 +353,13 @@ def test_accepted_changes_are_counted():
     assert changes_of(replace(record, decisions={"x": {"0": "accepted", "1": "rejected"}})) == 1
     assert changes_of(replace(record, decisions={"x": {"": "accepted", "1": "rejected", "2": "open"}})) == 3
     assert changes_of(replace(record, decisions={"x": {"": "rejected", "1": "accepted"}})) == 1
+
+
+def test_an_error_that_nobody_expected_is_an_end_as_well(workspace, upload, monkeypatch):
+    def broken(*arguments):
+        raise KeyError("a defect of ours")
+
+    monkeypatch.setattr("tamis.workspace.reviews.run_aside", broken)
+    failed = wait(workspace, workspace.reviews.create(NewReview(training_file=upload(b"x").id)).id)
+    assert failed.status == FAILED
+    assert "a defect in Tamis (KeyError)" in failed.error

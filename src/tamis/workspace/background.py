@@ -6,6 +6,7 @@ process which did it is dead. What is done, and what is written down about it, i
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from tamis.jobs.worker import is_dead
 LOOK_S = 1.0
 """Seconds between looks whether what is worked on is still there."""
 
+log = logging.getLogger(__name__)
+
 
 class Background:
     """Threads, made when the first work comes."""
@@ -26,6 +29,7 @@ class Background:
         """Do so many at once."""
         self._at_once, self._name = at_once, name
         self._over = threading.Event()
+        self._ids = set[str]()
         self._threads: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
 
@@ -34,7 +38,20 @@ class Background:
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self._at_once, thread_name_prefix=self._name)
-        self._threads.submit(work, id)
+        self._ids.add(id)
+        self._threads.submit(self._do, work, id)
+
+    def has(self, id: str) -> bool:
+        """Return whether what has this id waits here, or is worked on."""
+        return id in self._ids
+
+    def _do(self, work: Callable[[str], None], id: str) -> None:
+        try:
+            work(id)
+        except Exception:  # a future that nobody asks would swallow it
+            log.exception("the %s %s failed, and this could not be written down", self._name, id)
+        finally:
+            self._ids.discard(id)
 
     def going_on(self, is_wanted: Callable[[], bool]) -> Check:
         """Return what raises once the server ends, or the work is wanted no more, which is looked at once a second."""

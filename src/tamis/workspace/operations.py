@@ -7,6 +7,7 @@ with this one; what is done there stands in `jobs.operating`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,6 +46,11 @@ EVERYBODYS = ("classify",)
 TOO_MUCH = "It takes more time or memory than it may: give fewer rows."
 
 STOPPED = "The server was restarted while this was done: begin it again."
+
+SILENT_S = 24 * 3600.0
+"""Seconds after which one that a server on another machine has said nothing of is held to have ended with it."""
+
+log = logging.getLogger(__name__)
 
 Listing = tuple[list[OperationRecord], int]
 
@@ -87,10 +93,11 @@ class Operations:
         """
         act_of(new.kind)
         self._room.require_for_file()
-        everybodys = self._store.operations.list(0, 0, status=LIVE, kind=EVERYBODYS)[1]
-        others = self._store.operations.list(0, 0, status=LIVE)[1] - everybodys
-        if (everybodys if new.kind in EVERYBODYS else others) >= MOST_LIVE:
-            raise Overloaded(f"{MOST_LIVE} operations are not finished yet: wait, or cancel some.", retry_after=60)
+        if self._n_live(new.kind in EVERYBODYS) >= MOST_LIVE:
+            for record in self._store.operations.list(0, None, status=LIVE)[0]:
+                self._seen(record)  # some may be those of a server that is no more
+            if self._n_live(new.kind in EVERYBODYS) >= MOST_LIVE:
+                raise Overloaded(f"{MOST_LIVE} operations are not finished yet: wait, or cancel some.", retry_after=60)
         now = int(time())
         record = OperationRecord(
             id=str(uuid4()),
@@ -108,14 +115,14 @@ class Operations:
         self._begin(record)
         return record
 
-    def get(self, operation_id: str) -> OperationRecord:
-        """Return an operation.
+    def get(self, operation_id: str, kind: str | None = None, model_id: str | None = None) -> OperationRecord:
+        """Return an operation; where they are given, only one of this kind, and of this model.
 
         Raises:
             UnknownOperation: there is none.
         """
         found = self._store.operations.find(operation_id)
-        if found is None:
+        if found is None or kind not in (None, found.kind) or model_id not in (None, found.model_id):
             raise UnknownOperation(
                 f"There is no operation {operation_id[:80]}: it was deleted, or never there.", operation=operation_id
             )
@@ -176,9 +183,16 @@ class Operations:
         self._background.close()
         self._everybodys.close()
 
+    def _n_live(self, everybodys: bool) -> int:
+        """Return how many are not finished, of those of `EVERYBODYS` or of the others."""
+        theirs = self._store.operations.list(0, 0, status=LIVE, kind=EVERYBODYS)[1]
+        return theirs if everybodys else self._store.operations.list(0, 0, status=LIVE)[1] - theirs
+
     def _begin(self, record: OperationRecord) -> None:
-        threads = self._everybodys if record.kind in EVERYBODYS else self._background
-        threads.submit(self._run, record.id)
+        self._threads_of(record.kind).submit(self._run, record.id)
+
+    def _threads_of(self, kind: str) -> Background:
+        return self._everybodys if kind in EVERYBODYS else self._background
 
     def _run(self, operation_id: str) -> None:
         """Do one operation in a process of its own, and write down how it ended."""
@@ -193,7 +207,9 @@ class Operations:
         except Cancelled:
             if self._background.is_over:
                 self._ended(operation_id, RUNNING, FAILED, "interrupted", STOPPED)
-        except (TamisError, OSError, MemoryError) as error:
+        except Exception as error:
+            if not isinstance(error, TamisError | OSError | MemoryError):
+                log.error("the operation %s failed", operation_id, exc_info=error)
             self._ended(operation_id, RUNNING, FAILED, *sentence_of(error, self._settings.home))
         finally:
             rmtree(choices.work / operation_id, ignore_errors=True)
@@ -238,9 +254,19 @@ class Operations:
             if mine is not None:  # of several servers that see it, the first that runs it does
                 self._begin(record)
             return mine or record
-        if record.status not in LIVE or not is_lost(record.owner):
+        if record.status not in LIVE or not self._is_lost(record):
             return record
         return self._ended(record.id, record.status, FAILED, "interrupted", STOPPED) or record
+
+    def _is_lost(self, record: OperationRecord) -> bool:
+        """Return whether nobody is at it: its process is dead, silent for very long, or this one, which has ended it.
+
+        The last is one whose end could not be written down, as while the database was away.
+        """
+        if is_lost(record.owner) or record.modified_at < time() - SILENT_S:
+            return True
+        mine = record.status == RUNNING and record.owner == owner_name()
+        return mine and not self._threads_of(record.kind).has(record.id)
 
     def _drop(self, record: OperationRecord) -> None:
         if self._store.operations.delete(record.id) and record.result_key:

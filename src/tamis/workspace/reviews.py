@@ -7,6 +7,7 @@ in a process of its own, which ends with this one; what is found and applied the
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -57,6 +58,8 @@ LOG_PURPOSE = "review-log"
 SOURCE = "review"
 
 TOO_MUCH = "The review takes more time or memory than it may: give fewer rows."
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,7 +340,9 @@ class Reviews:
                 self._store.objects.delete(done["key"])
         except Cancelled:
             self._end(review_id, CANCELLED, "cancelled", "The server was stopped: make the review again.")
-        except (TamisError, OSError, MemoryError) as error:
+        except Exception as error:
+            if not isinstance(error, TamisError | OSError | MemoryError):
+                log.error("the review %s failed", review_id, exc_info=error)
             self._end(review_id, FAILED, *sentence_of(error, self._settings.home))
         finally:
             rmtree(choices.work / review_id, ignore_errors=True)
@@ -384,7 +389,8 @@ class Reviews:
 
     def _lost(self, record: ReviewRecord) -> ReviewRecord:
         """Return the review as it is; one whose process is gone has failed."""
-        if record.status not in LIVE or not is_lost(record.owner):
+        mine = record.status == RUNNING and record.owner == owner_name()
+        if record.status not in LIVE or not (is_lost(record.owner) or (mine and not self._background.has(record.id))):
             return record
         changed = self._store.reviews.change(
             record.id,
