@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tamis.errors import Conflict, InvalidRequest, UnknownOperation
+from tamis.errors import Conflict, InvalidRequest
 from tamis.evaluation.kept import Evaluation, ToldTarget, page_of
 from tamis.store.records import OperationRecord
 from tamis.workspace.files import Files
@@ -86,10 +86,7 @@ class Evaluations:
         Raises:
             UnknownOperation: the model has none of this id.
         """
-        found = self._operations.get(operation_id)
-        if found.kind != KIND or found.model_id != model_id:
-            raise UnknownOperation(f"This model has no evaluation {operation_id[:80]}.", operation=operation_id)
-        return found
+        return self._operations.get(operation_id, KIND, model_id)
 
     def read(self, model_id: str, operation_id: str) -> Evaluation:
         """Return all that was measured.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tamis.errors import InvalidRequest, UnknownOperation
+from tamis.errors import InvalidRequest
 from tamis.jobs.exporting import ARTIFACT, EXPORTS
 from tamis.ml.artifact import read_manifest
 from tamis.ml.export.exporting import FORMATS
@@ -93,9 +93,7 @@ class Exports:
             UnknownOperation: the model has no such export.
             Conflict: it is not done.
         """
-        found = self._operations.get(operation_id)
-        if found.kind != KIND or found.model_id != model_id:
-            raise UnknownOperation(f"This model has no export {operation_id[:80]}.", operation=operation_id)
+        found = self._operations.get(operation_id, KIND, model_id)
         return found, self._operations.read(found.id)
 
 

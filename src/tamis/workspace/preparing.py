@@ -19,7 +19,7 @@ from tamis.data.layout import Layout
 from tamis.data.preview import Choice as Choice
 from tamis.data.preview import Preview as Preview
 from tamis.data.preview import look, look_as
-from tamis.errors import Conflict, InvalidRequest, UnknownOperation
+from tamis.errors import Conflict, InvalidRequest
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.preparing import PARTS, TRAINING
 from tamis.jobs.tools import files_here, name_on_disk
@@ -160,10 +160,7 @@ class Preparing:
         Raises:
             UnknownOperation: there is none.
         """
-        record = self._operations.get(operation_id)
-        if record.kind != KIND:
-            raise UnknownOperation(f"{operation_id[:80]} is no preparation of files.", operation=operation_id)
-        return record
+        return self._operations.get(operation_id, KIND)
 
     def result(self, operation_id: str) -> Prepared:
         """Return what came of a preparation.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from fastapi import Response
 
-from tamis.errors import InvalidRequest, UnknownFile, UnknownOperation
+from tamis.errors import InvalidRequest, UnknownFile
 from tamis.web.auth import INFER, TRAIN, require_scope
 from tamis.web.dashboard import safety
 from tamis.web.dashboard.pages import FORM_TOKEN, Pages, require_token
@@ -156,9 +156,8 @@ def found_run(visit: Visit) -> OperationRecord:
         Forbidden: it is of a file that only those who may train are to see.
     """
     asked = visit.request.path_params
-    record = visit.workspace.operations.get(asked["label_run"])
-    if record.kind != KIND or record.model_id != visit.workspace.models.find(asked["model_id"]).id:
-        raise UnknownOperation("There is nothing here: it was deleted, or never there.")
+    model = visit.workspace.models.find(asked["model_id"])
+    record = visit.workspace.operations.get(asked["label_run"], KIND, model.id)
     if record.told.get("private"):
         require_scope(visit.scopes, TRAIN, "What a model says of a file that was uploaded for training")
     return record
