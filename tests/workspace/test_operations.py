@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tamis.errors import Conflict, DataError, InvalidRequest, LimitExceeded, Overloaded, UnknownOperation
+from tamis.errors import Conflict, DataError, InvalidRequest, LimitExceeded, Overloaded, StorageFailed, UnknownOperation
 from tamis.jobs import operating
 from tamis.jobs.aside import understood
 from tamis.jobs.choosing import choices_of
@@ -20,6 +20,7 @@ from tamis.jobs.worker import owner_name
 from tamis.settings import Settings
 from tamis.store.records import ModelRecord, OperationRecord
 from tamis.workspace import operations as module
+from tamis.workspace.background import SILENT_S
 from tamis.workspace.operations import CANCELLED, FAILED, LIVE, QUEUED, RUNNING, SUCCESS, NewOperation
 from tamis.workspace.workspace import Workspace, open_workspace
 
@@ -196,7 +197,7 @@ def test_one_whose_process_is_dead_has_failed(workspace: Workspace):
         workspace.store.operations.add(replace(record, id=host, owner=owner))
     assert workspace.operations.get(socket.gethostname()).error == module.STOPPED
     assert {found.status for found in workspace.operations.list(0, 9, {})[0]} == {FAILED, RUNNING}
-    silent = replace(record, id="silent", owner="elsewhere/1/1.00", modified_at=now - int(module.SILENT_S) - 9)
+    silent = replace(record, id="silent", owner="elsewhere/1/1.00", modified_at=now - int(SILENT_S) - 9)
     workspace.store.operations.add(silent)
     assert workspace.operations.get("silent").error == module.STOPPED
 
@@ -214,19 +215,21 @@ def test_an_error_that_nobody_expected_is_an_end_as_well(
     assert [record.exc_info is not None for record in caplog.records if failed.id in record.getMessage()] == [True]
 
 
-def test_an_end_that_could_not_be_written_down_is_seen_later(here: Workspace, monkeypatch: pytest.MonkeyPatch):
-    """The database was away when it ended: its process lives on, and is at it no more."""
+def test_an_end_that_could_not_be_written_down_is_so_later(here: Workspace, monkeypatch: pytest.MonkeyPatch):
+    """The database was away when it ended."""
+    change, failed = here.store.operations.change, []
 
-    def away(*arguments: object) -> None:
-        return None
+    def away(id: str, when: str | None = None, **columns: object) -> object:
+        if columns.get("status") == FAILED and not failed:
+            failed.append(id)
+            raise StorageFailed("The database is away.")
+        return change(id, when=when, **columns)
 
-    monkeypatch.setattr(here.operations, "_ended", away)
+    monkeypatch.setattr(here.store.operations, "change", away)
     made = here.operations.create(replace(COUNT, kind="fail"))
-    while here.operations._background.has(made.id):
+    while not failed:
         time.sleep(0.01)
-    assert here.store.operations.find(made.id).status == RUNNING
-    monkeypatch.undo()
-    assert here.operations.get(made.id).error == module.STOPPED
+    assert ended(here, made.id).error == "Row 3 has no text: give it one."
 
 
 def test_those_of_a_dead_server_take_no_place(here: Workspace, monkeypatch: pytest.MonkeyPatch):

@@ -7,14 +7,18 @@ process which did it is dead. What is done, and what is written down about it, i
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic
+from time import monotonic, time
 
 from tamis.errors import Cancelled
 from tamis.jobs.aside import Check
 from tamis.jobs.worker import is_dead
+
+SILENT_S = 24 * 3600.0
+"""Seconds after which what a process of another machine was at is held to be lost: none may take as long."""
 
 LOOK_S = 1.0
 """Seconds between looks whether what is worked on is still there."""
@@ -29,7 +33,6 @@ class Background:
         """Do so many at once."""
         self._at_once, self._name = at_once, name
         self._over = threading.Event()
-        self._ids = set[str]()
         self._threads: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
 
@@ -38,20 +41,13 @@ class Background:
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self._at_once, thread_name_prefix=self._name)
-        self._ids.add(id)
         self._threads.submit(self._do, work, id)
-
-    def has(self, id: str) -> bool:
-        """Return whether what has this id waits here, or is worked on."""
-        return id in self._ids
 
     def _do(self, work: Callable[[str], None], id: str) -> None:
         try:
             work(id)
         except Exception:  # a future that nobody asks would swallow it
-            log.exception("the %s %s failed, and this could not be written down", self._name, id)
-        finally:
-            self._ids.discard(id)
+            log.exception("the %s %s failed", self._name, id)
 
     def going_on(self, is_wanted: Callable[[], bool]) -> Check:
         """Return what raises once the server ends, or the work is wanted no more, which is looked at once a second."""
@@ -80,6 +76,9 @@ class Background:
             self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def is_lost(owner: str | None) -> bool:
-    """Return whether the process that was at something is dead."""
-    return owner is not None and is_dead(owner)
+def is_lost(owner: str | None, modified_at: int) -> bool:
+    """Return whether the process that was at something is dead; one of another machine is if it is silent very long."""
+    if owner is None:
+        return False
+    is_elsewhere = owner.split("/")[0] != socket.gethostname()
+    return is_dead(owner) or (is_elsewhere and modified_at < time() - SILENT_S)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from shutil import rmtree
 from time import time
@@ -47,9 +46,6 @@ TOO_MUCH = "It takes more time or memory than it may: give fewer rows."
 
 STOPPED = "The server was restarted while this was done: begin it again."
 
-SILENT_S = 24 * 3600.0
-"""Seconds after which one that a server on another machine has said nothing of is held to have ended with it."""
-
 log = logging.getLogger(__name__)
 
 Listing = tuple[list[OperationRecord], int]
@@ -81,6 +77,7 @@ class Operations:
         """Take the store, the room that results take, and the operator's choices."""
         self._store, self._room, self._settings = store, room, settings
         self._background, self._everybodys = Background(AT_ONCE, "operation"), Background(1, "labelling")
+        self._unwritten: dict[str, tuple[str, str]] = {}
 
     def create(self, new: NewOperation) -> OperationRecord:
         """Begin an operation in the background.
@@ -189,10 +186,8 @@ class Operations:
         return theirs if everybodys else self._store.operations.list(0, 0, status=LIVE)[1] - theirs
 
     def _begin(self, record: OperationRecord) -> None:
-        self._threads_of(record.kind).submit(self._run, record.id)
-
-    def _threads_of(self, kind: str) -> Background:
-        return self._everybodys if kind in EVERYBODYS else self._background
+        threads = self._everybodys if record.kind in EVERYBODYS else self._background
+        threads.submit(self._run, record.id)
 
     def _run(self, operation_id: str) -> None:
         """Do one operation in a process of its own, and write down how it ended."""
@@ -241,11 +236,15 @@ class Operations:
         return record is not None and record.status == RUNNING
 
     def _ended(self, operation_id: str, when: str, status: str, code: str, message: str) -> OperationRecord | None:
-        with suppress(TamisError):  # the database may be what went wrong
-            return self._store.operations.change(
+        try:
+            ended = self._store.operations.change(
                 operation_id, when=when, status=status, error_code=code, error=message, finished_at=int(time())
             )
-        return None
+        except TamisError:  # the database may be what went wrong: it is written down when somebody asks again
+            self._unwritten[operation_id] = (code, message)
+            return None
+        self._unwritten.pop(operation_id, None)
+        return ended
 
     def _seen(self, record: OperationRecord) -> OperationRecord:
         """Return the operation as it is; one whose process is gone has failed, one that a job left here is begun."""
@@ -254,19 +253,11 @@ class Operations:
             if mine is not None:  # of several servers that see it, the first that runs it does
                 self._begin(record)
             return mine or record
-        if record.status not in LIVE or not self._is_lost(record):
+        if record.status in LIVE and record.id in self._unwritten:
+            return self._ended(record.id, record.status, FAILED, *self._unwritten[record.id]) or record
+        if record.status not in LIVE or not is_lost(record.owner, record.modified_at):
             return record
         return self._ended(record.id, record.status, FAILED, "interrupted", STOPPED) or record
-
-    def _is_lost(self, record: OperationRecord) -> bool:
-        """Return whether nobody is at it: its process is dead, silent for very long, or this one, which has ended it.
-
-        The last is one whose end could not be written down, as while the database was away.
-        """
-        if is_lost(record.owner) or record.modified_at < time() - SILENT_S:
-            return True
-        mine = record.status == RUNNING and record.owner == owner_name()
-        return mine and not self._threads_of(record.kind).has(record.id)
 
     def _drop(self, record: OperationRecord) -> None:
         if self._store.operations.delete(record.id) and record.result_key:

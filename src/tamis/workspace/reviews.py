@@ -389,8 +389,7 @@ class Reviews:
 
     def _lost(self, record: ReviewRecord) -> ReviewRecord:
         """Return the review as it is; one whose process is gone has failed."""
-        mine = record.status == RUNNING and record.owner == owner_name()
-        if record.status not in LIVE or not (is_lost(record.owner) or (mine and not self._background.has(record.id))):
+        if record.status not in LIVE or not is_lost(record.owner, record.modified_at):
             return record
         changed = self._store.reviews.change(
             record.id,
