@@ -117,11 +117,33 @@ def test_cells_run_in_no_spreadsheet(label: Callable[..., Done]) -> None:
     assert rows[0]["n"] == "-5"
     assert rows[1]["n"] == "+1.5e3"
     wide = table(label('text\n"\n=1+1"\n\N{FULLWIDTH EQUALS SIGN}1+1\n', text_column="text"))
-    assert [row["text"] for row in wide] == ["'\n=1+1", "'\N{FULLWIDTH EQUALS SIGN}1+1"]
+    assert [row["text"] for row in wide] == ["'\n'=1+1", "'\N{FULLWIDTH EQUALS SIGN}1+1"]
     plain = label("text\n=1+1\n", spreadsheet=False, text_column="text")
     assert text_of(plain).splitlines()[1].startswith("=1+1,")
     assert isinstance(plain.content, Path)
     assert not plain.content.read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+@pytest.mark.parametrize(
+    "cell", ["a;=1+1", 'a;"=1+1', "a\n=1+1", "a\t -cmd", 'x, "@SUM(1)', " =1+1", "\x00=1+1", '";=1+1']
+)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_cells_run_in_no_spreadsheet_that_expects_another_delimiter(cell: str, delimiter: str) -> None:
+    """Where people separate by semicolons, a spreadsheet parts what was written with commas, and the other way round."""
+    file = io.StringIO(newline="")
+    tame = labelling._tamer(delimiter)
+    csv.writer(file, delimiter=delimiter, lineterminator="\r\n").writerow([tame("first"), tame(cell), tame("last")])
+    for read_by in (",", ";", "\t"):
+        cells = [
+            cell for row in csv.reader(io.StringIO(file.getvalue(), newline=""), delimiter=read_by) for cell in row
+        ]
+        assert not [cell for cell in cells if cell.strip(' "\r\n\t\x00').startswith(("=", "+", "-", "@"))]
+    assert [tame(each) for each in ("well, -5", "5; +1.5", "-3", "a - b = c")] == [
+        "well, -5",
+        "5; +1.5",
+        "-3",
+        "a - b = c",
+    ]
 
 
 def test_a_table_is_no_wider_than_people_make_them(label: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:

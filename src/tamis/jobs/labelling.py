@@ -42,8 +42,15 @@ MOST_OF_TABLE = 10_000
 SHOWN_ROWS, SHOWN_BAD, SHOWN_LABELS, SHOWN_TEXT = 20, 5, 200, 300
 
 LINE, PROBLEM = "line", "problem"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How cells begin that spreadsheets may run (OWASP: CSV injection); the last four are the first in full width."""
+
+_FEEDS = ("\t", "\r", "\n")
+_BREAKS = ",;\t\r\n"
+"""What cells and rows are parted by: a spreadsheet that expects another mark than the file's begins a cell there."""
+
+_OVERLOOKED = "".join(map(chr, range(33))) + '"\x7f\xa0\ufeff\u3000'
+"""Blanks, control characters and quotes: what comes after them may be a cell's beginning to a spreadsheet."""
 
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -277,7 +284,7 @@ class _Labelling:
 
     def _write_table(self, path: Path, delimiter: str) -> None:
         encoding = "utf-8-sig" if self._wanted.spreadsheet else "utf-8"
-        cell = _tame if self._wanted.spreadsheet else str
+        cell = _tamer(delimiter) if self._wanted.spreadsheet else str
         with path.open("w", encoding=encoding, errors="backslashreplace", newline="") as file:
             self._write_cells(file, delimiter, cell)
 
@@ -329,9 +336,25 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _tame(cell: str) -> str:
-    """Put an apostrophe before what a spreadsheet could take for a formula; a number is none."""
-    return f"'{cell}" if cell.startswith(_FORMULA) and not _is_number(cell) else cell
+def _tamer(delimiter: str) -> Callable[[str], str]:
+    """Return what puts an apostrophe before all that a spreadsheet could take for a formula; a number is none.
+
+    Quotes keep a cell whole for those who expect the file's own delimiter. To others a cell may begin within one.
+    """
+    breaks = re.compile(f"([{re.escape(_BREAKS.replace(delimiter, ''))}])")
+
+    def tame(cell: str) -> str:
+        parts = breaks.split(cell)  # texts and breaks in turn
+        parts[::2] = [f"'{part}" if _may_run(part) else part for part in parts[::2]]
+        tamed = "".join(parts)
+        return f"'{tamed}" if tamed.startswith(_FEEDS) else tamed
+
+    return tame
+
+
+def _may_run(part: str) -> bool:
+    begun = part.lstrip(_OVERLOOKED)
+    return begun.startswith(_FORMULA) and not _is_number(begun)
 
 
 def _is_number(cell: str) -> bool:
