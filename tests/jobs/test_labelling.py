@@ -129,7 +129,7 @@ def test_cells_run_in_no_spreadsheet(label: Callable[..., Done]) -> None:
 )
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_cells_run_in_no_spreadsheet_that_expects_another_delimiter(cell: str, delimiter: str) -> None:
-    """Where people separate by semicolons, a spreadsheet parts what was written with commas, and the other way round."""
+    """Where people separate by semicolons, a spreadsheet parts what was written with commas, and vice versa."""
     file = io.StringIO(newline="")
     tame = labelling._tamer(delimiter)
     csv.writer(file, delimiter=delimiter, lineterminator="\r\n").writerow([tame("first"), tame(cell), tame("last")])

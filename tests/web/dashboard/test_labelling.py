@@ -120,6 +120,22 @@ def test_what_came_of_training_data_is_for_those_who_train(sign_in: Any, models:
     assert trainer.get(f"/ui/models/{model_id}/label/r").status_code == 200
 
 
+@pytest.mark.parametrize(("status", "act"), [("RUNNING", "cancel"), ("SUCCESS", "delete"), ("FAILED", "delete")])
+def test_a_run_is_ended_by_who_began_it_or_may_train(
+    sign_in: Any, models: Workspace, model_id: str, status: str, act: str
+) -> None:
+    mine, other, trainer = sign_in("infer"), sign_in("infer"), sign_in("train", "infer")
+    place, by = f"/ui/models/{model_id}/label/r", models.keys.list()[-1].id
+    assert models.keys.list()[-1].scopes == ("infer",)
+    summary = {"rows": 2, "bad": 0, "cut": 0, "text": "body", "targets": [], "preview": []}
+    for visitor, status_code in ((other, 403), (mine, 303), (trainer, 303)):
+        models.store.operations.delete("r")
+        known = {"status": status, "summary": summary, "result_name": "t.csv", "finished_at": 1}
+        models.store.operations.add(run(model_id, created_by=by, **known))
+        assert (f'action="{place}/{act}"' in visitor.get(place).text) == (status_code == 303)
+        assert visitor.send(f"{place}/{act}").status_code == status_code
+
+
 def test_unsure_rows_go_to_the_review_queue(
     sign_in: Any, models: Workspace, model_id: str, upload_file: Callable[[str], str]
 ) -> None:

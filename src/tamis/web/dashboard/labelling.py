@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from fastapi import Response
 
-from tamis.errors import InvalidRequest, UnknownFile
+from tamis.errors import Forbidden, InvalidRequest, UnknownFile
 from tamis.web.auth import INFER, TRAIN, require_scope
 from tamis.web.dashboard import safety
 from tamis.web.dashboard.pages import FORM_TOKEN, Pages, require_token
@@ -17,9 +17,10 @@ from tamis.web.dashboard.queue import USUAL, place_of
 from tamis.web.dashboard.visits import Visit
 from tamis.web.routing import answer_file
 from tamis.web.uploads import Form, boundary_of, receive_files
+from tamis.workspace.background import LIVE
 from tamis.workspace.files import BATCH, NewFile, Upload
 from tamis.workspace.looks import UNSURE, Fill
-from tamis.workspace.operations import LIVE, NewOperation
+from tamis.workspace.operations import NewOperation
 
 if TYPE_CHECKING:
     from tamis.store.records import OperationRecord
@@ -105,6 +106,7 @@ def labelled(visit: Visit) -> Response:
         model=model,
         run=record,
         is_live=record.status in LIVE,
+        may_end=_may_end(visit, record),
         most_reviewed=USUAL if may_review else 0,
         **_figures(record),
     )
@@ -135,7 +137,7 @@ def result(visit: Visit) -> Response:
 @pages.post("/models/{model_id}/label/{label_run}/cancel", INFER)
 def cancel(visit: Visit) -> Response:
     """End it."""
-    record = found_run(visit)
+    record = _own_run(visit)
     visit.workspace.operations.cancel(record.id)
     return visit.go(f"/ui/models/{record.model_id}/label/{record.id}", "It is cancelled.")
 
@@ -143,7 +145,7 @@ def cancel(visit: Visit) -> Response:
 @pages.post("/models/{model_id}/label/{label_run}/delete", INFER)
 def delete(visit: Visit) -> Response:
     """Delete it with its result."""
-    record = found_run(visit)
+    record = _own_run(visit)
     visit.workspace.operations.delete(record.id)
     return visit.go(f"/ui/models/{record.model_id}/label", f"The labels of {record.title} are deleted.")
 
@@ -161,6 +163,22 @@ def found_run(visit: Visit) -> OperationRecord:
     if record.told.get("private"):
         require_scope(visit.scopes, TRAIN, "What a model says of a file that was uploaded for training")
     return record
+
+
+def _own_run(visit: Visit) -> OperationRecord:
+    """Return the run that the address names, to one who may end it.
+
+    Raises:
+        UnknownOperation, Forbidden: as `found_run`; or somebody else began it.
+    """
+    record = found_run(visit)
+    if not _may_end(visit, record):
+        raise Forbidden("It was begun with another key: whoever has that one, or one with the scope train, may end it.")
+    return record
+
+
+def _may_end(visit: Visit, record: OperationRecord) -> bool:
+    return visit.may(TRAIN) or (visit.caller is not None and record.created_by == visit.caller)
 
 
 def _is_there(visit: Visit, file_id: str) -> bool:
