@@ -171,7 +171,7 @@ class TestSuspects:
         )
         tools.store.reviews.add(review)
         said = json.loads(answer(tools, {"act": "review", "id": "review"}))
-        tools.store.reviews.change("review", status="SUCCESS", result_key=said["key"])
+        tools.store.reviews.change("review", status="SUCCESS", result_key=said["result_key"])
         return review.id
 
     def test_doubted_rows_come_whole_with_what_is_proposed(self, store: Store, tools: Tools, models, put, act: Act):

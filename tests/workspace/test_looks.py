@@ -19,8 +19,8 @@ from tamis.settings import Settings
 from tamis.store.records import FileRecord, ModelRecord
 from tamis.testing import tiny_base
 from tamis.workspace import operations as module
+from tamis.workspace.background import LIVE
 from tamis.workspace.looks import DIFFERENCES, SUSPECTS, UNSURE, Fill
-from tamis.workspace.operations import LIVE
 from tamis.workspace.retraining import DONE, FAILED, MEASURING, TRAINING, Round, name_of_version
 from tamis.workspace.workspace import Workspace, open_workspace
 

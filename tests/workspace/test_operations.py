@@ -20,8 +20,8 @@ from tamis.jobs.worker import owner_name
 from tamis.settings import Settings
 from tamis.store.records import ModelRecord, OperationRecord
 from tamis.workspace import operations as module
-from tamis.workspace.background import SILENT_S
-from tamis.workspace.operations import CANCELLED, FAILED, LIVE, QUEUED, RUNNING, SUCCESS, NewOperation
+from tamis.workspace.background import CANCELLED, FAILED, LIVE, QUEUED, RUNNING, SILENT_S, STOPPED, SUCCESS
+from tamis.workspace.operations import NewOperation
 from tamis.workspace.workspace import Workspace, open_workspace
 
 COUNT = NewOperation(kind="count", title="count the letters", told={"text": "abc"}, model_id="m", created_by="k")
@@ -186,7 +186,7 @@ def test_ended_with_the_server(settings: Settings, monkeypatch: pytest.MonkeyPat
         while first.operations.get(made.id).status != RUNNING:
             time.sleep(0.01)
     with open_workspace(settings) as again:
-        assert again.operations.get(made.id).error == module.STOPPED
+        assert again.operations.get(made.id).error == STOPPED[1]
 
 
 def test_one_whose_process_is_dead_has_failed(workspace: Workspace):
@@ -195,11 +195,11 @@ def test_one_whose_process_is_dead_has_failed(workspace: Workspace):
     for host in (socket.gethostname(), "elsewhere"):
         owner = f"{host}/999999999/1.00"
         workspace.store.operations.add(replace(record, id=host, owner=owner))
-    assert workspace.operations.get(socket.gethostname()).error == module.STOPPED
+    assert workspace.operations.get(socket.gethostname()).error == STOPPED[1]
     assert {found.status for found in workspace.operations.list(0, 9, {})[0]} == {FAILED, RUNNING}
     silent = replace(record, id="silent", owner="elsewhere/1/1.00", modified_at=now - int(SILENT_S) - 9)
     workspace.store.operations.add(silent)
-    assert workspace.operations.get("silent").error == module.STOPPED
+    assert workspace.operations.get("silent").error == STOPPED[1]
 
 
 def test_an_error_that_nobody_expected_is_an_end_as_well(
@@ -292,6 +292,6 @@ def test_whoever_does_it_owns_it(here: Workspace):
         id="left", kind="count", status=QUEUED, title="t", told={"text": "ab"}, created_at=1, modified_at=1, owner=other
     )
     here.store.operations.add(left)
-    here.operations._run("left")
+    here.operations._background._do(here.operations._do, "left")
     assert here.operations.get("left").status == SUCCESS
     assert here.operations.get("left").owner == owner_name()

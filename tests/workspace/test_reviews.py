@@ -18,13 +18,10 @@ from tamis.errors import (
 from tamis.jobs.tools import files_here
 from tamis.settings import Settings
 from tamis.store.records import ReviewRecord
+from tamis.workspace.background import FAILED, QUEUED, RUNNING, SUCCESS
 from tamis.workspace.datasets import SINGLE, NewDataset
 from tamis.workspace.files import NewFile
 from tamis.workspace.reviews import (
-    FAILED,
-    QUEUED,
-    RUNNING,
-    SUCCESS,
     Decision,
     NewReview,
     Relabelled,

@@ -124,6 +124,7 @@ def _teller(tools: Tools, operation_id: str) -> Tell:
 
 
 def _kept(tools: Tools, record: OperationRecord, done: Done) -> dict[str, Any]:
+    """Store the result; return the columns that tell of it."""
     key = f"operations/{record.id}/result"
     require_disk(tools.choices, len(done.content) if isinstance(done.content, bytes) else done.content.stat().st_size)
     with tools.store.objects.writer(key) as writer:
@@ -135,9 +136,9 @@ def _kept(tools: Tools, record: OperationRecord, done: Done) -> dict[str, Any]:
                     writer.write(piece)
         written = writer.commit()
     return {
-        "key": key,
+        "result_key": key,
         "bytes": written.bytes,
-        "name": done.name,
+        "result_name": done.name,
         "media_type": done.media_type,
         "summary": dict(done.summary),
     }

@@ -296,7 +296,7 @@ def _reviewed(acting: Acting, files: Mapping[str, str], found: Review, before: s
         progress=1.0,
         summary=tuple(kept["summary"]),
         decisions=settled(acting.tools, before, found) if before else {},
-        result_key=kept["key"],
+        result_key=kept["result_key"],
         bytes=kept["bytes"],
         created_by=acting.record.created_by,
     )

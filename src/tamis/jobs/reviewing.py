@@ -72,13 +72,13 @@ def _review(tools: Tools, record: ReviewRecord) -> dict[str, Any]:
 
 
 def kept_report(tools: Tools, review_id: str, found: Review) -> dict[str, Any]:
-    """Store a report; return its key, its bytes, and its findings without their rows."""
+    """Store a report; return the columns that tell of it, the findings without their rows among them."""
     key = f"reviews/{review_id}/report.json"
     with tools.store.objects.writer(key) as writer:
         writer.write(found.model_dump_json().encode())
         written = writer.commit()
     return {
-        "key": key,
+        "result_key": key,
         "bytes": written.bytes,
         "summary": [finding.model_dump(mode="json", exclude={"items"}) for finding in found.findings],
     }

@@ -8,7 +8,7 @@ from typing import Unpack
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from tamis.store.database import Database
-from tamis.store.records import LookColumns, LookFilters, LookRecord
+from tamis.store.records import LookColumns, LookFilters, LookRecord, OneOf
 from tamis.store.rows import count, first_row, one_of, page_of, record_of, row_of
 from tamis.store.tables import looks
 
@@ -95,7 +95,7 @@ class Looks:
         with self._database.writing() as connection:
             return int(connection.execute(opened).rowcount)
 
-    def drop(self, name: str, statuses: str | Collection[str] | None = None) -> int:
+    def drop(self, name: str, statuses: OneOf = None) -> int:
         """Delete the looks under a name, in these states alone if any are given; return how many there were."""
         conditions = [looks.c.name == name, *one_of(looks.c.status, statuses)]
         with self._database.writing() as connection:

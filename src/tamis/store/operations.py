@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from tamis.store.database import Database
-from tamis.store.records import OperationColumns, OperationFilters, OperationRecord
+from tamis.store.records import OneOf, OperationColumns, OperationFilters, OperationRecord
 from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of
 from tamis.store.tables import operations
 
@@ -39,8 +39,8 @@ class Operations:
             rows = connection.execute(page_of(newest_first(operations, conditions), page, page_size)).mappings()
             return [record_of(OperationRecord, row) for row in rows], count(connection, operations, conditions)
 
-    def change(self, id: str, when: str | None = None, **columns: Unpack[OperationColumns]) -> OperationRecord | None:
-        """Change an operation that is (where `when` says so) in this state; None where it is not, or is not there."""
+    def change(self, id: str, when: OneOf = None, **columns: Unpack[OperationColumns]) -> OperationRecord | None:
+        """Change an operation that is (where `when` says so) in this state, or in one of these; None where none is."""
         conditions = [operations.c.id == id, *one_of(operations.c.status, when)]
         values: dict[str, Any] = {**columns, "modified_at": self._database.now()}
         with self._database.writing() as connection:

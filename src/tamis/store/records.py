@@ -12,6 +12,9 @@ from typing import Any, Final, TypedDict
 Json = dict[str, Any]
 """A JSON object. A number that is not finite is kept as null; keys are strings."""
 
+OneOf = str | Collection[str] | None
+"""What a column is to be: this, or one of these; None: anything."""
+
 QUEUED: Final = "QUEUED"
 VALIDATING: Final = "VALIDATING"
 RUNNING: Final = "RUNNING"
@@ -315,8 +318,8 @@ class OperationRecord:
 class OperationFilters(TypedDict, total=False):
     """What a list of operations may be narrowed by."""
 
-    kind: str | Collection[str] | None
-    status: str | Collection[str] | None
+    kind: OneOf
+    status: OneOf
     model_id: str | None
 
 
@@ -379,8 +382,8 @@ class LookFilters(TypedDict, total=False):
     """What a list of looks may be narrowed by."""
 
     name: str | None
-    reason: str | Collection[str] | None
-    status: str | Collection[str] | None
+    reason: OneOf
+    status: OneOf
 
 
 class LookColumns(TypedDict, total=False):
@@ -437,7 +440,7 @@ class JobFilters(TypedDict, total=False):
     created_after: int | None
     created_before: int | None
     created_by: str | None
-    status: str | Collection[str] | None
+    status: OneOf
     wandb_project: str | None
     wandb_name: str | None
     suffix: str | None
@@ -451,7 +454,7 @@ class BatchFilters(TypedDict, total=False):
     model: str | None
     created_after: int | None
     created_by: str | None
-    status: str | Collection[str] | None
+    status: OneOf
     metadata: Mapping[str, str] | None
     oldest_first: bool
     search: str | None  # part of the model's name, or the start of the id

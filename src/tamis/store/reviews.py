@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from sqlalchemy import ColumnElement, and_, delete, insert, not_, or_, select, update
 
 from tamis.store.database import Database
-from tamis.store.records import Json, ReviewColumns, ReviewFilters, ReviewRecord
+from tamis.store.records import Json, OneOf, ReviewColumns, ReviewFilters, ReviewRecord
 from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of
 from tamis.store.tables import files, reviews
 
@@ -41,8 +41,8 @@ class Reviews:
             rows = connection.execute(page_of(newest_first(reviews, conditions), page, page_size)).mappings()
             return [record_of(ReviewRecord, row) for row in rows], count(connection, reviews, conditions)
 
-    def change(self, id: str, when: str | None = None, **columns: Unpack[ReviewColumns]) -> ReviewRecord | None:
-        """Change a review that is (where `when` says so) in this state; None where it is not, or is not there."""
+    def change(self, id: str, when: OneOf = None, **columns: Unpack[ReviewColumns]) -> ReviewRecord | None:
+        """Change a review that is (where `when` says so) in this state, or in one of these; None where none is."""
         conditions = [reviews.c.id == id, *one_of(reviews.c.status, when)]
         values: dict[str, Any] = {**columns, "modified_at": self._database.now()}
         with self._database.writing() as connection:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, or_, select
 
+from tamis.store.records import OneOf
 from tamis.store.tables import LARGEST_INTEGER
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _fields(kind: type[Record]) -> tuple[tuple[str, bool, bool], ...]:
     return tuple((name, kind.startswith("tuple["), kind.startswith("tuple[tuple[")) for name, kind in found)
 
 
-def one_of(column: ColumnElement[Any], wanted: str | Collection[str] | None) -> list[ColumnElement[bool]]:
+def one_of(column: ColumnElement[Any], wanted: OneOf) -> list[ColumnElement[bool]]:
     """Return the condition that the column is the value, or one of them; None is no condition."""
     if wanted is None:
         return []

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from tamis.errors import Conflict, InvalidRequest
 from tamis.evaluation.kept import Evaluation, ToldTarget, page_of
 from tamis.store.records import OperationRecord
+from tamis.workspace.background import LIVE
 from tamis.workspace.files import Files
 from tamis.workspace.models import Models
-from tamis.workspace.operations import LIVE, NewOperation, Operations
+from tamis.workspace.operations import NewOperation, Operations
 
 KIND = "evaluate"
 REMEMBERED = 4

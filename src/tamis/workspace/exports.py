@@ -14,8 +14,9 @@ from tamis.ml.artifact import read_manifest
 from tamis.ml.export.exporting import FORMATS
 from tamis.ml.manifest import Manifest
 from tamis.store.records import ModelRecord, OperationRecord
+from tamis.workspace.background import FAILED, LIVE, SUCCESS
 from tamis.workspace.models import Models
-from tamis.workspace.operations import FAILED, LIVE, SUCCESS, NewOperation, Operations
+from tamis.workspace.operations import NewOperation, Operations
 
 KIND = "export"
 

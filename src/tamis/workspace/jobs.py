@@ -30,7 +30,7 @@ from tamis.jobs.aside import Bounds, Check
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.ending import ask_to_cancel
 from tamis.jobs.measuring import measure_aside
-from tamis.jobs.states import Move, Phase, Status, before
+from tamis.jobs.states import LIVE, Move, Phase, Status, before
 from tamis.jobs.tracking import WANDB, secret_name
 from tamis.jobs.validation import Measured, declared_targets
 from tamis.ml.cards import CARDS
@@ -41,7 +41,10 @@ from tamis.store.opening import Store
 from tamis.store.records import TEST_FILE, CheckpointRecord, EventRecord, JobFilters, JobRecord
 from tamis.workspace.files import Files
 
-__all__ = ["Integration", "JobDetail", "Jobs", "Measured", "NewJob"]
+__all__ = ["LIVE_JOBS", "Integration", "JobDetail", "Jobs", "Measured", "NewJob"]
+
+LIVE_JOBS = tuple(status.value for status in Status if status in LIVE)
+"""States of jobs that are not finished."""
 
 MOST_SUFFIX = 18
 LEAST_TRACKER_KEY = 40

@@ -36,9 +36,10 @@ from tamis.ml.predictor import Chat, checked
 from tamis.schema import Input
 from tamis.store.opening import Store
 from tamis.store.records import LookRecord, ModelRecord, OperationRecord
+from tamis.workspace.background import LIVE
 from tamis.workspace.files import Files
 from tamis.workspace.models import Models
-from tamis.workspace.operations import LIVE, NewOperation, Operations
+from tamis.workspace.operations import NewOperation, Operations
 from tamis.workspace.reviews import Reviews
 
 __all__ = ["OPEN", "REASONS", "SKIPPED", "STATES", "Fill", "LineOfLooks", "Looks", "input_of"]

@@ -7,28 +7,22 @@ with this one; what is done there stands in `jobs.operating`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from shutil import rmtree
 from time import time
 from typing import Any
 from uuid import uuid4
 
-from tamis.errors import Cancelled, Conflict, Overloaded, TamisError, UnknownOperation
-from tamis.jobs.aside import Bounds, run_aside
+from tamis.errors import Conflict, Overloaded, UnknownOperation
+from tamis.jobs.aside import Bounds, Check, run_aside
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.operating import act_of
-from tamis.jobs.sentences import sentence_of
 from tamis.jobs.worker import owner_name
 from tamis.settings import Settings
 from tamis.store.opening import Store
 from tamis.store.records import OperationFilters, OperationRecord
-from tamis.workspace.background import Background, is_lost
+from tamis.workspace.background import CANCELLED, LIVE, QUEUED, SUCCESS, Background
 from tamis.workspace.room import Room
-
-QUEUED, RUNNING, SUCCESS, FAILED, CANCELLED = "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"
-LIVE = (QUEUED, RUNNING)
 
 AT_ONCE = 2
 """Operations that this process does at the same time."""
@@ -43,10 +37,6 @@ EVERYBODYS = ("classify",)
 """Kinds that need no key for training: they are done one at a time, and none of the others waits for them."""
 
 TOO_MUCH = "It takes more time or memory than it may: give fewer rows."
-
-STOPPED = "The server was restarted while this was done: begin it again."
-
-log = logging.getLogger(__name__)
 
 Listing = tuple[list[OperationRecord], int]
 
@@ -76,8 +66,10 @@ class Operations:
     def __init__(self, store: Store, room: Room, settings: Settings) -> None:
         """Take the store, the room that results take, and the operator's choices."""
         self._store, self._room, self._settings = store, room, settings
-        self._background, self._everybodys = Background(AT_ONCE, "operation"), Background(1, "labelling")
-        self._unwritten: dict[str, tuple[str, str]] = {}
+        self._background, self._everybodys = (
+            Background(name, at_once, store.operations, store.objects, room, settings)
+            for name, at_once in (("operation", AT_ONCE), ("labelling", 1))
+        )
 
     def create(self, new: NewOperation) -> OperationRecord:
         """Begin an operation in the background.
@@ -155,10 +147,15 @@ class Operations:
             UnknownOperation: there is none.
         """
         record = self.get(operation_id)
-        for status in LIVE:
-            ended = self._ended(record.id, status, CANCELLED, "cancelled", "It was cancelled.")
-            record = ended or record
-        return record
+        ended = self._store.operations.change(
+            record.id,
+            when=LIVE,
+            status=CANCELLED,
+            error_code="cancelled",
+            error="It was cancelled.",
+            finished_at=int(time()),
+        )
+        return ended or self.get(operation_id)
 
     def delete(self, operation_id: str) -> None:
         """Delete an operation with its result; one at work is ended.
@@ -185,66 +182,15 @@ class Operations:
         theirs = self._store.operations.list(0, 0, status=LIVE, kind=EVERYBODYS)[1]
         return theirs if everybodys else self._store.operations.list(0, 0, status=LIVE)[1] - theirs
 
+    def _threads_of(self, kind: str) -> Background[OperationRecord]:
+        return self._everybodys if kind in EVERYBODYS else self._background
+
     def _begin(self, record: OperationRecord) -> None:
-        threads = self._everybodys if record.kind in EVERYBODYS else self._background
-        threads.submit(self._run, record.id)
+        self._threads_of(record.kind).submit(self._do, record.id)
 
-    def _run(self, operation_id: str) -> None:
-        """Do one operation in a process of its own, and write down how it ended."""
-        operations, choices = self._store.operations, choices_of(self._settings)
-        try:
-            if operations.change(operation_id, when=QUEUED, status=RUNNING, owner=owner_name()) is None:
-                return
-            bounds = Bounds(LONGEST_S, choices.memory_mb, TOO_MUCH)
-            check = self._background.going_on(lambda: self._is_running(operation_id))
-            done = run_aside("operate", {"id": operation_id}, self._settings.home, bounds, check)
-            self._keep(operation_id, done)
-        except Cancelled:
-            if self._background.is_over:
-                self._ended(operation_id, RUNNING, FAILED, "interrupted", STOPPED)
-        except Exception as error:
-            if not isinstance(error, TamisError | OSError | MemoryError):
-                log.error("the operation %s failed", operation_id, exc_info=error)
-            self._ended(operation_id, RUNNING, FAILED, *sentence_of(error, self._settings.home))
-        finally:
-            rmtree(choices.work / operation_id, ignore_errors=True)
-
-    def _keep(self, operation_id: str, done: Mapping[str, Any]) -> None:
-        """Write down that there is a result, if there is room for it and anybody still waits."""
-        kept = None
-        try:
-            self._room.require_for_file(done["bytes"])
-            kept = self._store.operations.change(
-                operation_id,
-                when=RUNNING,
-                status=SUCCESS,
-                progress=1.0,
-                stage="",
-                result_key=done["key"],
-                result_name=done["name"],
-                media_type=done["media_type"],
-                bytes=done["bytes"],
-                summary=done["summary"],
-                finished_at=int(time()),
-            )
-        finally:
-            if kept is None:
-                self._store.objects.delete(done["key"])
-
-    def _is_running(self, operation_id: str) -> bool:
-        record = self._store.operations.find(operation_id)
-        return record is not None and record.status == RUNNING
-
-    def _ended(self, operation_id: str, when: str, status: str, code: str, message: str) -> OperationRecord | None:
-        try:
-            ended = self._store.operations.change(
-                operation_id, when=when, status=status, error_code=code, error=message, finished_at=int(time())
-            )
-        except TamisError:  # the database may be what went wrong: it is written down when somebody asks again
-            self._unwritten[operation_id] = (code, message)
-            return None
-        self._unwritten.pop(operation_id, None)
-        return ended
+    def _do(self, operation_id: str, check: Check) -> Mapping[str, Any]:
+        bounds = Bounds(LONGEST_S, choices_of(self._settings).memory_mb, TOO_MUCH)
+        return {**run_aside("operate", {"id": operation_id}, self._settings.home, bounds, check), "stage": ""}
 
     def _seen(self, record: OperationRecord) -> OperationRecord:
         """Return the operation as it is; one whose process is gone has failed, one that a job left here is begun."""
@@ -253,11 +199,7 @@ class Operations:
             if mine is not None:  # of several servers that see it, the first that runs it does
                 self._begin(record)
             return mine or record
-        if record.status in LIVE and record.id in self._unwritten:
-            return self._ended(record.id, record.status, FAILED, *self._unwritten[record.id]) or record
-        if record.status not in LIVE or not is_lost(record.owner, record.modified_at):
-            return record
-        return self._ended(record.id, record.status, FAILED, "interrupted", STOPPED) or record
+        return self._threads_of(record.kind).seen(record)
 
     def _drop(self, record: OperationRecord) -> None:
         if self._store.operations.delete(record.id) and record.result_key:

@@ -23,7 +23,8 @@ from tamis.errors import Conflict, InvalidRequest
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.preparing import PARTS, TRAINING
 from tamis.jobs.tools import files_here, name_on_disk
-from tamis.workspace.operations import SUCCESS, NewOperation
+from tamis.workspace.background import SUCCESS
+from tamis.workspace.operations import NewOperation
 from tamis.workspace.reviews import Applied
 
 if TYPE_CHECKING:

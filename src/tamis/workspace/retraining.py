@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tamis.errors import Conflict, InvalidRequest, NotFound, SimilarJob, TamisError
-from tamis.jobs.states import LIVE as LIVE_JOBS
 from tamis.settings import Settings
 from tamis.store.opening import Store
 from tamis.store.records import FileRecord, JobRecord, ModelRecord, OperationRecord
+from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.files import FINE_TUNE, NewFile
-from tamis.workspace.jobs import Jobs, NewJob
+from tamis.workspace.jobs import LIVE_JOBS, Jobs, NewJob
 from tamis.workspace.looks import Looks
-from tamis.workspace.operations import LIVE, SUCCESS, NewOperation
+from tamis.workspace.operations import NewOperation
 
 RELABEL, GAIN = "relabel", "gain"
 WRITING, TRAINING, MEASURING, DONE, FAILED = "writing", "training", "measuring", "done", "failed"
@@ -186,7 +186,7 @@ class Retraining:
         if job is None:
             return replace(known, problem="The job was deleted.", file=file)
         known = replace(known, file=file, job=job)
-        if job.status in {status.value for status in LIVE_JOBS}:
+        if job.status in LIVE_JOBS:
             return replace(known, state=TRAINING, share=_share_of(job.metadata))
         model = self._store.models.find(job.model_id) if job.model_id else None
         if job.status != SUCCESS or model is None:

@@ -7,10 +7,8 @@ in a process of its own, which ends with this one; what is found and applied the
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,22 +20,19 @@ from uuid import uuid4
 from tamis.data.review.corpus import TRAIN
 from tamis.data.review.fixes import parse
 from tamis.data.review.report import Finding, Item, Place, Review
-from tamis.errors import Cancelled, Conflict, InvalidRequest, InvalidSetting, Overloaded, TamisError, UnknownReview
+from tamis.errors import Conflict, InvalidRequest, InvalidSetting, Overloaded, UnknownReview
 from tamis.jobs.aside import Bounds, Check, run_aside
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.reviewing import ACCEPTED, ALL, BY_HAND, DATASET, REJECTED
-from tamis.jobs.sentences import sentence_of
 from tamis.jobs.tools import name_on_disk
 from tamis.jobs.worker import owner_name
 from tamis.settings import Settings
 from tamis.store.opening import Store
 from tamis.store.records import DatasetRecord, FileRecord, ReviewFilters, ReviewRecord
-from tamis.workspace.background import Background, is_lost
+from tamis.workspace.background import LIVE, QUEUED, SUCCESS, Background
 from tamis.workspace.datasets import DATA, EVAL_DATA, VALIDATED, Datasets, NewDataset
 from tamis.workspace.files import FINE_TUNE, Files, NewFile, Upload
 
-QUEUED, RUNNING, SUCCESS, FAILED, CANCELLED = "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"
-LIVE = (QUEUED, RUNNING)
 OPEN = "open"
 DECISIONS = (ACCEPTED, REJECTED, OPEN)
 
@@ -58,8 +53,6 @@ LOG_PURPOSE = "review-log"
 SOURCE = "review"
 
 TOO_MUCH = "The review takes more time or memory than it may: give fewer rows."
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +117,7 @@ class Reviews:
     def __init__(self, store: Store, files: Files, datasets: Datasets, settings: Settings) -> None:
         """Take the store, the files and datasets that are looked at, and the operator's choices."""
         self._store, self._files, self._datasets, self._settings = store, files, datasets, settings
-        self._background = Background(1, "review")
+        self._background = Background("review", 1, store.reviews, store.objects, files.room, settings)
         self._applying = threading.BoundedSemaphore(settings.max_dry_runs)
 
     def create(self, new: NewReview) -> ReviewRecord:
@@ -165,7 +158,7 @@ class Reviews:
             created_by=new.created_by,
         )
         self._store.reviews.add(record)
-        self._background.submit(self._run, record.id)
+        self._background.submit(self._look, record.id)
         return record
 
     def get(self, review_id: str) -> ReviewRecord:
@@ -179,12 +172,12 @@ class Reviews:
             raise UnknownReview(
                 f"There is no review {review_id[:80]}: list the reviews, or make one.", review=review_id
             )
-        return self._lost(found)
+        return self._background.seen(found)
 
     def list(self, page: int, page_size: int, filters: ReviewFilters) -> tuple[list[ReviewRecord], int]:
         """Return one page of the reviews, the newest first, and how many there are in all."""
         found, total = self._store.reviews.list(page, page_size, **filters)
-        return [self._lost(record) for record in found], total
+        return [self._background.seen(record) for record in found], total
 
     def delete(self, review_id: str) -> None:
         """Delete a review; one at work is ended. Files that came of it stay.
@@ -315,37 +308,9 @@ class Reviews:
         """End what is at work."""
         self._background.close()
 
-    def _run(self, review_id: str) -> None:
-        """Make one review in a process of its own, and write down how it ended."""
-        if self._store.reviews.change(review_id, when=QUEUED, status=RUNNING) is None:
-            return
-        choices = choices_of(self._settings)
-        try:
-            bounds = Bounds(LONGEST_S, choices.memory_mb, TOO_MUCH)
-            told = {"act": "review", "id": review_id}
-            going_on = self._background.going_on(lambda: self._store.reviews.find(review_id) is not None)
-            done = run_aside("review", told, self._settings.home, bounds, going_on)
-            self._require_room(done)
-            ended = self._store.reviews.change(
-                review_id,
-                when=RUNNING,
-                status=SUCCESS,
-                progress=1.0,
-                result_key=done["key"],
-                bytes=done["bytes"],
-                summary=tuple(done["summary"]),
-                finished_at=int(time()),
-            )
-            if ended is None:  # deleted meanwhile
-                self._store.objects.delete(done["key"])
-        except Cancelled:
-            self._end(review_id, CANCELLED, "cancelled", "The server was stopped: make the review again.")
-        except Exception as error:
-            if not isinstance(error, TamisError | OSError | MemoryError):
-                log.error("the review %s failed", review_id, exc_info=error)
-            self._end(review_id, FAILED, *sentence_of(error, self._settings.home))
-        finally:
-            rmtree(choices.work / review_id, ignore_errors=True)
+    def _look(self, review_id: str, check: Check) -> Mapping[str, Any]:
+        bounds = Bounds(LONGEST_S, choices_of(self._settings).memory_mb, TOO_MUCH)
+        return run_aside("review", {"act": "review", "id": review_id}, self._settings.home, bounds, check)
 
     def _looked_at(self, new: NewReview) -> tuple[str, Sequence[str]]:
         """Return the training file and the validation files."""
@@ -373,33 +338,6 @@ class Reviews:
                 self._fill(upload, self._files.read(part["rows_file"]))
                 parts[EVAL_DATA] = upload.commit()
         return self._datasets.create(new, parts)
-
-    def _require_room(self, done: Mapping[str, Any]) -> None:
-        try:
-            self._files.room.require_for_file(done["bytes"])
-        except TamisError:
-            self._store.objects.delete(done["key"])
-            raise
-
-    def _end(self, review_id: str, status: str, code: str, message: str) -> None:
-        with suppress(TamisError):  # the database may be what went wrong
-            self._store.reviews.change(
-                review_id, when=RUNNING, status=status, error_code=code, error=message, finished_at=int(time())
-            )
-
-    def _lost(self, record: ReviewRecord) -> ReviewRecord:
-        """Return the review as it is; one whose process is gone has failed."""
-        if record.status not in LIVE or not is_lost(record.owner, record.modified_at):
-            return record
-        changed = self._store.reviews.change(
-            record.id,
-            when=record.status,
-            status=FAILED,
-            error_code="interrupted",
-            error="The server was restarted while the review was made: make it again.",
-            finished_at=int(time()),
-        )
-        return changed or record
 
     def _finished(self, review_id: str) -> ReviewRecord:
         record = self.get(review_id)

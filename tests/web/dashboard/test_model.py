@@ -12,7 +12,7 @@ import pytest
 
 from tamis.errors import UnknownModel
 from tamis.ml.model import load
-from tamis.workspace.operations import LIVE
+from tamis.workspace.background import LIVE
 from tamis.workspace.workspace import Workspace
 
 WAIT_S = 60.0

@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from tamis.web.auth import INFER, TRAIN
 from tamis.web.dashboard.visits import Visit
+from tamis.workspace.background import LIVE
+from tamis.workspace.jobs import LIVE_JOBS
 
 if TYPE_CHECKING:
     from tamis.store.records import BatchRecord, JobRecord, OperationRecord
 
-LIVE_JOBS = ("QUEUED", "VALIDATING", "VALIDATED", "RUNNING", "CANCELLATION_REQUESTED")
 LIVE_BATCHES = ("QUEUED", "RUNNING", "CANCELLATION_REQUESTED")
-LIVE_OPERATIONS = ("QUEUED", "RUNNING")
 SHOWN = 6
 
 KINDS = {
@@ -72,8 +72,8 @@ def going_on(visit: Visit) -> tuple[list[Item], int]:
     workspace, items, total = visit.workspace, list[Item](), 0
     if visit.may(TRAIN):
         jobs, n_jobs = workspace.jobs.list(0, SHOWN, {"status": LIVE_JOBS})
-        operations, n_operations = workspace.operations.list(0, SHOWN, {"status": LIVE_OPERATIONS})
-        items += [*map(of_job, jobs), *(of_operation(one) for one in operations if one.status in LIVE_OPERATIONS)]
+        operations, n_operations = workspace.operations.list(0, SHOWN, {"status": LIVE})
+        items += [*map(of_job, jobs), *(of_operation(one) for one in operations if one.status in LIVE)]
         total += n_jobs + n_operations
     if visit.may(INFER):
         batches, n_batches = workspace.batches.list(0, SHOWN, {"status": LIVE_BATCHES})

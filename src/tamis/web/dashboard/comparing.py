@@ -18,12 +18,12 @@ from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
+from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.comparisons import AskedLlm, NewComparison
 
 if TYPE_CHECKING:
     from tamis.store.records import FileRecord, OperationRecord
 
-LIVE = ("QUEUED", "RUNNING")
 OFFERED_MODELS, OFFERED_FILES = 12, 100
 LLM_LINES = 3
 """LLMs that the form has room for."""
@@ -155,7 +155,7 @@ def begin(visit: Visit) -> Response:
 def comparison(visit: Visit) -> Response:
     """Show how far a comparison is, and then its report."""
     record = _record(visit)
-    if record.status != "SUCCESS":
+    if record.status != SUCCESS:
         return visit.page("comparison.html", record=record, is_live=record.status in LIVE, report=None)
     report = visit.workspace.comparisons.report(record.id)
     return visit.page("comparison.html", charts=True, record=record, is_live=False, report=report.outline)

@@ -16,13 +16,13 @@ from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
+from tamis.workspace.jobs import LIVE_JOBS
 
 if TYPE_CHECKING:
     from tamis.store.records import EventRecord, JobRecord
     from tamis.workspace.jobs import JobDetail
 
-LIVE = ("QUEUED", "VALIDATING", "VALIDATED", "RUNNING", "CANCELLATION_REQUESTED")
-STATES = (*LIVE, "SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED")
+STATES = (*LIVE_JOBS, "SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED")
 MOST_EVENTS, MOST_CHECKPOINTS = 100, 60
 STEPS = ("Queued", "Reading the data", "Training", "Ready")
 
@@ -47,7 +47,7 @@ def job(visit: Visit) -> Response:
         "job.html",
         charts=True,
         job=detail.job,
-        is_live=detail.job.status in LIVE,
+        is_live=detail.job.status in LIVE_JOBS,
         seen=job_stream.seen_of(detail),
         steps=steps_of(detail.job),
         progress=Progress.of(detail.job.metadata),
@@ -90,7 +90,7 @@ def steps_of(job: JobRecord) -> list[tuple[str, str]]:
     at = {"QUEUED": 0 if reads else 2, "VALIDATING": 1, "VALIDATED": 2, "RUNNING": 2, "FAILED_VALIDATION": 1}.get(
         job.status, len(STEPS) if job.status == "SUCCESS" else 1 if reads else 2
     )
-    here = "now" if job.status in LIVE else "ended"
+    here = "now" if job.status in LIVE_JOBS else "ended"
     return [(title, "done" if place < at else here if place == at else "ahead") for place, title in enumerate(STEPS)]
 
 

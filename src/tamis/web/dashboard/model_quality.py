@@ -15,6 +15,7 @@ from tamis.web.dashboard.model import model_of, model_page
 from tamis.web.dashboard.pages import FORM_TOKEN, Pages, require_token
 from tamis.web.dashboard.visits import Visit
 from tamis.web.uploads import Form, boundary_of, receive_files
+from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.files import FINE_TUNE, NewFile, Upload
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tamis.evaluation.kept import Evaluation, ToldTarget
     from tamis.store.records import FileRecord, ModelRecord, OperationRecord
 
-LIVE = ("QUEUED", "RUNNING")
 MOST_FILES, MOST_RUNS = 100, 20
 FILE = "file"
 
@@ -56,7 +56,7 @@ def quality(visit: Visit) -> Response:
     runs = evaluations.list(model.id, MOST_RUNS)
     run = _chosen(visit, model, runs)
     known: dict[str, Any] = {"evaluation": None, "target": None, "place": 0, "cell": None}
-    if run is not None and run.status == "SUCCESS":
+    if run is not None and run.status == SUCCESS:
         known = _looked_at(visit, evaluations.read(model.id, run.id))
     return model_page(
         visit,
@@ -76,7 +76,7 @@ def _chosen(visit: Visit, model: ModelRecord, runs: Sequence[OperationRecord]) -
     """The evaluation that is asked for, else the newest that is done, else the newest."""
     if asked := visit.asked("run"):
         return visit.workspace.evaluations.get(model.id, asked)
-    return next((run for run in runs if run.status == "SUCCESS"), runs[0] if runs else None)
+    return next((run for run in runs if run.status == SUCCESS), runs[0] if runs else None)
 
 
 def _looked_at(visit: Visit, evaluation: Evaluation) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.queue_row import ShownRow, answered_labels, shown_row
 from tamis.web.dashboard.uploading import received
 from tamis.web.dashboard.visits import Visit
+from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.files import FINE_TUNE, NewFile
 from tamis.workspace.looks import DIFFERENCES, MOST_AT_ONCE, OPEN, REASONS, STATES, SUSPECTS, UNSURE, Fill
-from tamis.workspace.reviews import SUCCESS
 
 if TYPE_CHECKING:
     from tamis.store.records import LookRecord, ModelRecord
@@ -193,7 +193,7 @@ def _page(visit: Visit, look: LookRecord | None = None, wrong: TamisError | None
         wrong=wrong,
         is_new=isinstance(wrong, UndeclaredLabel) and "label" in wrong.context,
         fillings=fillings,
-        is_filling=any(each.status in ("QUEUED", "RUNNING") for each in fillings),
+        is_filling=any(each.status in LIVE for each in fillings),
         rounds=rounds,
         unused=line.answered - (int(rounds[0].record.summary.get("answers", 0)) if rounds else 0),
         most=MOST_AT_ONCE,

@@ -17,6 +17,7 @@ from tamis.web.auth import TRAIN
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
+from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.preparing import Prepared, Preparing
 from tamis.workspace.reviews import Decision, Relabelled, accepted_of, by_hand, changes_of, counts_of
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from tamis.store.records import ReviewRecord
     from tamis.workspace.reviews import DecidedItem
 
-LIVE = ("QUEUED", "RUNNING")
 SHOWN = 3
 """Rows of a finding that stand with it on the page of all findings."""
 
@@ -93,7 +93,7 @@ def data(visit: Visit) -> Response:
     """Show how far the work is, then what was found."""
     preparing = Preparing(visit.workspace)
     record = preparing.get(_id(visit))
-    if record.status != "SUCCESS":
+    if record.status != SUCCESS:
         return visit.page("new_wait.html", record=record, is_live=record.status in LIVE, back=_back(record.told))
     prepared = preparing.result(record.id)
     review, report = visit.workspace.reviews.report(prepared.review)
