@@ -787,16 +787,37 @@ class TestShares:
         store.shares.add(a_share(model_id="other"))
         assert store.shares.find_by_hash("h") == store.shares.find(made.id) == made
         assert store.shares.find_by_hash("nobody's") is None
-        store.shares.count_use(made.id, NOW)
-        store.shares.count_use(made.id, NOW - 5)
+        assert store.shares.count_use(made.id, 2, NOW)
+        assert store.shares.count_use(made.id, 3, NOW - 5)
         used = store.shares.find(made.id)
         assert used is not None
-        assert (used.uses, used.last_used_at) == (2, NOW)
+        assert (used.uses, used.last_used_at) == (5, NOW)
         assert [store.shares.revoke(made.id), store.shares.revoke(made.id)] == [True, False]
         assert [found.id for found in store.shares.list("model-1")] == [made.id]
         assert len(store.shares.list()) == 2
         assert store.shares.drop_of("model-1") == 1
         assert store.shares.find(made.id) is None
+
+    def test_no_more_a_minute_than_it_allows(self, store: Store) -> None:
+        """Whichever server is asked, though their clocks differ by some seconds."""
+        made = a_share(per_minute=3)
+        store.shares.add(made)
+        minute = NOW - NOW % 60
+        asked = [(3, 59), (1, 59), (1, 60), (3, 60), (2, 59), (1, 61), (4, 200), (3, 200)]
+        taken = [store.shares.count_use(made.id, n_inputs, minute + second) for n_inputs, second in asked]
+        assert taken == [True, False, True, False, True, False, False, True]
+        assert not store.shares.count_use("nobody's", 1, NOW)
+
+    def test_ended_ones_are_dropped(self, store: Store) -> None:
+        for name, ends in (
+            ("expired", {"expires_at": 9}),
+            ("revoked", {"revoked_at": 9, "expires_at": 99}),
+            ("good", {}),
+        ):
+            store.shares.add(a_share(id=name, **ends))
+        assert store.shares.drop_ended(9) == 0
+        assert store.shares.drop_ended(10) == 2
+        assert [found.id for found in store.shares.list()] == ["good"]
 
 
 class TestLooks:

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 
 from tamis.jobs.sweeping import OLD, sweep
 from tamis.jobs.tools import Tools
-from tamis.store.records import ModelRecord, OperationRecord, ReviewRecord
+from tamis.store.records import ModelRecord, OperationRecord, ReviewRecord, ShareRecord
 from tamis.store.sealing import sealed_at
 
 MODEL = "00000000-0000-4000-8000-000000000001"
@@ -143,3 +143,13 @@ def test_old_operations_go_with_their_results(tools: Tools):
     put(tools, "operations/gone/result")
     assert sweep(tools, old=timedelta(days=-1)) == 1
     assert keys(tools) == {"operations/young/result"}
+
+
+def test_links_that_ended_long_ago_are_forgotten(tools: Tools):
+    now = int(time.time())
+    for name, age in (("old", 31), ("young", 29)):
+        ended = {"created_at": 1, "expires_at": now - age * 86400}
+        tools.store.shares.add(ShareRecord(id=name, model_id="m", token_hash=name, title=name, per_minute=9, **ended))
+    assert sweep(tools) == 0
+    assert sweep(replace(tools, choices=replace(tools.choices, operation_days=30))) == 1
+    assert [share.id for share in tools.store.shares.list()] == ["young"]

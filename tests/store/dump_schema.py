@@ -1,6 +1,6 @@
 """Write a database of the newest schema, with rows in every table, as SQL: the fixture of a released schema.
 
-    python tests/store/dump_schema.py > tests/store/schemas/0006.sql
+    python tests/store/dump_schema.py > tests/store/schemas/0007.sql
 
 Run it once for each revision, with the version of Tamis that brought it, and never change what it wrote.
 """

@@ -7,9 +7,10 @@ import pytest
 from tamis.errors import InvalidSetting, Overloaded, UnknownModel, UnknownShare
 from tamis.settings import Settings
 from tamis.store.records import ModelRecord
+from tamis.workspace import keys
 from tamis.workspace import shares as module
-from tamis.workspace.shares import NewShare, state_of
-from tamis.workspace.workspace import Workspace
+from tamis.workspace.shares import ACTIVE, EXPIRED, KEYLESS, REVOKED, NewShare
+from tamis.workspace.workspace import Workspace, open_workspace
 
 
 @pytest.fixture
@@ -26,13 +27,14 @@ def model(workspace: Workspace) -> ModelRecord:
 
 
 def test_a_link_is_good_until_it_is_revoked(workspace: Workspace, model: ModelRecord) -> None:
-    record, token = workspace.shares.create(NewShare(model_id=model.id, title=" For Ada ", created_by="k"))
+    record, token = workspace.shares.create(NewShare(model_id=model.id, title=" For Ada "))
     assert record.title == "For Ada"
     assert len(token) >= 43
     found, of = workspace.shares.open(token)
     assert (found.id, of.id) == (record.id, model.id)
-    assert [share.id for share in workspace.shares.list(model.id)] == [record.id]
-    assert state_of(workspace.shares.revoke(record.id)) == "revoked"
+    assert workspace.shares.list(model.id) == [(record, ACTIVE)]
+    revoked = workspace.shares.revoke(record.id)
+    assert workspace.shares.list(model.id) == [(revoked, REVOKED)]
     with pytest.raises(UnknownShare, match="revoked"):
         workspace.shares.open(token)
 
@@ -55,7 +57,7 @@ def test_a_link_expires(workspace: Workspace, model: ModelRecord, monkeypatch: p
     record, token = workspace.shares.create(NewShare(model_id=model.id, days=2))
     assert record.expires_at == record.created_at + 2 * 86_400
     monkeypatch.setattr(module, "time", lambda: time() + 2 * 86_400 + 1)
-    assert state_of(record) == "expired"
+    assert workspace.shares.list() == [(record, EXPIRED)]
     with pytest.raises(UnknownShare, match="expired"):
         workspace.shares.open(token)
 
@@ -84,24 +86,47 @@ def test_there_are_not_more_than_so_many_links(
 def test_all_who_have_a_link_share_its_texts_a_minute(
     workspace: Workspace, model: ModelRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    now = [1205.0]
+    monkeypatch.setattr(module, "time", lambda: now[0])
     record, _ = workspace.shares.create(NewShare(model_id=model.id, per_minute=3))
     other, _ = workspace.shares.create(NewShare(model_id=model.id, per_minute=3))
     workspace.shares.take(record, 2)
-    now[0] += 20
-    with pytest.raises(Overloaded, match="wait 41 seconds") as caught:
-        workspace.shares.take(record, 2)
-    assert caught.value.context["retry_after"] == 41
-    with pytest.raises(Overloaded, match="give fewer"):
-        workspace.shares.take(record, 4)
-    workspace.shares.take(other, 3)
-    workspace.shares.take(record, 1)
-    now[0] += 40
+    now[0] += 14
+    with open_workspace(workspace.settings) as second:  # another process of the server
+        with pytest.raises(Overloaded, match="wait 41 seconds") as caught:
+            second.shares.take(record, 2)
+        assert caught.value.context["retry_after"] == 41
+        with pytest.raises(Overloaded, match="give fewer"):
+            workspace.shares.take(record, 4)
+        workspace.shares.take(other, 3)
+        second.shares.take(record, 1)
+    now[0] += 41
     workspace.shares.take(record, 2)
     used = workspace.shares.get(record.id)
-    assert used.uses == 3
-    assert used.last_used_at is not None
+    assert (used.uses, used.last_used_at) == (5, 1260)
+
+
+def test_a_link_ends_with_the_key_that_it_was_made_with(
+    workspace: Workspace, model: ModelRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = {}
+    for name, days in (("revoked", None), ("expired", 3), ("good", None)):
+        key, _ = workspace.keys.create(name, days=days)
+        _, tokens[name] = workspace.shares.create(NewShare(model_id=model.id, created_by=key.id, title=name))
+        workspace.shares.open(tokens[name])
+    workspace.keys.revoke("revoked")
+    later = time() + 4 * 86_400
+    for place in (module, keys):
+        monkeypatch.setattr(place, "time", lambda: later)
+    for name in ("revoked", "expired"):
+        with pytest.raises(UnknownShare, match="the key that it was made with was revoked, or its time is over"):
+            workspace.shares.open(tokens[name])
+    assert workspace.shares.open(tokens["good"])
+    assert {share.title: state for share, state in workspace.shares.list()} == {
+        "revoked": KEYLESS,
+        "expired": KEYLESS,
+        "good": ACTIVE,
+    }
 
 
 def test_links_go_with_their_model(workspace: Workspace, model: ModelRecord) -> None:

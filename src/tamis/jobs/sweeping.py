@@ -1,7 +1,7 @@
 """What nobody needs any more, removed: what killed processes left behind, and what has had its time.
 
 The former are objects that no row names, folders of jobs that are over and sealed secrets of jobs that never were; the
-latter expired files, reviews that nobody has touched for long, and old results of operations.
+latter expired files, reviews that nobody has touched for long, old results of operations, and old links to models.
 An object without a row may be one that is about to get its row, so only what has been there for a day is removed.
 """
 
@@ -38,7 +38,7 @@ def sweep(tools: Tools, old: timedelta = OLD) -> int:
     Raises:
         StorageFailed: database or storage cannot be used.
     """
-    gone = expired_files(tools.store) + _old_reviews(tools) + _old_operations(tools)
+    gone = expired_files(tools.store) + _old_reviews(tools) + _old_operations(tools) + _old_links(tools)
     gone += _orphans(tools, old) + _folders(tools, old)
     gone += tools.store.secrets.drop_forsaken(time() - FORSAKEN.total_seconds())
     if gone:
@@ -82,6 +82,12 @@ def _old_operations(tools: Tools) -> int:
             if record.result_key:
                 store.objects.delete(record.result_key)
     return gone
+
+
+def _old_links(tools: Tools) -> int:
+    """Remove links that were revoked, or expired, long ago: until then, their page says so."""
+    days = tools.choices.operation_days
+    return tools.store.shares.drop_ended(int(time() - days * 86400)) if days else 0
 
 
 def _orphans(tools: Tools, old: timedelta) -> int:

@@ -350,11 +350,13 @@ class ShareRecord:
     title: str
     per_minute: int  # inputs, of all who have the link
     created_at: int
-    uses: int = 0
+    uses: int = 0  # inputs in all
     expires_at: int | None = None
     revoked_at: int | None = None
     last_used_at: int | None = None
     created_by: str | None = None
+    minute: int = 0  # since 1970, the last in which it was used
+    minute_uses: int = 0  # inputs in that minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

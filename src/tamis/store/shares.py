@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, insert, or_, select, update
 
 from tamis.store.database import Database
 from tamis.store.records import ShareRecord
@@ -44,13 +44,30 @@ class Shares:
         with self._database.writing() as connection:
             return bool(connection.execute(good.values(revoked_at=self._database.now())).rowcount)
 
-    def count_use(self, id: str, now: int) -> None:
-        """Note that a link was used; time only goes on."""
-        mine = shares.c.id == id
-        earlier = or_(shares.c.last_used_at.is_(None), shares.c.last_used_at < now)
+    def count_use(self, id: str, n_inputs: int, now: int) -> bool:
+        """Note that so many inputs were asked through a link; False where that is more than it allows a minute.
+
+        All servers of a database count together. Minutes are those of the clock; one whose clock is behind counts into
+        the minute of the others.
+        """
+        minute = now // 60
+        is_on = shares.c.minute.in_((minute, minute + 1))
+        asked = case((is_on, shares.c.minute_uses), else_=0) + n_inputs
+        use = update(shares).where(shares.c.id == id, asked <= shares.c.per_minute)
+        values = {
+            "uses": shares.c.uses + n_inputs,
+            "minute": case((is_on, shares.c.minute), else_=minute),
+            "minute_uses": asked,
+            "last_used_at": case((shares.c.last_used_at > now, shares.c.last_used_at), else_=now),
+        }
         with self._database.writing() as connection:
-            connection.execute(update(shares).where(mine).values(uses=shares.c.uses + 1))
-            connection.execute(update(shares).where(mine, earlier).values(last_used_at=now))
+            return bool(connection.execute(use.values(values)).rowcount)
+
+    def drop_ended(self, before: int) -> int:
+        """Delete the links that were revoked, or expired, before a moment; return how many there were."""
+        ended = or_(shares.c.revoked_at < before, shares.c.expires_at < before)
+        with self._database.writing() as connection:
+            return int(connection.execute(delete(shares).where(ended)).rowcount)
 
     def drop_of(self, model_id: str) -> int:
         """Delete the links to a model that is gone; return how many there were."""

@@ -408,6 +408,8 @@ shares = Table(
     Column("revoked_at", Whole),
     Column("last_used_at", Whole),
     Column("created_by", Words),
+    Column("minute", Whole, nullable=False, server_default="0"),
+    Column("minute_uses", Whole, nullable=False, server_default="0"),
 )
 
 looks = Table(

@@ -83,9 +83,7 @@ class Keys:
     def live(self, key_id: str) -> KeyRecord | None:
         """Return the key of an id while it is good; None once it is revoked, or its time is over."""
         found = self._store.keys.find(key_id)
-        if found is None or found.revoked_at is not None:
-            return None
-        return None if found.expires_at is not None and found.expires_at <= time() else found
+        return found if found is not None and is_good(found) else None
 
     def list(self) -> list[KeyRecord]:
         """Return all keys, revoked ones too."""
@@ -104,6 +102,11 @@ class Keys:
             raise UnknownKey(f"{many}; `tamis keys list` shows them.", key=reference)
         self._store.keys.revoke(found[0].id)
         return found[0]
+
+
+def is_good(key: KeyRecord) -> bool:
+    """Return whether a key was not revoked, and its time is not over."""
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > time())
 
 
 def hash_of(secret: str) -> str:

@@ -1,22 +1,21 @@
 """Share links: whoever has one may ask one model, so often a minute, until it expires or is revoked.
 
-A link's token is random and shown once; a hash is kept. It opens nothing but its model. How often one is used is
-counted by each process for itself. It does not know HTTP.
+A link's token is random and shown once; a hash is kept. It opens nothing but its model, and no longer than the key that
+it was made with is good. How often one is used is counted in the store, for all servers. It does not know HTTP.
 """
 
 from __future__ import annotations
 
 import secrets
-import threading
-from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
-from time import monotonic, time
+from time import time
 from uuid import uuid4
 
 from tamis.errors import InvalidSetting, Overloaded, UnknownModel, UnknownShare
 from tamis.store.opening import Store
 from tamis.store.records import ModelRecord, ShareRecord
-from tamis.workspace.keys import hash_of
+from tamis.workspace.keys import Keys, hash_of, is_good
 from tamis.workspace.models import Models
 
 DAYS, MOST_DAYS = 7, 365
@@ -25,11 +24,19 @@ MOST_TITLE = 100
 MOST_LINKS = 100
 """Links to one model that are good at the same time."""
 
-WINDOW_S = 60.0
+ACTIVE, REVOKED, EXPIRED, KEYLESS = "active", "revoked", "expired", "keyless"
+"""States of a link; the last is that of one whose key is no longer good."""
+
+MINUTE_S = 60
 
 _AGAIN = "Ask whoever sent it for a new one."
+_ENDED = {
+    REVOKED: "was revoked by whoever made it",
+    EXPIRED: "has expired",
+    KEYLESS: "no longer works: the key that it was made with was revoked, or its time is over",
+}
 
-Found = list[ShareRecord]
+Found = list[tuple[ShareRecord, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +61,9 @@ class NewShare:
 class Shares:
     """The share links of a workspace."""
 
-    def __init__(self, store: Store, models: Models) -> None:
+    def __init__(self, store: Store, models: Models, keys: Keys) -> None:
         """Keep them in the store; those to a model go with it."""
-        self._store, self._models = store, models
-        self._asked: dict[str, deque[tuple[float, int]]] = {}
-        self._lock = threading.Lock()
+        self._store, self._models, self._keys = store, models, keys
         models.tell_when_gone(self.forget_model)
 
     def create(self, new: NewShare) -> tuple[ShareRecord, str]:
@@ -76,7 +81,7 @@ class Shares:
             raise InvalidSetting(f"Give a whole number of days from 1 to {MOST_DAYS}.", setting="days")
         if not 1 <= new.per_minute <= MOST_PER_MINUTE:
             raise InvalidSetting(f"Give a whole number from 1 to {MOST_PER_MINUTE}.", setting="per_minute")
-        if sum(state_of(share) == "active" for share in self._store.shares.list(model.id)) >= MOST_LINKS:
+        if sum(state == ACTIVE for _, state in self.list(model.id)) >= MOST_LINKS:
             raise InvalidSetting(
                 f"{MOST_LINKS} links to this model are good already: revoke some first.", setting="title"
             )
@@ -95,8 +100,9 @@ class Shares:
         return record, token
 
     def list(self, model_id: str | None = None) -> Found:
-        """Return the links to a model, or to all, the newest first, those that are no longer good too."""
-        return self._store.shares.list(model_id)
+        """Return the links to a model, or to all, the newest first, those that are no longer good too; with states."""
+        good = {key.id for key in self._keys.list() if is_good(key)}
+        return [(share, state_of(share, good)) for share in self._store.shares.list(model_id)]
 
     def get(self, share_id: str) -> ShareRecord:
         """Return a link by its id.
@@ -127,10 +133,10 @@ class Shares:
         found = self._store.shares.find_by_hash(hash_of(token))
         if found is None:
             raise UnknownShare(f"This link is not complete, or was never good. {_AGAIN}")
-        state = state_of(found)
-        if state != "active":
-            why = "has expired" if state == "expired" else "was revoked by whoever made it"
-            raise UnknownShare(f"This link {why}. {_AGAIN}")
+        key = self._keys.live(found.created_by) if found.created_by else None
+        state = state_of(found, {key.id} if key else ())
+        if state != ACTIVE:
+            raise UnknownShare(f"This link {_ENDED[state]}. {_AGAIN}")
         try:
             return found, self._models.answering(found.model_id)
         except UnknownModel:
@@ -142,33 +148,27 @@ class Shares:
         Raises:
             Overloaded: that is more than it allows a minute.
         """
-        now = monotonic()
-        with self._lock:
-            asked = self._asked.setdefault(share.id, deque())
-            while asked and asked[0][0] <= now - WINDOW_S:
-                asked.popleft()
-            if sum(n for _, n in asked) + n_inputs > share.per_minute:
-                if n_inputs > share.per_minute:
-                    raise Overloaded(f"This link takes {share.per_minute} texts a minute: give fewer.", retry_after=60)
-                wait = int(asked[0][0] + WINDOW_S - now) + 1
-                raise Overloaded(
-                    f"This link takes {share.per_minute} texts a minute, of all who have it: wait {wait} seconds.",
-                    retry_after=wait,
-                )
-            asked.append((now, n_inputs))
-        self._store.shares.count_use(share.id, int(time()))
+        now = int(time())
+        if self._store.shares.count_use(share.id, n_inputs, now):
+            return
+        if n_inputs > share.per_minute:
+            raise Overloaded(f"This link takes {share.per_minute} texts a minute: give fewer.", retry_after=MINUTE_S)
+        wait = MINUTE_S - now % MINUTE_S
+        raise Overloaded(
+            f"This link takes {share.per_minute} texts a minute, of all who have it: wait {wait} seconds.",
+            retry_after=wait,
+        )
 
     def forget_model(self, model_id: str) -> None:
         """Delete the links to a model that was deleted; those to one that was archived wait for it."""
         if self._store.models.find(model_id) is None:
-            for share in self._store.shares.list(model_id):
-                with self._lock:
-                    self._asked.pop(share.id, None)
             self._store.shares.drop_of(model_id)
 
 
-def state_of(share: ShareRecord) -> str:
-    """Return whether a link is `active`, `revoked` or `expired`."""
+def state_of(share: ShareRecord, good_keys: Collection[str]) -> str:
+    """Return whether a link is ACTIVE, REVOKED, EXPIRED or KEYLESS, given the ids of keys that are good."""
     if share.revoked_at is not None:
-        return "revoked"
-    return "expired" if share.expires_at is not None and share.expires_at <= time() else "active"
+        return REVOKED
+    if share.expires_at is not None and share.expires_at <= time():
+        return EXPIRED
+    return ACTIVE if share.created_by is None or share.created_by in good_keys else KEYLESS

@@ -66,7 +66,7 @@ class Workspace:
         self.retraining = Retraining(self.looks, self.jobs, store, settings)
         self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
         self.thresholds = Thresholds(self.models, self.files.room)
-        self.shares = Shares(store, self.models)
+        self.shares = Shares(store, self.models, self.keys)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)
         self.classifier = Classifier(self.models, settings)
         self.answerer = Answerer(self.classifier)

@@ -2,12 +2,20 @@
 
 import re
 from html import unescape
+from time import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tamis.workspace import shares
 from tamis.workspace.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _in_one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = time()
+    monkeypatch.setattr(shares, "time", lambda: moment)
 
 
 @pytest.fixture
@@ -92,19 +100,28 @@ def test_a_link_takes_so_many_texts_a_minute(sign_in: Any, stranger: Any, model_
     assert "2 texts a minute" in refused.text
     assert "two\nthree</textarea>" in refused.text
     assert 'class="score' not in refused.text
-    assert models.shares.list(model_id)[0].uses == 1
+    assert models.shares.list(model_id)[0][0].uses == 1
 
 
 def test_a_revoked_link_says_so(sign_in: Any, stranger: Any, model_id: str, models: Workspace) -> None:
     visitor = sign_in("train")
     path = made(visitor, model_id)
-    (link,) = models.shares.list(model_id)
+    ((link, _),) = models.shares.list(model_id)
     assert visitor.send(f"/ui/models/{model_id}/share/{link.id}/revoke").status_code == 303
     page = stranger.get(path)
     assert page.status_code == 404
     assert "was revoked" in page.text
     assert stranger.post(path, data={"text": "x"}).status_code in (403, 404)
     assert "Revoked" in visitor.get(f"/ui/models/{model_id}/share").text
+
+
+def test_a_link_whose_key_was_revoked_says_so(sign_in: Any, stranger: Any, model_id: str, models: Workspace) -> None:
+    path, other = made(sign_in("train"), model_id), sign_in("train", "infer")
+    models.keys.revoke("for train")
+    page = stranger.get(path)
+    assert page.status_code == 404
+    assert "the key that it was made with was revoked" in page.text
+    assert "Its key has ended" in other.get(f"/ui/models/{model_id}/share").text
 
 
 def test_what_is_no_link_is_told_apart_from_nothing(stranger: Any, models: Workspace) -> None:
@@ -117,10 +134,10 @@ def test_what_is_no_link_is_told_apart_from_nothing(stranger: Any, models: Works
 def test_another_models_link_is_not_revoked(sign_in: Any, models: Workspace, model_id: str) -> None:
     visitor = sign_in("train")
     made(visitor, model_id)
-    (link,) = models.shares.list(model_id)
+    ((link, _),) = models.shares.list(model_id)
     other = models.models.find("intents").id
     assert visitor.send(f"/ui/models/{other}/share/{link.id}/revoke").status_code == 404
-    assert models.shares.list(model_id)[0].revoked_at is None
+    assert models.shares.list(model_id)[0][0].revoked_at is None
 
 
 @pytest.mark.parametrize("fields", [{"days": "0"}, {"days": "x"}, {"per_minute": "1000"}, {"title": "x" * 101}])

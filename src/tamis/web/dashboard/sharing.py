@@ -12,7 +12,7 @@ from tamis.web.dashboard.pages import NOBODY, Pages
 from tamis.web.dashboard.questions import CHAT, MODES, TEXT, Question, facts_of
 from tamis.web.dashboard.trying import NOTHING_RIGHT, keep_correction, question_of, shown_answers
 from tamis.web.dashboard.visits import Visit
-from tamis.workspace.shares import DAYS, MOST_PER_MINUTE, PER_MINUTE, NewShare, state_of
+from tamis.workspace.shares import DAYS, MOST_PER_MINUTE, PER_MINUTE, NewShare
 from tamis.workspace.snippets import is_local
 
 LASTING = ((1, "1 day"), (DAYS, "7 days"), (30, "30 days"), (90, "90 days"))
@@ -75,7 +75,7 @@ def _links(visit: Visit, status: int = 200, wrong: dict[str, str] | None = None)
         "share.html",
         status=status,
         model=model,
-        links=[(link, state_of(link)) for link in visit.workspace.shares.list(model.id)],
+        links=visit.workspace.shares.list(model.id),
         lasting=LASTING,
         days=visit.sent("days", str(DAYS)),
         per_minute=visit.sent("per_minute", str(PER_MINUTE)),
