@@ -1,6 +1,6 @@
 """Self-contained HTML pages: reports that open from disk, in a mail, or behind a strict proxy.
 
-A page fetches nothing: its style, its few lines of script and plotly.js (from the installed package, once a page, and
+A page fetches nothing: its style and scripts (those in `design`; plotly.js from the installed package, once a page, and
 only where there is a chart) are inside it, and its Content-Security-Policy lets nothing else run. Every text is
 escaped, in charts too, whatever a data file holds. It knows nothing of datasets, models or reports.
 """
@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
+from importlib import resources
 from math import isfinite, isnan
 from numbers import Real
 from pathlib import Path
@@ -86,7 +87,7 @@ class Page:
         self._sections: list[tuple[str, str]] = []  # anchor, title
         self._parts: list[str] = []
         self._blocks: list[dict[str, Any]] = []
-        self._figures = 0
+        self._has_figures = False
         self._open = False
 
     def section(self, title: str, intro: str = "") -> Self:
@@ -149,12 +150,13 @@ class Page:
                 "caption": caption,
             }
         )
-        head = "".join(_header(name, index in numeric, sortable) for index, name in enumerate(headers))
+        head = "".join(_header(name, index in numeric) for index, name in enumerate(headers))
         body = "".join(f"<tr>{''.join(_cell(v, i in numeric) for i, v in enumerate(row))}</tr>" for row in rows)
         frame = "frame long" if len(rows) > _LONG_TABLE else "frame"
         title = f"<caption>{_text(caption)}</caption>" if caption else ""
         self._parts.append(
-            f'<div class="{frame}" tabindex="0"><table>{title}<thead><tr>{head}</tr></thead>'
+            f'<div class="{frame}" tabindex="0"><table{" data-sorts" if sortable else ""}>{title}'
+            f"<thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table></div>"
         )
         return self
@@ -183,19 +185,15 @@ class Page:
         """
         spec = figure_spec(figure, height)
         self._blocks.append({"kind": "figure", "spec": spec, "caption": caption, "min_width": int(min_width)})
-        payload = _json(spec)
-        self._figures += 1
-        name = f"figure-{self._figures}"
+        self._has_figures = True
+        spec = {**spec, "min_width": int(min_width), "bar": True}
         described = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
-        least = f"--least:{int(min_width)}px"
         if narrow is not None:
-            spec = {**spec, "narrow": _literal(dict(narrow.layout))}
-            payload, least = _json(spec), f"{least};--least-narrow:{narrow.min_width}px"
+            spec["narrow"] = {"layout": _literal(dict(narrow.layout)), "min_width": narrow.min_width}
             described += f'<figcaption class="narrow">{_text(narrow.caption)}</figcaption>' if narrow.caption else ""
-        plot = f'<div class="plot" id="{name}" style="{least}"></div>'
         self._parts.append(
-            f'<figure><div class="wide">{plot}</div>{described}'
-            f'<script type="application/json" data-figure="{name}">{payload}</script></figure>'
+            f'<figure><div class="wide"><div class="plot" data-figure></div></div>{described}'
+            f'<script type="application/json">{_json(spec)}</script></figure>'
         )
         return self
 
@@ -211,8 +209,10 @@ class Page:
 
     def render(self) -> str:
         """Return the whole page as one string."""
-        scripts = [*([_plotly_source()] if self._figures else []), _SCRIPT]
-        allowed = " ".join(_script_hash(script) for script in scripts)
+        scripts = [(' type="module"', _design("tables.js"))]
+        if self._has_figures:
+            scripts += [("", _plotly_source()), (' type="module"', _design("charts.js"))]
+        allowed = " ".join(_script_hash(script) for _, script in scripts)
         policy = (
             f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
             "base-uri 'none'; form-action 'none'"
@@ -221,13 +221,13 @@ class Page:
         navigation = f'<nav aria-label="Sections">{links}</nav>' if len(self._sections) > 1 else ""
         subtitle = f'<p class="subtitle">{_text(self.subtitle)}</p>' if self.subtitle else ""
         body = "\n".join(self._parts) + ("</section>" if self._open else "")
-        tail = "\n".join(f"<script>{script}</script>" for script in scripts)
+        tail = "\n".join(f"<script{kind}>{script}</script>" for kind, script in scripts)
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">\n'
-            f"<title>{_text(self.title)}</title>\n<style>{_STYLE}</style></head>\n<body>\n"
+            f"<title>{_text(self.title)}</title>\n<style>{_design('report.css')}</style></head>\n<body>\n"
             f"<header><h1>{_text(self.title)}</h1>{subtitle}{navigation}</header>\n<main>\n{body}\n</main>\n"
             f"{tail}\n</body></html>\n"
         )
@@ -297,10 +297,9 @@ def _plain_cell(value: CellValue) -> dict[str, Any]:
     return plain
 
 
-def _header(name: str, numeric: bool, sortable: bool) -> str:
+def _header(name: str, numeric: bool) -> str:
     kind = ' class="number"' if numeric else ""
-    shown = f'<button type="button">{_text(name)}</button>' if sortable else _text(name)
-    return f'<th scope="col"{kind}>{shown}</th>'
+    return f'<th scope="col"{kind}>{_text(name)}</th>'
 
 
 def _cell(value: CellValue, numeric: bool) -> str:
@@ -308,7 +307,7 @@ def _cell(value: CellValue, numeric: bool) -> str:
     shown = _shown(value)
     long = "prose" if len(shown) > _PROSE else "words" if len(shown) > _WORDS else ""
     kind = ' class="number"' if numeric else f' class="{long}"' if long else ""
-    order = f' data-key="{key}"' if isinstance(key, Real) and not isnan(key) else ""
+    order = f' data-key="{key}"' if isinstance(key, Real) and isfinite(key) else ""
     content = _marked(value) if isinstance(value, Marked) else _text(shown)
     return f'<td dir="auto"{kind}{order}>{content}</td>'
 
@@ -342,6 +341,10 @@ def _literal(value: object, *, shown: bool = False) -> object:
     return value
 
 
+def _design(name: str) -> str:
+    return (resources.files("tamis") / "design" / name).read_text(encoding="utf-8")
+
+
 def _plotly_source() -> str:
     from plotly.offline import get_plotlyjs
 
@@ -350,143 +353,3 @@ def _plotly_source() -> str:
 
 def _script_hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-_STYLE = """
-:root{--ink:#1c2430;--soft:#5b6675;--line:#dfe4ea;--paper:#fff;--raised:#f6f8fa;--accent:#0b6e6e;
---error:#b3261e;--warning:#8a5a00;--info:#2257a0;--ok:#1c7040;color-scheme:light dark}
-@media (prefers-color-scheme:dark){:root{--ink:#e4e8ee;--soft:#9aa6b5;--line:#303945;--paper:#12171d;--raised:#1a2129;
---accent:#5cc3bd;--error:#ff8a80;--warning:#e9b44c;--info:#8ab4f8;--ok:#7bd39a}}
-*{box-sizing:border-box}
-html{scroll-behavior:smooth}
-body{margin:0;background:var(--paper);color:var(--ink);
-font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;
-overflow-wrap:anywhere}
-header,main{max-width:70rem;margin:0 auto;padding:0 1.25rem}
-header{padding-top:2.25rem}
-h1{font-size:1.75rem;line-height:1.2;margin:0;letter-spacing:-.01em}
-h2{font-size:1.25rem;margin:0 0 .25rem}
-.subtitle{color:var(--soft);margin:.35rem 0 0}
-nav{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;margin:1.25rem 0 0;padding:.6rem 0;
-border-block:1px solid var(--line);
-font-size:.9rem}
-a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
-section{padding:1.75rem 0 .5rem}
-p{margin:.5rem 0;max-width:46rem}
-.intro,figcaption,caption{color:var(--soft);font-size:.925rem}
-caption{text-align:left;padding:.35rem .6rem}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:1px;margin:1rem 0;
-border:1px solid var(--line);border-radius:8px;overflow:hidden}
-.facts div{background:var(--paper);box-shadow:0 0 0 1px var(--line);padding:.7rem .9rem}
-.facts dt{color:var(--soft);font-size:.8rem}
-.facts dd{margin:.1rem 0 0;font-size:1.2rem;font-variant-numeric:tabular-nums}
-.note{border-left:3px solid var(--info);background:var(--raised);padding:.55rem .9rem;border-radius:0 6px 6px 0;
-max-width:none}
-.note b{color:var(--info);margin-right:.4rem;font-size:.75rem;text-transform:uppercase;letter-spacing:.04em}
-.note.error{border-color:var(--error)}.note.error b{color:var(--error)}
-.note.warning{border-color:var(--warning)}.note.warning b{color:var(--warning)}
-.note.ok{border-color:var(--ok)}.note.ok b{color:var(--ok)}
-.frame{overflow-x:auto;margin:1rem 0;border:1px solid var(--line);border-radius:8px}
-.frame.long{max-height:32rem;overflow-y:auto}
-table{border-collapse:collapse;width:100%;font-size:.9rem}
-th,td{padding:.42rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-td{unicode-bidi:isolate}
-td:not(.number){min-width:5.5rem}
-td:first-child:not(.number){min-width:8.5rem}
-td.words{min-width:11rem}
-td.prose{min-width:18rem}
-tbody tr:last-child td{border-bottom:0}
-tbody tr:hover{background:var(--raised)}
-thead th{position:sticky;top:0;background:var(--raised);font-weight:600;z-index:1;vertical-align:bottom;
-overflow-wrap:normal}
-thead th.number{white-space:normal}
-.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
-th button::after{content:"";display:inline-block;width:.9em;text-align:center;color:var(--accent)}
-th[aria-sort=ascending] button::after{content:"\\2191"}
-th[aria-sort=descending] button::after{content:"\\2193"}
-figure{margin:1rem 0}
-.wide{overflow-x:auto}
-.plot{width:100%;min-height:12rem;min-width:var(--least,0)}
-.narrow{display:none}
-mark{--tint:var(--ok);color:inherit;border-radius:3px;padding:0 .1em;
-background:color-mix(in srgb,var(--tint) var(--depth),transparent);text-decoration:underline solid var(--tint) 2px}
-mark.against{--tint:var(--error);text-decoration-style:wavy;text-decoration-thickness:1px}
-mark.s1{--depth:10%}mark.s2{--depth:22%}mark.s3{--depth:38%}
-td small{display:block;color:var(--soft);margin-top:.2rem}
-details{margin:.75rem 0;border:1px solid var(--line);border-radius:8px;padding:.5rem .9rem}
-.note+details{margin-top:-.5rem;border:0;border-left:3px solid var(--line);border-radius:0 0 6px 0;
-background:var(--raised);font-size:.925rem}
-.note+details .frame{background:var(--paper)}
-summary{cursor:pointer;font-weight:600}
-:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
-@media (max-width:40rem){body{font-size:15px}header{padding-top:1.25rem}header,main{padding-inline:.9rem}
-h1{font-size:1.4rem}.facts{grid-template-columns:repeat(2,1fr)}th,td{padding:.4rem .5rem}
-.plot{min-width:var(--least-narrow,var(--least,0))}.narrow{display:block}
-tbody td:first-child:not(.number):not(:only-child):not(.prose){position:sticky;left:0;background:var(--paper)}}
-@media print{.frame.long{max-height:none}nav{display:none}section{break-inside:auto}}
-"""
-
-_SCRIPT = """
-"use strict";
-(() => {
-  const keyOf = (row, column) => {
-    const cell = row.cells[column];
-    return cell.dataset.key === undefined ? cell.textContent : Number(cell.dataset.key);
-  };
-  const order = (a, b) => {
-    if (typeof a === "number" && typeof b === "number") return a - b;
-    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
-    return a.localeCompare(b, undefined, { numeric: true });
-  };
-  for (const button of document.querySelectorAll("th button")) {
-    button.addEventListener("click", () => {
-      const head = button.parentElement, body = head.closest("table").tBodies[0], column = head.cellIndex;
-      const first = head.classList.contains("number") ? "descending" : "ascending";
-      const other = first === "descending" ? "ascending" : "descending";
-      const direction = head.getAttribute("aria-sort") === first ? other : first;
-      for (const cell of head.parentElement.cells) cell.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", direction);
-      const sign = direction === "ascending" ? 1 : -1;
-      body.append(...[...body.rows].sort((a, b) => sign * order(keyOf(a, column), keyOf(b, column))));
-    });
-  }
-  const merge = (base, over) => {
-    for (const [key, value] of Object.entries(over)) {
-      const both = value && typeof value === "object" && !Array.isArray(value) && base[key];
-      base[key] = both ? merge(base[key], value) : value;
-    }
-    return base;
-  };
-  const themed = (layout) => {
-    const style = getComputedStyle(document.documentElement), color = (name) => style.getPropertyValue(name).trim();
-    const axis = () => ({ gridcolor: color("--line"), zerolinecolor: color("--line"), linecolor: color("--line"),
-      automargin: true });
-    const base = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 8, r: 8, t: 40, b: 8 },
-      font: { family: "system-ui, sans-serif", size: 13, color: color("--ink") },
-      hoverlabel: { bgcolor: color("--raised"), bordercolor: color("--line"), font: { color: color("--ink") } },
-      legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0 }, modebar: { bgcolor: "rgba(0,0,0,0)" },
-      colorway: ["#1b8a8a", "#e08a2c", "#6a7fd1", "#c2557b", "#7aa33d", "#8c6d5a", "#4aa3d8", "#a06bc4"] };
-    const names = Object.keys(layout).filter((key) => /^[xy]axis[0-9]*$/.test(key));
-    for (const key of new Set(["xaxis", "yaxis", ...names])) base[key] = axis();
-    return merge(base, layout);
-  };
-  const small = matchMedia("(max-width:40rem)");
-  const draw = () => {
-    if (typeof Plotly === "undefined") return;
-    for (const source of document.querySelectorAll("script[data-figure]")) {
-      const figure = JSON.parse(source.textContent), place = document.getElementById(source.dataset.figure);
-      const layout = small.matches && figure.narrow ? merge(figure.layout, figure.narrow) : figure.layout;
-      Plotly.react(place, figure.data, themed(layout), { responsive: true, displaylogo: false });
-    }
-  };
-  for (const fold of document.querySelectorAll("details")) {
-    fold.addEventListener("toggle", () => {
-      for (const place of fold.querySelectorAll(".plot")) if (fold.open) Plotly.Plots.resize(place);
-    });
-  }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  small.addEventListener("change", draw);
-  draw();
-})();
-"""

@@ -18,7 +18,7 @@ from tamis.errors import (
 from tamis.jobs.tools import files_here
 from tamis.settings import Settings
 from tamis.store.records import ReviewRecord
-from tamis.workspace.background import FAILED, QUEUED, RUNNING, SUCCESS
+from tamis.workspace.background import FAILED, QUEUED, RUNNING, STOPPED, SUCCESS
 from tamis.workspace.datasets import SINGLE, NewDataset
 from tamis.workspace.files import NewFile
 from tamis.workspace.reviews import (
@@ -281,6 +281,25 @@ def test_a_review_whose_process_is_gone_has_failed(workspace, reviewed):
     workspace.store.reviews.add(dead)
     record = workspace.reviews.get("dead")
     assert (record.status, record.error_code) == (FAILED, "interrupted")
+
+
+def test_one_at_work_when_the_server_stops_has_failed(tmp_path, monkeypatch):
+    def slow(kind, told, home, bounds, check):
+        while True:
+            check()
+            time.sleep(0.01)
+
+    monkeypatch.setenv("TAMIS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tamis.workspace.reviews.run_aside", slow)
+    with open_workspace(Settings()) as workspace:
+        coming = workspace.files.begin(NewFile(name="rows.jsonl"))
+        coming.write(b"x")
+        record = workspace.reviews.create(NewReview(training_file=coming.commit().id))
+        while workspace.reviews.get(record.id).status != RUNNING:
+            time.sleep(0.01)
+    with open_workspace(Settings()) as again:
+        ended = again.reviews.get(record.id)
+    assert (ended.status, ended.error_code, ended.error) == (FAILED, *STOPPED)
 
 
 def test_deleting_one_at_work_ends_it(tmp_path, monkeypatch):

@@ -37,9 +37,10 @@ def address_of(name: str) -> str:
 
 @cache
 def _own() -> dict[str, bytes]:
-    """The package's own files; scripts import one another by their names, so they share one digest."""
-    folder = resources.files(__package__) / "static"
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir(), key=lambda file: file.name)}
+    """The package's own files and those that it shares with reports; scripts import one another by name: one digest."""
+    folders = resources.files(__package__) / "static", resources.files("tamis") / "design"
+    files = (file for folder in folders for file in folder.iterdir())
+    return {file.name: file.read_bytes() for file in sorted(files, key=lambda file: file.name)}
 
 
 @cache

@@ -2,13 +2,12 @@
 
 function keyOf(row, column) {
   const cell = row.cells[column];
-  return cell.dataset.key === undefined ? cell.innerText.trim() : Number(cell.dataset.key);
+  return cell.dataset.key === undefined ? cell.textContent.trim() : Number(cell.dataset.key);
 }
 
-function order(a, b) {
-  if (typeof a === "number" && typeof b === "number") return a - b;
-  if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
-  return a.localeCompare(b, undefined, { numeric: true });
+function order(a, b, sign) {
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // what has no number stands last, either way
+  return sign * (typeof a === "number" ? a - b : a.localeCompare(b, undefined, { numeric: true }));
 }
 
 function sort(head) {
@@ -20,7 +19,7 @@ function sort(head) {
   for (const cell of head.parentElement.cells) cell.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", direction);
   const sign = direction === "ascending" ? 1 : -1;
-  body.append(...[...body.rows].sort((a, b) => sign * order(keyOf(a, column), keyOf(b, column))));
+  body.append(...[...body.rows].sort((a, b) => order(keyOf(a, column), keyOf(b, column), sign)));
 }
 
 export function prepare(root) {
