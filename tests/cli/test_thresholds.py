@@ -20,7 +20,9 @@ def test_the_table_says_what_each_threshold_gives_and_what_others_would(run, mod
     assert "Target all" in shown
     assert "60 rows held out in training" in shown
     assert "At one threshold for all" in shown
-    assert "Target topic" not in shown
+    assert "Target topic  one of 2 labels, 60 rows held out in training" in shown
+    assert "of these right" in shown
+    assert "Target all" not in run("thresholds", model, "--target", "topic").stdout
     line = next(line.split() for line in shown.splitlines() if line.startswith("urgent"))
     assert len(line) == 6
     told = json.loads(run("thresholds", model, "--json").stdout)["targets"]["all"]
@@ -138,7 +140,10 @@ def test_an_old_model_shows_its_thresholds_and_says_what_it_lacks(run, model: Pa
     write_artifact(tmp_path / "old", artifact.manifest, Contents({}, None, files))
     shown = " ".join(run("thresholds", tmp_path / "old").stdout.split())
     assert "keeps no counts of held-out rows" in shown
+    assert "keeps no evidence of held-out rows" in shown
     assert "urgent" in shown
+    with pytest.raises(InvalidSetting, match="--data FILE"):
+        run("thresholds", tmp_path / "old", "--abstain-loss", "0.1", "--dry-run")
     with pytest.raises(InvalidSetting, match="--data FILE"):
         run("thresholds", tmp_path / "old", "--optimise", "f1", "--dry-run")
 
@@ -149,7 +154,10 @@ def test_an_old_model_shows_its_thresholds_and_says_what_it_lacks(run, model: Pa
         (["--optimise", "precision=0.9"], InvalidSetting, "takes a floor"),
         (["--optimise", "urgnt=f1"], UndeclaredLabel, "did you mean 'urgent'"),
         (["--set", "urgent"], InvalidSetting, "LABEL=THRESHOLD"),
-        (["--target", "topic"], InvalidSetting, "single-label"),
+        (["--optimise", "f1", "--target", "topic"], InvalidSetting, "single-label"),
+        (["--abstain-loss", "0.1", "--target", "all"], InvalidSetting, "multi-label"),
+        (["--abstain-loss", "all=0.1"], InvalidSetting, "multi-label"),
+        (["--abstain-loss", "0.9"], InvalidSetting, "from 0 to 0.5"),
         (["--optimise", "f1", "--target", "nothing"], UndeclaredLabel, "no target 'nothing'"),
         (["--shared", "--set", "urgent=0.5"], InvalidSetting, "needs an objective"),
     ],
@@ -164,3 +172,22 @@ def test_train_takes_a_purpose(run, rows: Path, here: Path):
     assert result.exit_code == 0
     said = load(here / "rows-model").manifest.target("all").chosen_for
     assert (said.objective, said.labels) == ("recall>=0.8", {"urgent": "f1"})
+
+
+def test_how_sure_it_must_be_is_chosen_like_a_threshold(run, home: Path, model: Path):
+    register(home, "shop", model)
+    told = json.loads(run("thresholds", "shop", "--json").stdout)["abstain"]["topic"]
+    assert (told["rows"], told["source"], told["loss"], told["before"]) == (60, "held_out", 0.03, None)
+    assert [rule["loss"] for rule in told["others"]] == [0.0, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5]
+    made = json.loads(run("thresholds", "shop", "--abstain-loss", "0.2", "--set", "urgent=0.2", "--json").stdout)
+    assert (made["name"], made["abstain"]["topic"]["loss"]) == ("shop@2", 0.2)
+    assert made["abstain"]["topic"]["before"]["loss"] == 0.03
+    assert made["abstain"]["topic"]["coverage"] < made["abstain"]["topic"]["before"]["coverage"]
+    manifest = load("shop", home=home).manifest
+    assert manifest.target("topic").abstain.loss == 0.2
+    assert manifest.target("all").thresholds[2] == pytest.approx(0.2)
+    shown = run("thresholds", "shop", "--abstain-loss", "topic=0", "--dry-run").stdout
+    assert [line.split()[:3] for line in shown.splitlines() if line.lstrip().startswith(("before", "now"))] == [
+        ["before", "20%", f"{100 * made['abstain']['topic']['coverage']:.1f}%"],
+        ["now", "0%", "100.0%"],
+    ]

@@ -9,6 +9,7 @@ from tamis.evaluation.objectives import (
     Goal,
     Objective,
     parse_fixed,
+    parse_losses,
     parse_objective,
     parse_purpose,
     require_purpose,
@@ -178,3 +179,45 @@ def test_what_has_no_threshold_is_refused_with_what_to_use(purpose, only, error,
 def test_a_model_without_multi_label_targets_has_no_thresholds():
     with pytest.raises(InvalidSetting, match="abstain"):
         with_thresholds([SINGLE])
+
+
+def test_an_abstain_loss_is_for_all_single_label_targets_or_for_those_that_are_named():
+    assert parse_losses([]) is None
+    assert parse_losses(["0.05"]) == 0.05
+    assert parse_losses(["a=b=0.1", "topic=0"]) == {"a=b": 0.1, "topic": 0.0}
+    for purpose in (parse_purpose(abstain_loss=0.05), parse_purpose(abstain_loss={"topic": 0.05})):
+        assert require_purpose(purpose)
+        assert purpose.losses([SINGLE, MULTI]) == {"topic": 0.05}
+        assert purpose.of([SINGLE, MULTI]) == {}
+    assert parse_purpose("f1", abstain_loss={"topic": 0.0}).losses([SINGLE, MULTI], "tags") == {"topic": 0.0}
+    assert parse_purpose("f1").losses([SINGLE, MULTI]) == {}
+    assert not parse_purpose(abstain_loss={})
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["0.7"], "not from 0 to 0.5"),
+        (["-0.1"], "not from 0 to 0.5"),
+        (["nan"], "not from 0 to 0.5"),
+        (["much"], "no number"),
+        (["topic=much"], "no number"),
+        (["0.1", "0.2"], "one share for all"),
+        (["0.1", "topic=0.2"], "one share for all"),
+        (["topic=0.1", "topic=0.2"], "has a share already"),
+    ],
+)
+def test_what_is_no_abstain_loss_is_refused(texts, told):
+    with pytest.raises(InvalidSetting, match=told):
+        parse_purpose(abstain_loss=parse_losses(texts))
+
+
+@pytest.mark.parametrize(
+    ("loss", "only", "error"),
+    [(0.1, "tags", InvalidSetting), ({"tags": 0.1}, None, InvalidSetting), ({"nothing": 0.1}, None, UndeclaredLabel)],
+)
+def test_an_abstain_loss_of_what_does_not_abstain_is_refused(loss, only, error):
+    with pytest.raises(error):
+        parse_purpose(abstain_loss=loss).losses([SINGLE, MULTI], only)
+    with pytest.raises(InvalidSetting, match="none of these"):
+        parse_purpose(abstain_loss=0.1).losses([MULTI])

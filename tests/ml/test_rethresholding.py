@@ -11,7 +11,7 @@ from tamis.errors import InvalidSetting, NoRows, OutputExists, UndeclaredLabel
 from tamis.evaluation.objectives import parse_purpose
 from tamis.ml.artifact import MANIFEST, manifest_hash, open_artifact, write_artifact
 from tamis.ml.model import load
-from tamis.ml.rethresholding import evidence_in, parent_of, rethreshold, tables_of, write_changed
+from tamis.ml.rethresholding import answers_of, evidence_in, parent_of, rethreshold, tables_of, write_changed
 from tamis.ml.scorer import Contents
 from tamis.ml.threshold_record import RECORD
 from tamis.ml.training import train
@@ -236,3 +236,81 @@ def test_a_damaged_record_is_noticed(tmp_path, tiny_folder):
     with pytest.raises(DamagedArtifact, match=RECORD):
         load(tmp_path / "bad")
     assert (tmp_path / "bad" / MANIFEST).exists()
+
+
+def test_a_rule_chosen_afterwards_is_that_of_training(tmp_path, tiny_base, tiny_rows):
+    def trained(**asked):
+        return train(tiny_rows, base=str(tiny_base), epochs=2, **asked)
+
+    plain, wide = trained(out=tmp_path / "plain"), trained(abstain_loss=0.2)
+    made = plain.with_thresholds(abstain_loss=0.2)
+    assert made.manifest.target("intent").abstain == wide.manifest.target("intent").abstain
+    assert made.manifest.target("topics") == plain.manifest.target("topics")
+    assert made.manifest.parent.thresholds == ("intent",)
+    before, now, as_trained = (each.manifest.metrics["held_out"]["intent"] for each in (plain, made, wide))
+    assert now["coverage"] < before["coverage"]
+    for figure in ("coverage", "selective_accuracy", "accuracy"):
+        assert now[figure] == pytest.approx(as_trained[figure], abs=1e-4)
+    texts = [row["text"] for row in tiny_rows]
+    silent = [answer["intent"].abstained for answer in made.save(tmp_path / "made").classify(texts)]
+    assert silent == [answer["intent"].abstained for answer in wide.classify(texts)]
+    assert any(silent)
+
+
+def test_a_model_that_always_answers_can_learn_to_be_silent_and_back(tmp_path, tiny_base, tiny_rows):
+    never = train(tiny_rows, base=str(tiny_base), epochs=2, abstain_loss=0.0, out=tmp_path / "never")
+    assert never.manifest.target("intent").abstain is None
+    unsure = never.with_thresholds(abstain_loss={"intent": 0.3}).save(tmp_path / "unsure")
+    rule = unsure.manifest.target("intent").abstain
+    assert (rule.loss, rule.evidence) == (0.3, None)  # by the highest score: training made no other evidence ready
+    assert unsure.manifest.metrics["held_out"]["intent"]["coverage"] < 1
+    again = unsure.with_thresholds(abstain_loss=0).manifest
+    assert again.target("intent").abstain is None
+    assert "coverage" not in again.metrics["held_out"]["intent"]
+    assert again.target("intent").calibration == never.manifest.target("intent").calibration
+
+
+def test_both_kinds_of_target_change_in_one_version(tiny_model):
+    made = tiny_model.with_thresholds("recall>=0.9", abstain_loss={"intent": 0.25}).manifest
+    assert made.parent.thresholds == ("topics", "intent")
+    assert made.target("intent").abstain.loss == 0.25
+    assert made.target("topics").chosen_for.objective == "recall>=0.9"
+
+
+def test_a_model_without_evidence_takes_given_rows_for_its_rule(old_folder, tiny_rows, tmp_path):
+    old = load(old_folder)
+    with pytest.raises(InvalidSetting, match="--data FILE"):
+        old.with_thresholds(abstain_loss=0.1)
+    table = answers_of(old.manifest, evidence_in(open_artifact(old_folder)))["intent"]
+    assert (table.rows, table.source, table.rule.coverage, table.curve(), table.others()) == (0, None, None, [], [])
+    made = old.with_thresholds(abstain_loss=0.1, data=tiny_rows).manifest
+    assert made.target("intent").abstain.coverage >= 0.9
+    assert made.target("intent").abstain.evidence == old.manifest.target("intent").abstain.evidence
+    assert "coverage" not in made.metrics["held_out"]["intent"]  # of rows that are not kept
+    always = old.with_thresholds(abstain_loss=0).manifest
+    assert always.target("intent").abstain is None
+    path = tmp_path / "few.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in tiny_rows[:6]))
+    with pytest.raises(NoRows, match="10 at least"):
+        old.with_thresholds(abstain_loss=0.1, data=path)
+
+
+def test_the_table_of_answers_says_what_the_rule_gives_and_what_others_would(tiny_folder):
+    artifact = open_artifact(tiny_folder)
+    table = answers_of(artifact.manifest, evidence_in(artifact))["intent"]
+    figures = artifact.manifest.metrics["held_out"]["intent"]
+    assert table.rule.coverage == pytest.approx(figures["coverage"], abs=1e-4)
+    assert table.rule.accuracy == pytest.approx(figures["selective_accuracy"], abs=1e-4)
+    others = table.others()
+    assert (others[0].loss, others[0].threshold, others[0].coverage) == (0.0, None, 1.0)
+    assert others[0].accuracy == pytest.approx(figures["accuracy"], abs=1e-4)
+    coverage = [rule.coverage for rule in others]
+    assert coverage == sorted(coverage, reverse=True)
+    curve = table.curve()
+    assert curve[0]["threshold"] is None
+    assert all(0 <= point["loss"] <= 0.5 for point in curve)
+    chosen = [point for point in curve if point["loss"] <= 0.1 + 1e-6][-1]
+    assert chosen["coverage"] == next(rule.coverage for rule in others if rule.loss == 0.1)
+    assert json.dumps(table.to_json() | {"curve": curve})
+    with pytest.raises(UndeclaredLabel):
+        answers_of(artifact.manifest, evidence_in(artifact), "nothing")

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from tamis.data.truth import multi_truth
+from tamis.data.truth import OUT_OF_SCOPE, SingleTruth, multi_truth
 from tamis.errors import DamagedArtifact
+from tamis.evaluation.answered import count_evidence
 from tamis.evaluation.thresholds import BINS
 from tamis.ml.tensors import parse_tensors, tensor_bytes
-from tamis.ml.threshold_record import RECORD, count_held, held_counts, render_record
+from tamis.ml.threshold_record import PARTS, RECORD, count_held, held_counts, render_record
 from tamis.schema import Kind, Target
 
 TARGETS = (
@@ -93,3 +94,47 @@ def test_counts_of_other_labels_or_more_hits_than_rows_are_refused(tmp_path):
             held_counts(record(**tensors), tmp_path, TARGETS)
     with pytest.raises(DamagedArtifact):
         held_counts(b"not a record at all", tmp_path, TARGETS)
+
+
+ONE = SingleTruth(np.array([0, 1, 1, OUT_OF_SCOPE, 0], dtype=np.int32), 2)
+FOUND = np.array([-1.5, 0.25, 2.0, -3.0, 0.25], dtype=np.float32)
+
+
+def evidence(by=None):
+    counts = count_evidence(ONE, np.array([0, 1, 0, 0, 1]), FOUND, by=by)
+    assert counts is not None
+    return counts
+
+
+@pytest.mark.parametrize("by", [None, {"spread": 1.0, "seen": 0.25}])
+def test_the_evidence_of_a_single_label_target_comes_back_as_it_was(tmp_path, by):
+    kept = evidence(by)
+    found = held_counts(render_record({"topic": kept}, TARGETS), tmp_path, TARGETS)["topic"]
+    assert found.weights == by
+    for name in ("cut", "inside", "known", "right", "outside"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(kept, name))
+    assert found.points() == kept.points()
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "told"),
+    [
+        ("cut", np.array([1.0, 1.0, 2.0, 3.0]), "not ascending"),
+        ("cut", np.array([0.0, 1.0, 2.0, np.nan]), "no evidence"),
+        ("cut", np.array([-1e9, 1.0, 2.0, 3.0]), "no evidence"),
+        ("cut", np.array([], dtype=np.float32), "not equally many"),
+        ("known", np.array([1, 1]), "not equally many"),
+        ("known", np.zeros(4), "right are more"),
+        ("inside", np.array([1.0, -1.0, 1.0, 1.0]), "no count"),
+        ("inside", np.zeros(4), "counts no row"),
+        ("right", np.full(4, 9), "right are more"),
+        ("outside", None, "no list of numbers 0.outside"),
+        ("weights", np.zeros(len(PARTS) + 1), "not equally many"),
+    ],
+)
+def test_what_cannot_be_evidence_is_refused(tmp_path, name, made, told):
+    raw = np.frombuffer(render_record({"topic": evidence()}, TARGETS), dtype=np.uint8)
+    changed = dict(parse_tensors(raw, RECORD)) | {f"0.{name}": made}
+    bad = tensor_bytes({name: tensor for name, tensor in changed.items() if tensor is not None})
+    with pytest.raises(DamagedArtifact, match=told):
+        held_counts(bad, tmp_path, TARGETS)

@@ -65,8 +65,12 @@ def test_a_models_thresholds_and_curves_are_told(workspace: Workspace, stored):
     assert len(told.targets["tone"]["curves"]["thresholds"]) == 131
     assert json.dumps(told.targets)
     assert list(workspace.thresholds.look("shop", "tone").targets) == ["tone"]
-    with pytest.raises(InvalidRequest, match="single-label"):
-        workspace.thresholds.look("shop", "topic")
+    assert list(told.abstain) == list(workspace.thresholds.rules("shop")) == ["topic"]
+    assert told.abstain["topic"]["curve"][0]["coverage"] == 1.0
+    of_topic = workspace.thresholds.look("shop", "topic")
+    assert (of_topic.targets, list(of_topic.abstain)) == ({}, ["topic"])
+    with pytest.raises(InvalidRequest, match="no target 'nothing'"):
+        workspace.thresholds.look("shop", "nothing")
     with pytest.raises(UnknownModel):
         workspace.thresholds.look("nothing")
 
@@ -123,6 +127,8 @@ def test_a_dry_run_makes_nothing(workspace: Workspace, stored):
         (NewThresholds(optimise=["angri=f1"]), "optimise", "did you mean 'angry'"),
         (NewThresholds(fixed={"angry": 2}), "set", "not from 0 to 1"),
         (NewThresholds(optimise=["f1"], target="topic"), "target", "single-label"),
+        (NewThresholds(abstain_loss={"tone": 0.1}), "abstain_loss", "multi-label"),
+        (NewThresholds(abstain_loss=2), "abstain_loss", "not from 0 to 0.5"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_place(workspace: Workspace, stored, new, place, why):
@@ -160,3 +166,15 @@ def test_what_is_no_model_becomes_no_version(workspace: Workspace, stored, tmp_p
     with pytest.raises(ModelError):
         workspace.models.add_version("shop", tmp_path)
     assert len(workspace.models.list()) == 1
+
+
+def test_how_sure_it_must_be_is_kept_beside_other_thresholds(workspace: Workspace, stored):
+    stored()
+    new = NewThresholds(fixed={"angry": 0.2}, target="tone", abstain_loss={"topic": 0.25})
+    told = workspace.thresholds.change("shop", new)
+    assert told.model is not None
+    assert told.abstain["topic"]["before"]["loss"] == 0.03
+    manifest = load(workspace.models.folder(told.model)).manifest
+    assert manifest.target("topic").abstain.loss == 0.25
+    assert manifest.target("tone").chosen_for.fixed == {"angry": 0.2}
+    assert told.model.metrics["held_out"]["topic"]["coverage"] == told.abstain["topic"]["coverage"]

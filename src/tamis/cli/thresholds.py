@@ -1,4 +1,4 @@
-"""`tamis thresholds`: what the thresholds of a model give, and other ones for a purpose, without training."""
+"""`tamis thresholds`: what the thresholds and abstain rules of a model give, and other ones, without training."""
 
 from __future__ import annotations
 
@@ -49,6 +49,14 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="LABEL=X", help="Give a threshold by hand; repeatable.")
 ]
 Shared = Annotated[bool, typer.Option("--shared", help="One threshold for all labels of a target.")]
+AbstainLosses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--abstain-loss",
+        metavar="X",
+        help="Share of in-scope answers that single-label targets may leave out; TARGET=X for one, repeatable.",
+    ),
+]
 TargetName = Annotated[str | None, typer.Option("--target", metavar="NAME", help="Of this target alone.")]
 DataFile = Annotated[
     str | None,
@@ -84,6 +92,7 @@ def thresholds(
     optimise: OptimiseOption = None,
     fixed: Set = None,
     shared: Shared = False,
+    abstain_loss: AbstainLosses = None,
     target: TargetName = None,
     data: DataFile = None,
     out_dir: Out = None,
@@ -105,15 +114,17 @@ def thresholds(
 ) -> None:
     """Show what the thresholds of a model give, or choose others for a purpose: a new version, without training.
 
-    The model itself is never changed. One of the home gets a new version of its name, unless --out or --name says else.
+    With --abstain-loss, how sure single-label targets must be to answer. The model itself is never changed. One of the
+    home gets a new version of its name, unless --out or --name says else.
     """
-    from tamis.evaluation.objectives import parse_fixed, parse_purpose
+    from tamis.evaluation.objectives import parse_fixed, parse_losses, parse_purpose
     from tamis.ml.artifact import open_artifact
     from tamis.ml.rethresholding import parent_of, rethreshold
     from tamis.settings import load_settings
 
     settings = load_settings()
-    purpose = parse_purpose(optimise, parse_fixed(fixed or ()), shared=shared)
+    losses = parse_losses(abstain_loss or ())
+    purpose = parse_purpose(optimise, parse_fixed(fixed or ()), shared=shared, abstain_loss=losses)
     found = _found(model, settings)
     place = _Place(found, out_dir, name, force)
     if purpose and not dry_run:
@@ -249,31 +260,39 @@ def _warnings(manifest: Manifest, part: Part) -> list[str]:
 
 
 def _show(manifest: Manifest, evidence: Evidence, target: str | None, told: list[str], *, as_json: bool) -> None:
-    from tamis.cli.thresholds_view import show
-    from tamis.ml.rethresholding import OTHERS, tables_of
+    from tamis.cli.thresholds_view import show, show_answers
+    from tamis.ml.rethresholding import OTHERS, answers_of, tables_of
 
-    tables = tables_of(manifest, evidence, target)
+    tables, answers = tables_of(manifest, evidence, target), answers_of(manifest, evidence, target)
     if as_json:
         shown = {
             name: table.to_json()
             | {"others": {str(cut): [list(pair) for pair in table.at(cut)] for cut in OTHERS if table.counts}}
             for name, table in tables.items()
         }
-        print_json({"model": manifest.name, "targets": shown, "remarks": told})
+        abstain = {
+            name: table.to_json() | {"others": [rule.to_json() for rule in table.others()]}
+            for name, table in answers.items()
+        }
+        print_json({"model": manifest.name, "targets": shown, "abstain": abstain, "remarks": told})
         return
     show(tables, out, others=True)
+    show_answers(answers, out, others=True)
 
 
 def _tell(parent: str, made: Rethresholded, kept: Kept, remarks: list[str], *, as_json: bool) -> None:
     from tamis.cli.layout import marked
-    from tamis.cli.thresholds_view import show
+    from tamis.cli.thresholds_view import show, show_answers
 
     if as_json:
         place = {"model": None if kept.folder is None else str(kept.folder), "name": kept.name, "parent": parent}
         shown = {name: table.to_json() for name, table in made.tables.items()}
-        print_json(place | {"dry_run": kept == Kept(None), "targets": shown, "remarks": remarks})
+        abstain = {name: table.to_json() for name, table in made.answers.items()}
+        dry = {"dry_run": kept == Kept(None)}
+        print_json(place | dry | {"targets": shown, "abstain": abstain, "remarks": remarks})
         return
     show(made.tables, out, others=False)
+    show_answers(made.answers, out, others=False)
     for remark in remarks:
         out.print(marked("warning", remark))
     if kept == Kept(None):

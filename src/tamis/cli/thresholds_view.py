@@ -1,4 +1,4 @@
-"""Thresholds in the terminal: what each label's gives, what was asked for and is not kept, what others would give."""
+"""Thresholds and abstain rules in the terminal: what each gives, what is not kept of what was asked, what others do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tamis.cli.layout import cut, figures_table, marked, title
 from tamis.evaluation.verdict import percent
+from tamis.ml.answering import AnswerTable, RuleAt
 from tamis.ml.rethresholding import OTHERS, LabelAt, ThresholdTable
 
 NAME, SHORTER = 26, 18  # characters of a label that fit beside the figures in 80 columns, and beside more of them
@@ -20,11 +21,44 @@ NOTHING = (
     "labelled rows with --data FILE to see what its thresholds give."
 )
 
+NO_EVIDENCE = (
+    "The model keeps no evidence of held-out rows (an earlier version of Tamis made it, it was grown from another, or "
+    "there were too few): give labelled rows with --data FILE to see what its rule gives, and to choose another."
+)
+
 
 def show(tables: Mapping[str, ThresholdTable], console: Console, *, others: bool) -> None:
     """Print the thresholds of each target; `others`: and what other thresholds would give."""
-    parts = [part for name, table in tables.items() for part in _target(name, table, others)]
-    console.print(*parts, sep="\n")
+    _print([part for name, table in tables.items() for part in _target(name, table, others)], console)
+
+
+def show_answers(tables: Mapping[str, AnswerTable], console: Console, *, others: bool) -> None:
+    """Print how much each single-label target answers, and how right; `others`: and what other rules would give."""
+    _print([part for name, table in tables.items() for part in _answers(name, table, others)], console)
+
+
+def _print(parts: list[RenderableType], console: Console) -> None:
+    if parts:
+        console.print(*parts, sep="\n")
+
+
+def _answers(name: str, table: AnswerTable, others: bool) -> Iterator[RenderableType]:
+    counted = f", {table.rows:,} {ROWS[table.source]}" if table.source else ""
+    yield title(f"Target {name}", f"one of {len(table.target.labels):,} labels{counted}")
+    if table.counts is None:
+        yield marked("info", NO_EVIDENCE)
+    rules = [("now", table.rule)] if table.before is None else [("before", table.before), ("now", table.rule)]
+    rules += [("", rule) for rule in table.others()] if others else []
+    shown = figures_table("", "may cost", "answered", "of these right", *_outside(rules))
+    for when, rule in rules:
+        cells = (f"{100 * rule.loss:g}%", _percent(rule.coverage), _percent(rule.accuracy))
+        outside = [_percent(rule.oos_recall)] if _outside(rules) else []
+        shown.add_row(when, *cells, *outside)
+    yield shown
+
+
+def _outside(rules: list[tuple[str, RuleAt]]) -> list[str]:
+    return ["out of scope silent"] if any(rule.oos_recall is not None for _, rule in rules) else []
 
 
 def _target(name: str, table: ThresholdTable, others: bool) -> Iterator[RenderableType]:

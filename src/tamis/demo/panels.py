@@ -107,7 +107,7 @@ class Panel:
             return Verdict(self._bars(scores, cuts, decide(scores, cuts)))
         rule = self.entry.abstain
         if rule is not None and rule.evidence is not None:
-            silent = bool(abstains(evidence_by(rule, scores[None], familiar), rule.threshold)[0])
+            silent = bool(abstains(evidence_by(rule.evidence, scores[None], familiar), rule.threshold)[0])
             given = (np.arange(len(scores)) == scores.argmax()) & (not silent)
             return Verdict(self._bars(scores, None, given), silent)
         cut = self._confidence(values)

@@ -19,6 +19,9 @@ SHARED = "shared:"
 """How an objective begins that asks for one threshold for all labels."""
 
 MOST_COST = 1e6
+MOST_LOSS = 0.5
+"""The largest share of answers that an abstain rule may cost."""
+
 MOST_EQUALS = 3
 """Signs = of `LABEL=OBJECTIVE` from the label on: `toxic=cost:fp=1,fn=5`. Those before are the label's."""
 
@@ -95,16 +98,41 @@ class Purpose:
     """What is wanted of a model's thresholds: an objective for all labels, others for some, some thresholds by hand.
 
     Labels are written as they are called, or as `TARGET/LABEL` where several targets have one of that name.
+    `abstain_loss` is the share of answers that single-label targets may leave out, of all or by target.
     """
 
     objective: Objective | None = None
     shared: bool = False
     labels: Mapping[str, Objective] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
+    abstain_loss: float | Mapping[str, float] | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is wanted."""
+        return self.of_labels or (self.abstain_loss is not None and self.abstain_loss != {})
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether anything is wanted of the thresholds of labels."""
         return self.objective is not None or bool(self.labels) or bool(self.fixed)
+
+    def losses(self, targets: Sequence[Target], only: str | None = None) -> dict[str, float]:
+        """Return the share of its answers that each single-label target may leave out, where that is said.
+
+        Args:
+            targets: those of the model.
+            only: the one target that is meant where a share is for all; None: all that answer with one label.
+
+        Raises:
+            InvalidSetting: a target that is meant is multi-label, or none is single-label.
+            UndeclaredLabel: there is no such target.
+        """
+        if self.abstain_loss is None:
+            return {}
+        if isinstance(self.abstain_loss, Mapping):
+            return {_single(targets, name).name: loss for name, loss in self.abstain_loss.items()}
+        meant = [target for target in targets if not target.is_multi] if only is None else [_single(targets, only)]
+        return {target.name: self.abstain_loss for target in meant or [_single(targets, targets[0].name)]}
 
     def of(self, targets: Sequence[Target], only: str | None = None) -> dict[str, Wanted]:
         """Return what is wanted of each target that it concerns.
@@ -117,6 +145,8 @@ class Purpose:
             InvalidSetting: a target that is meant is single-label, or a label's name is that of several.
             UndeclaredLabel: there is no such label or target.
         """
+        if not self.of_labels:
+            return {}
         meant = with_thresholds(targets, only)
         objectives: dict[str, dict[int, Objective]] = {target.name: {} for target in meant}
         fixed: dict[str, dict[int, float]] = {target.name: {} for target in meant}
@@ -143,23 +173,46 @@ def with_thresholds(targets: Sequence[Target], only: str | None = None) -> list[
         InvalidSetting: there is none, or that one has none.
         UndeclaredLabel: there is no such target.
     """
-    several = [target for target in targets if target.is_multi]
-    names = {target.name for target in targets}
-    if only is not None and only not in names:
-        raise UndeclaredLabel(f"There is no target {only!r}: there are {', '.join(sorted(names))}.", setting="target")
-    meant = [target for target in several if only in (None, target.name)]
+    if only is not None:
+        require_target(targets, only)
+    meant = [target for target in targets if target.is_multi and only in (None, target.name)]
     if not meant:
         name = only or targets[0].name
         raise InvalidSetting(
             f"Target {name!r} is single-label: it answers with the label of the highest score, so there is no "
-            "threshold to choose. To have no answer where the model is not sure, train it with --abstain-loss 0.03. "
+            "threshold to choose. To have no answer where the model is not sure, give --abstain-loss 0.03. "
             "Thresholds are for targets whose rows may have several labels (write the labels as lists).",
             for_callers=f"Target {name!r} is single-label: it answers with the label of the highest score, so there is "
-            "no threshold to choose. To have no answer where the model is not sure, use its abstain rule.",
+            "no threshold to choose. To have no answer where the model is not sure, give `abstain_loss`.",
             setting="optimise" if only is None else "target",
             target=name,
         )
     return meant
+
+
+def require_target(targets: Sequence[Target], name: str, setting: str = "target") -> Target:
+    """Return the target of that name; `setting`: what named it.
+
+    Raises:
+        UndeclaredLabel: there is none.
+    """
+    found = next((target for target in targets if target.name == name), None)
+    if found is None:
+        names = ", ".join(sorted(target.name for target in targets))
+        raise UndeclaredLabel(f"There is no target {name!r}: there are {names}.", setting=setting)
+    return found
+
+
+def _single(targets: Sequence[Target], name: str) -> Target:
+    target = require_target(targets, name, "abstain_loss")
+    if target.is_multi:
+        raise InvalidSetting(
+            f"Target {name!r} is multi-label: it says 'none of these' by giving no label, from the thresholds of its "
+            "labels on. An abstain loss is for targets that answer with one label.",
+            setting="abstain_loss",
+            target=name,
+        )
+    return target
 
 
 def parse_objective(text: str) -> Objective:
@@ -207,7 +260,11 @@ def _number(text: str) -> float:
 
 
 def parse_purpose(
-    optimise: str | Sequence[str] | None = None, fixed: Mapping[str, float] | None = None, *, shared: bool = False
+    optimise: str | Sequence[str] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    *,
+    shared: bool = False,
+    abstain_loss: float | Mapping[str, float] | None = None,
 ) -> Purpose:
     """Return what texts ask for.
 
@@ -216,6 +273,7 @@ def parse_purpose(
             `LABEL=OBJECTIVE`, others for single labels.
         fixed: thresholds by label.
         shared: as if `shared:` stood before the objective.
+        abstain_loss: the share of answers that single-label targets may leave out, of all or by target.
 
     Raises:
         InvalidSetting: one cannot be read, or two say different things of the same label.
@@ -243,7 +301,7 @@ def parse_purpose(
         raise InvalidSetting(
             f"The label {both[0]!r} has an objective and a threshold by hand: give one of them.", setting="optimise"
         )
-    return Purpose(whole, shared, labels, by_hand)
+    return Purpose(whole, shared, labels, by_hand, _losses(abstain_loss))
 
 
 def require_purpose(purpose: Purpose) -> Purpose:
@@ -254,9 +312,10 @@ def require_purpose(purpose: Purpose) -> Purpose:
     """
     if not purpose:
         raise InvalidSetting(
-            f"Nothing is asked for: say what thresholds are to do with --optimise ({FORMS}), or set some with "
-            "--set LABEL=0.4.",
-            for_callers=f"Nothing is asked for: give `optimise` ({FORMS}), or thresholds by label as `set`.",
+            f"Nothing is asked for: say what thresholds are to do with --optimise ({FORMS}), set some with --set "
+            "LABEL=0.4, or say with --abstain-loss 0.05 what single-label targets may leave unanswered.",
+            for_callers=f"Nothing is asked for: give `optimise` ({FORMS}), thresholds by label as `set`, or "
+            "`abstain_loss`.",
             setting="optimise",
         )
     return purpose
@@ -268,20 +327,54 @@ def parse_fixed(texts: Sequence[str]) -> dict[str, float]:
     Raises:
         InvalidSetting: one is not of that form, or a label is there twice.
     """
+    return _numbers(texts, "set", ("label", "LABEL=THRESHOLD, such as toxic=0.4", "threshold"))
+
+
+def parse_losses(texts: Sequence[str]) -> float | Mapping[str, float] | None:
+    """Return the abstain loss that texts write: `0.05` for all single-label targets, or `TARGET=0.05` for one each.
+
+    Raises:
+        InvalidSetting: one is not of that form, or they contradict each other.
+    """
+    if len(texts) == 1 and "=" not in texts[0]:
+        return _losses(_written(texts[0], texts[0], "abstain_loss"))
+    return _numbers(texts, "abstain_loss", ("target", "TARGET=SHARE each, or one share for all", "share")) or None
+
+
+def _numbers(texts: Sequence[str], setting: str, words: tuple[str, str, str]) -> dict[str, float]:
+    """Numbers by name; `words`: what the names are of, what is to be given, what the numbers are."""
+    of, form, what = words
     found: dict[str, float] = {}
     for text in texts:
-        label, equals, number = text.rpartition("=")
-        if not label.strip() or not equals:
-            raise InvalidSetting(f"{text!r}: give LABEL=THRESHOLD, such as toxic=0.4.", setting="set")
-        if label.strip() in found:
-            raise InvalidSetting(f"{text!r}: the label {label.strip()!r} has a threshold already.", setting="set")
-        try:
-            found[label.strip()] = float(number)
-        except ValueError:
-            raise InvalidSetting(
-                f"{text!r}: {number.strip()!r} is no number: give one from 0 to 1.", setting="set"
-            ) from None
+        name, equals, number = text.rpartition("=")
+        if not name.strip() or not equals:
+            raise InvalidSetting(f"{text!r}: give {form}.", setting=setting)
+        if name.strip() in found:
+            raise InvalidSetting(f"{text!r}: the {of} {name.strip()!r} has a {what} already.", setting=setting)
+        found[name.strip()] = _written(text, number, setting)
     return found
+
+
+def _written(text: str, number: str, setting: str) -> float:
+    try:
+        return float(number)
+    except ValueError:
+        raise InvalidSetting(
+            f"{text!r}: {number.strip()!r} is no number: give one from 0 to {1 if setting == 'set' else MOST_LOSS:g}.",
+            setting=setting,
+        ) from None
+
+
+def _losses(given: float | Mapping[str, float] | None) -> float | Mapping[str, float] | None:
+    """The same, where all are shares that a rule may cost."""
+    for loss in given.values() if isinstance(given, Mapping) else () if given is None else (given,):
+        if not isinstance(loss, int | float) or isinstance(loss, bool) or not 0 <= loss <= MOST_LOSS:
+            raise InvalidSetting(
+                f"The abstain loss {loss!r} is not from 0 to {MOST_LOSS:g}: it is the share of answers that may be "
+                "left out, such as 0.05.",
+                setting="abstain_loss",
+            )
+    return given
 
 
 def _read(text: str) -> tuple[str | None, Objective, bool]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.truth import Bools, SingleTruth, Truth
+from tamis.evaluation.answered import count_evidence
 from tamis.evaluation.calibration import (
     Bins,
     MultiCalibration,
@@ -28,12 +29,12 @@ from tamis.evaluation.calibration import (
     probabilities_single,
     reliability_bins,
 )
-from tamis.evaluation.evidence import Familiar, evidence, fit_weights
+from tamis.evaluation.evidence import Familiar, Weights, evidence, fit_weights
 from tamis.evaluation.thresholds import abstains, f1_thresholds, fit_abstain
 from tamis.ml.manifest import Abstain, Calibration, ChosenFor
 from tamis.ml.schedule import DEFAULT_LOSS
 from tamis.ml.scoping import narrowed
-from tamis.ml.threshold_record import HeldCounts, count_held
+from tamis.ml.threshold_record import Held, count_held
 from tamis.schema import Kind
 
 Floats = NDArray[np.float32]
@@ -63,7 +64,7 @@ class Decisions:
         scores: (n, n_labels) calibrated scores of these, each row's calibration fitted on other rows.
         evidence: (n,) what the rule looks at, by the calibration that serves; None without a rule.
         abstained: (n,) whether the rule gives no answer to these; None without a rule.
-        held: counts by which thresholds can be chosen again; multi-label only.
+        held: counts by which thresholds, or the rule, can be chosen again.
     """
 
     calibration: Calibration = field(default_factory=Calibration)
@@ -76,7 +77,7 @@ class Decisions:
     scores: Floats | None = None
     evidence: Floats | None = None
     abstained: Bools | None = None
-    held: HeldCounts | None = None
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +169,10 @@ def _fit_single(
         truth=truth,
         scores=scores,
     )
-    return made if abstaining.loss <= 0 else _with_rule(made, truth, served, weights, abstaining)
+    if abstaining.loss > 0:
+        return _with_rule(made, truth, served, weights, abstaining)
+    found = served.max(axis=1)
+    return replace(made, held=count_evidence(truth, scores.argmax(axis=1), found, weights=weights))
 
 
 def _with_rule(
@@ -176,7 +180,7 @@ def _with_rule(
 ) -> Decisions:
     """Return the decisions with an abstain rule; `served` (n, n_labels) are scores by the calibration that serves."""
     in_scope = (truth.codes >= 0) & (truth.codes < truth.n_labels)
-    if not in_scope.any():
+    if made.scores is None or not in_scope.any():
         return made
     parts = fit_weights(served, abstaining.familiar, in_scope, learnt=abstaining.learnt)
     found = evidence(served, parts, abstaining.familiar)
@@ -186,7 +190,8 @@ def _with_rule(
     some = counted is None or counted.any()
     answered = float(np.average(~abstained[in_scope], weights=counted)) if some else 1.0
     rule = Abstain(threshold=cut, coverage=round(answered, 6), evidence=parts, loss=abstaining.loss)
-    return replace(made, abstain=rule, evidence=found, abstained=abstained)
+    held = count_evidence(truth, made.scores.argmax(axis=1), found, weights=weights, by=parts)
+    return replace(made, abstain=rule, evidence=found, abstained=abstained, held=held)
 
 
 def raw_reliability(truth: Truth, logits: Floats) -> Bins:
@@ -225,9 +230,9 @@ def calibrated(kind: Kind, calibration: Calibration, logits: Floats) -> Floats:
     return activation(kind, calibration)(logits)
 
 
-def evidence_by(rule: Abstain, scores: Floats, familiar: Familiar | None) -> Floats:
-    """(n,) what a rule looks at in (n, n_labels) scores."""
-    return scores.max(axis=1) if rule.evidence is None else evidence(scores, rule.evidence, familiar)
+def evidence_by(weights: Weights | None, scores: Floats, familiar: Familiar | None) -> Floats:
+    """(n,) what a rule with these weights of evidence looks at in (n, n_labels) scores; None: the highest score."""
+    return scores.max(axis=1) if weights is None else evidence(scores, weights, familiar)
 
 
 def activation(kind: Kind, calibration: Calibration) -> Callable[[Floats], Floats]:

@@ -327,7 +327,7 @@ def _single(
     known, rule = truth.known & (truth.codes < truth.n_labels), wide.abstain
     if rule is None or not known.any():
         return replace(wide, truth=truth, scores=scores)
-    found = evidence_by(rule, scores, familiar)
+    found = evidence_by(rule.evidence, scores, familiar)
     counted = None if weights is None else weights[known]
     cut = min(rule.threshold, fit_abstain(found[known], coverage=1 - rule.loss, weights=counted))
     abstained = abstains(found, cut)

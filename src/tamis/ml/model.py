@@ -198,13 +198,14 @@ class Model:
             data = load_data(given, self.targets, options, max_bad_share=max_bad_share, rejects=rejects).data
         return self._measure(self._own(data), visit)
 
-    def with_thresholds(
+    def with_thresholds(  # noqa: PLR0913  (a public door: each is one thing a user may say)
         self,
         optimise: str | Sequence[str] | None = None,
         *,
         fixed: Mapping[str, float] | None = None,
         shared: bool = False,
         target: str | None = None,
+        abstain_loss: float | Mapping[str, float] | None = None,
         data: Data | None = None,
         options: ReadOptions | None = None,
     ) -> Model:
@@ -216,6 +217,8 @@ class Model:
             fixed: thresholds by label, by hand.
             shared: one threshold for all labels of a target.
             target: the one that is meant, where there are several.
+            abstain_loss: the share of in-scope answers that single-label targets may be silent for; 0: they always
+                answer. One share for all, or by target.
             data: rows to choose by, which are then no test rows any more; None: the counts that the model keeps of
                 rows held out in training.
             options: how to read files.
@@ -228,7 +231,7 @@ class Model:
         from tamis.evaluation.objectives import parse_purpose, require_purpose
         from tamis.ml.rethresholding import parent_of, rethreshold
 
-        purpose = require_purpose(parse_purpose(optimise, fixed, shared=shared))
+        purpose = require_purpose(parse_purpose(optimise, fixed, shared=shared, abstain_loss=abstain_loss))
         evidence = self.threshold_evidence(data, options=options)
         made = rethreshold(self.manifest, evidence, purpose, parent_of(self.manifest, self.folder), target)
         return Model(self._scorer, made.manifest, record=self._record)

@@ -213,7 +213,7 @@ class _Rule:
         rule = self._abstain
         if rule is None:
             return None
-        by = evidence_by(rule, found[self.name], familiar_of(found, self._place))
+        by = evidence_by(rule.evidence, found[self.name], familiar_of(found, self._place))
         return Judged(by, abstains(by, rule.threshold))
 
     def given(self, scores: Floats, abstained: Bools | None) -> list[tuple[str, ...]]:

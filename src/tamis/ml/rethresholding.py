@@ -1,4 +1,4 @@
-"""Other thresholds for a model that is there: chosen from counts of held-out rows, without training.
+"""Other thresholds for a model that is there, and other abstain rules: from counts of held-out rows, without training.
 
 Scores do not change, so neither do weights, calibration or golden rows. Figures that the new thresholds would make
 untrue are counted again, or dropped. It does not know where models are kept.
@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import JsonValue
 
 from tamis.data.dataset import Dataset
-from tamis.data.truth import MultiTruth
+from tamis.data.truth import MultiTruth, SingleTruth
 from tamis.errors import InvalidSetting, NoRows
+from tamis.evaluation.answered import EvidenceCounts, count_evidence
+from tamis.evaluation.evidence import Weights
 from tamis.evaluation.metrics import (
     Doubles,
     LabelCounts,
@@ -27,18 +28,17 @@ from tamis.evaluation.metrics import (
     ratio,
     weighted_f1,
 )
-from tamis.evaluation.objectives import SHARED, Purpose, Wanted, with_thresholds
+from tamis.evaluation.objectives import SHARED, Purpose, Wanted, require_target
 from tamis.evaluation.purposes import SURE, Chosen, choose, figures_at
 from tamis.evaluation.thresholds import FINE
+from tamis.ml.answering import AnswerTable, Source, figures_again, single_label, table_of, with_loss
 from tamis.ml.artifact import Artifact, manifest_hash, write_artifact
-from tamis.ml.decisions import LEAST_ROWS, MOST_SCORES, Decisions
+from tamis.ml.decisions import LEAST_ROWS, MOST_SCORES, Decisions, evidence_by
 from tamis.ml.manifest import ChosenFor, Manifest, ParentManifest, TargetManifest, now, tamis_version
 from tamis.ml.predictor import Predictor
-from tamis.ml.scorer import Contents
-from tamis.ml.threshold_record import RECORD, HeldCounts, count_held, parse_record
+from tamis.ml.scorer import Contents, familiar_of
+from tamis.ml.threshold_record import RECORD, Held, HeldCounts, count_held, parse_record
 from tamis.schema import Kind, Target
-
-Source = Literal["held_out", "data"]
 
 OTHERS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Thresholds that a table shows beside the model's own."""
@@ -61,10 +61,18 @@ class Evidence:
         sha256: the content hash of data.
     """
 
-    counts: Mapping[str, HeldCounts]
-    held: Mapping[str, HeldCounts]
+    counts: Mapping[str, Held]
+    held: Mapping[str, Held]
     source: Source = "held_out"
     sha256: str | None = None
+
+    def of_labels(self, target: str) -> HeldCounts | None:
+        """Counts of a multi-label target."""
+        return found if isinstance(found := self.counts.get(target), HeldCounts) else None
+
+    def of_evidence(self, target: str) -> EvidenceCounts | None:
+        """Counts of a single-label target."""
+        return found if isinstance(found := self.counts.get(target), EvidenceCounts) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +183,7 @@ class Rethresholded:
 
     manifest: Manifest
     tables: Mapping[str, ThresholdTable]
+    answers: Mapping[str, AnswerTable]
     remarks: tuple[str, ...] = ()
 
 
@@ -190,7 +199,7 @@ def evidence_in(artifact: Artifact) -> Evidence:
     return Evidence(counts, counts)
 
 
-def evidence_of(data: Dataset, predictor: Predictor, held: Mapping[str, HeldCounts]) -> Evidence:
+def evidence_of(data: Dataset, predictor: Predictor, held: Mapping[str, Held]) -> Evidence:
     """Score rows and count them; of very many, evenly some.
 
     Args:
@@ -198,27 +207,57 @@ def evidence_of(data: Dataset, predictor: Predictor, held: Mapping[str, HeldCoun
         predictor: the model's, whose calibration was fitted on other rows.
         held: counts of the rows held out in training, where the model has them.
     """
-    several = {name: truth for name, truth in data.truth.items() if isinstance(truth, MultiTruth)}
     width = sum(len(target.labels) for target in predictor.targets)
     rows = np.arange(len(data))
     if len(rows) * width > MOST_SCORES[Kind.MULTI_LABEL]:
         most = max(LEAST_ROWS, MOST_SCORES[Kind.MULTI_LABEL] // width)
         rows = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.intp)
     scores = predictor.checked_scores([data.inputs[row] for row in rows.tolist()])
-    counts = {name: count_held(truth.select(rows), scores[name]) for name, truth in several.items()}
+    counts = dict[str, Held]()
+    for place, entry in enumerate(predictor.entries):
+        truth, of = data.truth.get(entry.name), scores[entry.name]
+        if isinstance(truth, MultiTruth):
+            counts[entry.name] = count_held(truth.select(rows), of)
+        elif isinstance(truth, SingleTruth):
+            by = _evidence_by(entry, held)
+            found = evidence_by(by, of, familiar_of(scores, place))
+            counted = count_evidence(truth.select(rows), of.argmax(axis=1), found, by=by)
+            counts |= {} if counted is None else {entry.name: counted}
     return Evidence(counts, held, "data", data.content_hash())
 
 
-def tables_of(manifest: Manifest, evidence: Evidence, only: str | None = None) -> dict[str, ThresholdTable]:
-    """Return what the thresholds of each multi-label target give; `only`: of that target.
+def _evidence_by(entry: TargetManifest, held: Mapping[str, Held]) -> Weights | None:
+    """What the evidence of a target is made of: as its rule has it, or as its record says."""
+    if entry.abstain is not None:
+        return entry.abstain.evidence
+    kept = held.get(entry.name)
+    return kept.weights if isinstance(kept, EvidenceCounts) else None
+
+
+def answers_of(manifest: Manifest, evidence: Evidence, only: str | None = None) -> dict[str, AnswerTable]:
+    """Return what the abstain rule of each single-label target gives; `only`: of that target.
 
     Raises:
-        InvalidSetting: no target that is meant has thresholds.
         UndeclaredLabel: there is no such target.
     """
     targets = [entry.target for entry in manifest.targets]
-    meant = with_thresholds(targets, only)
-    return {target.name: _table(manifest.target(target.name), evidence) for target in meant}
+    if only is not None:
+        require_target(targets, only)
+    names = [target.name for target in single_label(targets, only)]
+    return {name: table_of(manifest.target(name), evidence.of_evidence(name), evidence.source) for name in names}
+
+
+def tables_of(manifest: Manifest, evidence: Evidence, only: str | None = None) -> dict[str, ThresholdTable]:
+    """Return what the thresholds of each multi-label target give, none where there is none; `only`: of that target.
+
+    Raises:
+        UndeclaredLabel: there is no such target.
+    """
+    targets = [entry.target for entry in manifest.targets]
+    if only is not None:
+        require_target(targets, only)
+    names = [target.name for target in targets if target.is_multi and only in (None, target.name)]
+    return {name: _table(manifest.target(name), evidence) for name in names}
 
 
 def rethreshold(
@@ -238,14 +277,20 @@ def rethreshold(
         UndeclaredLabel: there is no such label or target.
         NoRows: too few rows speak of a target.
     """
-    wanted = purpose.of([entry.target for entry in manifest.targets], only)
+    targets = [entry.target for entry in manifest.targets]
+    wanted, losses = purpose.of(targets, only), purpose.losses(targets, only)
     entries, tables, remarks = dict[str, TargetManifest](), dict[str, ThresholdTable](), list[str]()
+    answers = dict[str, AnswerTable]()
     for name, each in wanted.items():
         before = manifest.target(name)
         made, chosen_for = _chosen(before, evidence, each)
         entry = before.model_copy(update={"thresholds": tuple(made.thresholds.tolist()), "chosen_for": chosen_for})
         entries[name], tables[name] = entry, _table(entry, evidence, before, made)
         remarks += remarks_on(name, chosen_for)
+    for name, loss in losses.items():
+        before, counts = manifest.target(name), evidence.of_evidence(name)
+        entries[name] = with_loss(before, loss, counts)
+        answers[name] = table_of(entries[name], counts, evidence.source, before)
     changed = manifest.model_copy(
         update={
             "tamis_version": tamis_version(),
@@ -255,7 +300,7 @@ def rethreshold(
             "metrics": _metrics(manifest, entries, evidence.held),
         }
     )
-    return Rethresholded(changed, tables, tuple(remarks))
+    return Rethresholded(changed, tables, answers, tuple(remarks))
 
 
 def parent_of(manifest: Manifest, folder: Path | None, name: str | None = None) -> ParentManifest:
@@ -283,7 +328,7 @@ def for_purpose(made: Mapping[str, Decisions], purpose: Purpose, targets: Sequen
     labels = {target.name: target.labels for target in targets}
     for name, wanted in purpose.of(targets).items():
         old = made[name]
-        if old.held is None:
+        if not isinstance(old.held, HeldCounts):
             said = _said(wanted, labels[name], None).model_copy(update={"not_kept": labels[name]})
             chosen[name] = replace(old, chosen_for=said)
             continue
@@ -312,7 +357,7 @@ def remarks_on(target: str, made: ChosenFor | None) -> list[str]:
 
 def _chosen(entry: TargetManifest, evidence: Evidence, wanted: Wanted) -> tuple[Chosen, ChosenFor]:
     """The thresholds of a target for what is wanted, and what is written down of that."""
-    counts = evidence.counts.get(entry.name)
+    counts = evidence.of_labels(entry.name)
     before = np.array(entry.thresholds, dtype=np.float32)
     by_hand = wanted.objective is None and not wanted.by_label
     if counts is None and not by_hand:
@@ -360,7 +405,7 @@ def _said(
 def _table(
     entry: TargetManifest, evidence: Evidence, before: TargetManifest | None = None, chosen: Chosen | None = None
 ) -> ThresholdTable:
-    counts = evidence.counts.get(entry.name)
+    counts = evidence.of_labels(entry.name)
     thresholds = np.array(entry.thresholds, dtype=np.float64)
     earlier = thresholds if before is None else np.array(before.thresholds, dtype=np.float64)
     figures = None if counts is None else figures_at(counts.measured, thresholds, counts.unseen)
@@ -433,7 +478,7 @@ def _f1s(counts: LabelCounts) -> dict[str, float]:
 
 
 def _metrics(
-    manifest: Manifest, changed: Mapping[str, TargetManifest], held: Mapping[str, HeldCounts]
+    manifest: Manifest, changed: Mapping[str, TargetManifest], held: Mapping[str, Held]
 ) -> dict[str, JsonValue]:
     """The manifest's figures: counted again on held-out rows where the counts are there; dropped where they are not."""
     kept: dict[str, JsonValue] = {}
@@ -448,9 +493,11 @@ def _metrics(
     return kept
 
 
-def _again(figures: JsonValue, entry: TargetManifest, counts: HeldCounts | None) -> JsonValue:
+def _again(figures: JsonValue, entry: TargetManifest, counts: Held | None) -> JsonValue:
     """The figures of a target at its new thresholds, as far as they are known."""
+    if entry.thresholds is None:
+        return figures_again(figures, entry, counts if isinstance(counts, EvidenceCounts) else None)
     stay = {name: value for name, value in figures.items() if name in STAYING} if isinstance(figures, dict) else {}
-    if counts is None:
+    if not isinstance(counts, HeldCounts):
         return stay
     return stay | _f1s(figures_at(counts.measured, np.array(entry.thresholds, dtype=np.float64), counts.unseen))

@@ -8,6 +8,13 @@ One safetensors file in the artifact, optional. By multi-label target, with its 
     0.measured.place, .hits, .given   the same as figures are made of: each row once, calibrated by other rows
     0.unseen            (m,)  rows that carry each label that the model does not have
 
+By single-label target:
+
+    1.cut               (n,)  evidence, ascending: rows from it on, to below the next, are counted together
+    1.inside            (n,)  rows in scope, with the weights of training
+    1.known, .right, .outside         (n,)  rows with a label, those answered right, rows out of scope
+    1.weights           (parts,)  of what the evidence is made of, in the order of `PARTS`; all 0: the highest score
+
 It does not know how thresholds are chosen.
 """
 
@@ -16,11 +23,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.truth import MultiTruth
+from tamis.evaluation.answered import EvidenceCounts
+from tamis.evaluation.evidence import Evidence
 from tamis.evaluation.metrics import Floats
 from tamis.evaluation.thresholds import BINS, ScoreCounts, count_scores
 from tamis.ml.tensors import Tensor, parse_tensors, tensor_bytes
@@ -31,6 +41,11 @@ RECORD = "thresholds.safetensors"
 
 MOST_ROWS = 1e12
 """More than so many rows are none that anybody counted."""
+
+MOST_EVIDENCE = 1e6
+"""Evidence and its weights are no further from 0, as in a manifest."""
+
+PARTS: tuple[Evidence, ...] = get_args(Evidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +63,10 @@ class HeldCounts:
     fit: ScoreCounts
     measured: ScoreCounts
     unseen: NDArray[np.int64]
+
+
+Held = HeldCounts | EvidenceCounts
+"""What is kept of a target's held-out rows: by its labels' scores where these have thresholds, else by evidence."""
 
 
 def count_held(
@@ -74,27 +93,43 @@ def count_held(
     )
 
 
-def render_record(held: Mapping[str, HeldCounts], targets: Sequence[Target]) -> bytes:
+def render_record(held: Mapping[str, Held], targets: Sequence[Target]) -> bytes:
     """Return the file's bytes; nothing where nothing was counted."""
     tensors: dict[str, Tensor] = {}
     for number, target in enumerate(targets):
-        if (counts := held.get(target.name)) is None:
-            continue
-        tensors |= {
-            f"{number}.rows": np.array([counts.rows], dtype=np.int64),
-            f"{number}.unseen": counts.unseen,
-            f"{number}.place": counts.fit.place.astype(np.uint32),
-            f"{number}.hits": counts.fit.hits,
-            f"{number}.expected": counts.fit.expected,
-            f"{number}.given": counts.fit.given,
-            f"{number}.measured.place": counts.measured.place.astype(np.uint32),
-            f"{number}.measured.hits": counts.measured.hits.astype(np.uint32),
-            f"{number}.measured.given": counts.measured.given.astype(np.uint32),
-        }
+        if (counts := held.get(target.name)) is not None:
+            named = _of_labels(counts) if isinstance(counts, HeldCounts) else _of_evidence(counts)
+            tensors |= {f"{number}.{name}": tensor for name, tensor in named.items()}
     return tensor_bytes(tensors) if tensors else b""
 
 
-def held_counts(record: bytes, folder: Path, targets: Sequence[Target]) -> dict[str, HeldCounts]:
+def _of_labels(counts: HeldCounts) -> dict[str, Tensor]:
+    return {
+        "rows": np.array([counts.rows], dtype=np.int64),
+        "unseen": counts.unseen,
+        "place": counts.fit.place.astype(np.uint32),
+        "hits": counts.fit.hits,
+        "expected": counts.fit.expected,
+        "given": counts.fit.given,
+        "measured.place": counts.measured.place.astype(np.uint32),
+        "measured.hits": counts.measured.hits.astype(np.uint32),
+        "measured.given": counts.measured.given.astype(np.uint32),
+    }
+
+
+def _of_evidence(counts: EvidenceCounts) -> dict[str, Tensor]:
+    weights = counts.weights or {}
+    return {
+        "cut": counts.cut,
+        "inside": counts.inside,
+        "known": counts.known.astype(np.uint32),
+        "right": counts.right.astype(np.uint32),
+        "outside": counts.outside.astype(np.uint32),
+        "weights": np.array([weights.get(part, 0.0) for part in PARTS], dtype=np.float64),
+    }
+
+
+def held_counts(record: bytes, folder: Path, targets: Sequence[Target]) -> dict[str, Held]:
     """Return the counts in the bytes of a record, none where there is none; `folder` is for messages.
 
     Raises:
@@ -103,19 +138,20 @@ def held_counts(record: bytes, folder: Path, targets: Sequence[Target]) -> dict[
     return parse_record(np.frombuffer(record, dtype=np.uint8), folder / RECORD, targets) if record else {}
 
 
-def parse_record(raw: Bytes, path: Path, targets: Sequence[Target]) -> dict[str, HeldCounts]:
+def parse_record(raw: Bytes, path: Path, targets: Sequence[Target]) -> dict[str, Held]:
     """Return the counts by target; `raw` (size,) uint8 are the file's bytes, `path` is for messages.
 
     Raises:
         DamagedArtifact: they are no counts, or not of these targets.
     """
-    tensors = parse_tensors(raw, path)
+    tensors, found = parse_tensors(raw, path), dict[str, Held]()
     reader = _Reader(tensors, path)
-    return {
-        target.name: reader.read(number, len(target.labels))
-        for number, target in enumerate(targets)
-        if f"{number}.rows" in tensors and target.is_multi
-    }
+    for number, target in enumerate(targets):
+        if target.is_multi and f"{number}.rows" in tensors:
+            found[target.name] = reader.labels(number, len(target.labels))
+        elif not target.is_multi and f"{number}.cut" in tensors:
+            found[target.name] = reader.evidence(number)
+    return found
 
 
 class _Reader:
@@ -124,7 +160,7 @@ class _Reader:
     def __init__(self, tensors: Mapping[str, Tensor], path: Path) -> None:
         self._tensors, self._path = tensors, path
 
-    def read(self, number: int, n_labels: int) -> HeldCounts:
+    def labels(self, number: int, n_labels: int) -> HeldCounts:
         rows = self._numbers(f"{number}.rows")
         if len(rows) != 1:
             raise damaged(self._path, "it does not say how many rows were counted")
@@ -134,6 +170,21 @@ class _Reader:
             measured=self._counts(f"{number}.measured.", n_labels, expected=False),
             unseen=self._numbers(f"{number}.unseen").astype(np.int64),
         )
+
+    def evidence(self, number: int) -> EvidenceCounts:
+        cut, weights = (self._numbers(f"{number}.{name}", signed=True) for name in ("cut", "weights"))
+        counts = [self._numbers(f"{number}.{name}") for name in ("inside", "known", "right", "outside")]
+        if any(len(each) != len(cut) for each in counts) or len(weights) != len(PARTS):
+            raise damaged(self._path, f"the counts {number}.* are not equally many")
+        if (np.diff(cut) <= 0).any():
+            raise damaged(self._path, f"{number}.cut is not ascending")
+        inside, known, right, outside = counts
+        if (right > known).any():
+            raise damaged(self._path, f"{number}.right are more than there are rows")
+        if not inside.sum() or not known.sum():
+            raise damaged(self._path, f"{number}.* counts no row")
+        by = {part: weight for part, weight in zip(PARTS, weights.tolist(), strict=True) if weight}
+        return EvidenceCounts(cut.astype(np.float32), inside, known, right, outside, by or None)
 
     def _counts(self, start: str, n_labels: int, *, expected: bool) -> ScoreCounts:
         place = self._numbers(f"{start}place").astype(np.int64)
@@ -147,11 +198,12 @@ class _Reader:
             raise damaged(self._path, f"{start}hits are more than there are rows")
         return ScoreCounts(n_labels, place, hits, said, given)
 
-    def _numbers(self, name: str) -> NDArray[np.float64]:
+    def _numbers(self, name: str, *, signed: bool = False) -> NDArray[np.float64]:
         tensor = self._tensors.get(name)
         if tensor is None or tensor.ndim != 1 or tensor.dtype.kind not in "uif":
             raise damaged(self._path, f"there is no list of numbers {name}")
         numbers = tensor.astype(np.float64)
-        if not ((numbers >= 0) & (numbers <= MOST_ROWS)).all():  # NaN is not either
-            raise damaged(self._path, f"{name} holds what is no count")
+        least, most = (-MOST_EVIDENCE, MOST_EVIDENCE) if signed else (0.0, MOST_ROWS)
+        if not ((numbers >= least) & (numbers <= most)).all():  # NaN is not either
+            raise damaged(self._path, f"{name} holds what is no {'evidence' if signed else 'count'}")
         return numbers

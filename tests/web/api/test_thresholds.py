@@ -16,7 +16,12 @@ def test_thresholds_and_curves_are_shown(models, client):
     curves = target["curves"]
     assert len(curves["labels"]["safe"]["recall"]) == len(curves["thresholds"]) == 131
     both = client.get("/v1/tamis/models/both/thresholds", params={"target": "a"}).json()
-    assert list(both["targets"]) == ["a"]
+    assert (list(both["targets"]), both["abstain"]) == (["a"], {})
+    intents = client.get("/v1/tamis/models/intents/thresholds").json()
+    assert intents["targets"] == {}
+    assert intents["abstain"]["topic"]["curve"][0] | {"accuracy": None} == {
+        "loss": 0.0, "threshold": None, "coverage": 1.0, "accuracy": None, "oos_recall": None,
+    }  # fmt: skip
 
 
 def test_a_new_version_answers_by_the_new_thresholds_at_every_door(models, client):
@@ -55,6 +60,8 @@ def test_a_promise_that_no_threshold_keeps_is_told(models, client):
         ("flags", {"set": {"delivery": 1.5}}, 422, ["body", "set", "delivery"]),
         ("flags", {"set": {"nothing": 0.5}}, 422, ["body", "optimise"]),
         ("flags", {"optimise": "f1", "no": 1}, 422, ["body", "no"]),
+        ("flags", {"abstain_loss": 0.1}, 422, ["body", "abstain_loss"]),
+        ("intents", {"abstain_loss": {"nothing": 0.1}}, 422, ["body", "abstain_loss"]),
         ("intents", {"optimise": "f1"}, 422, ["body", "optimise"]),
         ("nothing", {"optimise": "f1"}, 404, None),
     ],
@@ -73,3 +80,18 @@ def test_looking_is_for_those_who_ask_and_changing_for_those_who_train(models, m
     assert reader.get("/v1/tamis/models/flags/thresholds").status_code == 200
     refused = reader.post("/v1/tamis/models/flags/thresholds", json={"optimise": "f1"})
     assert refused.status_code == 403
+
+
+def test_a_new_version_is_silent_where_it_is_to_be_surer(models, client):
+    made = client.post("/v1/tamis/models/both/thresholds", json={"abstain_loss": {"topic": 0.5}})
+    assert made.status_code == 200, made.text
+    rule = made.json()["abstain"]["topic"]
+    assert (rule["loss"], rule["before"]["loss"], rule["coverage"]) == (0.5, 0.03, pytest.approx(0.5, abs=0.2))
+    for body in ({"abstain_loss": 0.9}, {"abstain_loss": "much"}, {"abstain_loss": {"topic": 1}}):
+        assert client.post("/v1/tamis/models/both/thresholds", json=body).status_code == 422
+    said = {
+        name: client.post("/v1/classifications", json={"model": name, "input": ["so"]}).json()["results"][0]["topic"]
+        for name in ("both@1", "both@2")
+    }
+    assert said["both@1"]["scores"] == said["both@2"]["scores"]
+    assert said["both@2"]["abstained"]

@@ -1,16 +1,13 @@
 """Scripts of a model's pages: rows open in place, figures follow a slider, what is measured appears by itself."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tamis.settings import Settings
-from tamis.web.app import create_app
 from tamis.workspace.workspace import Workspace
-from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
+from web.dashboard.browsing import Watched
 
-pytestmark = [needs_chromium, pytest.mark.usefixtures("acts_here")]
+pytestmark = pytest.mark.usefixtures("acts_here")
 
 ROWS = b"".join(
     b'{"text": "%s", "labels": {"topic": "%s", "a": ["%s"], "b": ["even"]}}\n' % row
@@ -24,17 +21,9 @@ ROWS = b"".join(
 
 
 @pytest.fixture
-def served(models: Workspace, make_settings: Callable[..., Settings]) -> Iterator[str]:
+def served(models: Workspace, address: str) -> str:
     """The address of the model `both`."""
-    model_id = models.models.find("both").id
-    with serving(create_app(models, make_settings())) as address:
-        yield f"{address}/ui/models/{model_id}"
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
+    return f"{address}/ui/models/{models.models.find('both').id}"
 
 
 def test_from_a_file_to_the_rows_behind_a_number(browser: Any, served: str) -> None:
@@ -78,5 +67,32 @@ def test_figures_follow_a_slider(browser: Any, served: str, models: Workspace) -
     page.click("text=Save as new version")
     page.wait_for_selector(".note.ok")
     assert models.thresholds.look("both@2", "b").targets["b"]["labels"][0]["threshold"] == 0.42
+    assert watched.said == []
+    watched.context.close()
+
+
+def test_what_is_answered_follows_how_much_may_go_unanswered(browser: Any, served: str, models: Workspace) -> None:
+    watched = Watched(browser)
+    page = watched.page
+    page.goto(f"{served}/thresholds")
+    row = page.locator("tr[data-rule='0']")
+    before = row.inner_text()
+    slider, number = row.locator("input[type=range]"), row.locator("input[type=number]")
+    assert slider.get_attribute("aria-label") == "topic: may go unanswered, in percent"
+    slider.focus()
+    page.keyboard.press("End")
+    assert (number.input_value(), slider.get_attribute("aria-valuetext")) == ("50", "50")
+    curve = models.thresholds.rules("both")["topic"]["curve"]
+    assert row.locator("[data-figure-of=coverage]").inner_text() == f"{100 * curve[-1]['coverage']:.1f} %"
+    page.keyboard.press("Home")
+    assert row.locator("[data-figure-of=coverage]").inner_text() == "100.0 %"
+    page.click("[data-reset]")
+    page.wait_for_function("text => document.querySelector(\"tr[data-rule='0']\").innerText === text", arg=before)
+    number.fill("37.5")
+    shown = row.locator("[data-figure-of=coverage]").inner_text()
+    page.click("text=Save as new version")
+    page.wait_for_selector(".note.ok")
+    assert models.thresholds.rules("both@2")["topic"]["loss"] == 0.375
+    assert row.locator("[data-figure-of=coverage]").inner_text().replace("\xa0", " ") == shown
     assert watched.said == []
     watched.context.close()

@@ -18,6 +18,8 @@ router = APIRouter(prefix="/v1/tamis/models", tags=["Models"], route_class=JsonR
 
 MOST = 20_000
 
+Loss = Annotated[float, Field(ge=0, le=0.5, strict=True)]
+
 
 class ThresholdsRequest(BaseModel):
     """What thresholds are to be for."""
@@ -35,6 +37,12 @@ class ThresholdsRequest(BaseModel):
     )
     shared: bool = Field(default=False, description="one threshold for all labels of a target")
     target: str | None = Field(default=None, max_length=1000, description="of this target alone")
+    abstain_loss: Loss | Annotated[dict[str, Loss], Field(max_length=MOST)] | None = Field(
+        default=None,
+        description="the share of answers that single-label targets may leave out where they are not sure, of all or "
+        "by target; 0: they always answer",
+        examples=[0.05],
+    )
     dry_run: bool = Field(default=False, description="only tell what would come of it")
 
 
@@ -73,6 +81,25 @@ class TargetCard(BaseModel):
     curves: CurvesCard | None = None
 
 
+class RuleCard(BaseModel):
+    """An abstain rule on the rows that were counted; null: not known, or nothing to say."""
+
+    loss: float
+    threshold: float | None
+    coverage: float | None
+    accuracy: float | None
+    oos_recall: float | None
+
+
+class AbstainCard(RuleCard):
+    """What a single-label target's abstain rule gives; `curve`: what others would, by what they cost."""
+
+    rows: int
+    source: Literal["held_out", "data"] | None
+    before: RuleCard | None
+    curve: list[RuleCard] | None = None
+
+
 class ThresholdsCard(BaseModel):
     """A model's thresholds by target; `model` is null where nothing was made, `parent` what it was made from."""
 
@@ -82,6 +109,7 @@ class ThresholdsCard(BaseModel):
     parent: str = Field(examples=["shop@1"])
     parent_id: str
     targets: dict[str, TargetCard]
+    abstain: dict[str, AbstainCard]
     remarks: list[str]
 
     @classmethod
@@ -93,13 +121,14 @@ class ThresholdsCard(BaseModel):
             parent=_name(told.parent),
             parent_id=told.parent.id,
             targets={name: TargetCard.model_validate(target) for name, target in told.targets.items()},
+            abstain={name: AbstainCard.model_validate(target) for name, target in told.abstain.items()},
             remarks=list(told.remarks),
         )
 
 
 @router.get("/{model}/thresholds", summary="Show what thresholds give", response_model=ThresholdsCard)
 def look(request: Request, model: str, target: Annotated[str | None, Query(max_length=1000)] = None) -> Response:
-    """Return the threshold of each label of the multi-label targets, what it gives, and what any other would."""
+    """Return the thresholds of multi-label targets, the abstain rules of the others, and what any other would give."""
     return answer(ThresholdsCard.of(workspace_of(request).thresholds.look(model, target)))
 
 
@@ -111,6 +140,7 @@ def change(request: Request, model: str, body: ThresholdsRequest) -> Response:
         fixed=body.set,
         shared=body.shared,
         target=body.target,
+        abstain_loss=body.abstain_loss,
     )
     made = workspace_of(request).thresholds.change(model, new, dry_run=body.dry_run, created_by=caller_of(request))
     return answer(ThresholdsCard.of(made))

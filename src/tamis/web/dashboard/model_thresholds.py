@@ -1,4 +1,8 @@
-"""The thresholds of a model's labels: what each gives, moved by hand or chosen for a purpose, kept as a new version."""
+"""The thresholds of a model's labels, and how sure it must be to answer: what each gives; others, as a new version.
+
+Labels of multi-label targets have thresholds, moved by hand or chosen for a purpose. Single-label targets may leave out
+the texts that they are least sure of: by how many, is moved here.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from tamis.web.dashboard.model import model_of, model_page, plainly
 from tamis.web.dashboard.model_quality import number_asked
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
-from tamis.workspace.thresholds import NewThresholds
+from tamis.workspace.thresholds import Json, NewThresholds
 
 if TYPE_CHECKING:
     from tamis.store.records import ModelRecord
@@ -22,7 +26,10 @@ if TYPE_CHECKING:
 DIGITS = 3
 """Of thresholds as forms have them."""
 
-MOST_OBJECTIVE, MOST_LABELS = 200, 300
+PERCENT, MOST_PERCENT, PERCENT_DIGITS = 100, 50, 2
+"""Shares of texts that may go unanswered, as forms have them."""
+
+MOST_OBJECTIVE, MOST_LABELS, MOST_TARGETS = 200, 300, 50
 
 PURPOSES = (
     ("", "as they are", ""),
@@ -52,26 +59,28 @@ def thresholds(visit: Visit) -> Response:
 
 @pages.post("/models/{model_id}/thresholds", TRAIN)
 def save(visit: Visit) -> Response:
-    """Keep the model with these thresholds as its next version."""
+    """Keep the model with these thresholds, and sure to this degree where it answers, as its next version."""
     model = model_of(visit)
     said = visit.sent("target")
     place = int(said) if said.isascii() and said.isdigit() and len(said) < 8 else 0
     asked = Asked(place, visit.sent("optimise").strip()[:MOST_OBJECTIVE])
     names = _multi(model)
-    if asked.place >= len(names):
+    if asked.place >= max(1, len(names)):
         raise InvalidRequest("There is no such target.", loc=["body", "target"])
-    name = names[asked.place]
+    name = names[asked.place] if names else None
+    optimise = [asked.objective] if asked.objective and name else []
     try:
-        fixed = _moved(visit, model, asked, name)
-        if not fixed and not asked.objective:
-            return _page(visit, model, asked, wrong="No threshold was moved: move one, or choose a purpose.")
-        new = NewThresholds(optimise=[asked.objective] if asked.objective else [], fixed=fixed, target=name)
+        fixed = {} if name is None else _moved(visit, model, asked, name)
+        losses = _losses(visit, model)
+        if not fixed and not losses and not optimise:
+            return _page(visit, model, asked, wrong="Nothing was moved: move something, or choose a purpose.")
+        new = NewThresholds(optimise=optimise, fixed=fixed, target=name, abstain_loss=losses or None)
         made = visit.workspace.thresholds.change(model.id, new, created_by=visit.caller).model
     except InvalidRequest as error:
         return _page(visit, model, asked, wrong=plainly(error))
     if made is None:  # only a dry run makes nothing
         return _page(visit, model, asked)
-    told = f"{made.name}@{made.version} has these thresholds. Aliases stay where they are."
+    told = f"{made.name}@{made.version} is the model with what you chose. Aliases stay where they are."
     return visit.go(f"/ui/models/{made.id}/thresholds?target={asked.place}", told)
 
 
@@ -99,6 +108,29 @@ def _moved(visit: Visit, model: ModelRecord, asked: Asked, name: str) -> dict[st
     return moved
 
 
+def _losses(visit: Visit, model: ModelRecord) -> dict[str, float]:
+    """What single-label targets may leave unanswered, where a form says another share than stood in it.
+
+    Raises:
+        InvalidRequest: one is no share that may be asked for.
+    """
+    moved = dict[str, float]()
+    for place, (name, rule) in enumerate(visit.workspace.thresholds.rules(model.id).items()):
+        said, before = visit.sent(f"a-{place}").strip(), round(PERCENT * rule["loss"], PERCENT_DIGITS)
+        try:
+            value = float(said) if said else before
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= MOST_PERCENT:
+            raise InvalidRequest(
+                f"What {name} may leave unanswered is no share from 0 to {MOST_PERCENT} %.",
+                loc=["body", "abstain_loss"],
+            )
+        if round(value, PERCENT_DIGITS) != before:
+            moved[name] = value / PERCENT
+    return moved
+
+
 def _told(visit: Visit, model: ModelRecord, asked: Asked, name: str) -> Mapping[str, Any]:
     """What the thresholds of a target give: the model's own, or those for an objective."""
     if not asked.objective:
@@ -114,16 +146,18 @@ def _page(visit: Visit, model: ModelRecord, asked: Asked, wrong: str = "") -> Re
     curves: Mapping[str, Any] = {}
     places: list[int] = []
     objective = asked.objective
-    if names:
-        try:
+    rules: list[tuple[str, Json]] = []
+    try:
+        rules = list(visit.workspace.thresholds.rules(model.id).items())
+        if names:
             own = visit.workspace.thresholds.look(model.id, names[place]).targets[names[place]]
             places = shown_of(own["labels"])
             told, curves = own, _small(own["curves"], [own["labels"][at] for at in places])
             told = _told(visit, model, Asked(place, objective), names[place]) if objective else own
-        except InvalidRequest as error:
-            objective, wrong = "", wrong or plainly(error)
-        except TamisError as error:
-            wrong = wrong or plainly(error)
+    except InvalidRequest as error:
+        objective, wrong = "", wrong or plainly(error)
+    except TamisError as error:
+        wrong = wrong or plainly(error)
     return model_page(
         visit,
         model,
@@ -132,13 +166,27 @@ def _page(visit: Visit, model: ModelRecord, asked: Asked, wrong: str = "") -> Re
         place=place,
         told=told,
         shown=[(at, told["labels"][at]) for at in places] if told else [],
-        curves=curves,
+        curves={**curves, "rules": [_points(rule) for _, rule in rules[:MOST_TARGETS]]},
+        rules=[_rule(name, rule) for name, rule in rules[:MOST_TARGETS]],
+        n_rules=len(rules),
         objective=objective,
         purposes=PURPOSES,
         sent=visit.form,
         wrong=wrong,
         status=400 if wrong and visit.request.method == "POST" else 200,
     )
+
+
+def _rule(name: str, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """An abstain rule as its row has it."""
+    every = rule["curve"][0]["accuracy"] if rule["curve"] else None
+    return {**rule, "name": name, "percent": f"{PERCENT * rule['loss']:.4g}", "every": every}
+
+
+def _points(rule: Mapping[str, Any]) -> list[list[float | None]]:
+    """What each share that may go unanswered gives: that share in percent, and what its row shows."""
+    figures = ("coverage", "accuracy", "oos_recall")
+    return [[PERCENT * point["loss"], *_digits([point[name] for name in figures])] for point in rule["curve"]]
 
 
 def shown_of(labels: Sequence[Mapping[str, Any]]) -> list[int]:

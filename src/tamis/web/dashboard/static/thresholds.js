@@ -1,4 +1,5 @@
-// A slider beside each threshold; precision, recall and F1 follow as it moves. Without it, numbers are typed and saved.
+// A slider beside each threshold, and beside each share of texts that may go unanswered; what they give follows as they
+// move. Without it, numbers are typed and saved.
 
 const data = JSON.parse(document.getElementById("curves")?.textContent || "{}");
 const form = document.getElementById("thresholds-form");
@@ -7,6 +8,8 @@ const form = document.getElementById("thresholds-form");
 const EDGE = 0.001;
 const toSlider = (value) => { const inside = Math.min(1 - EDGE, Math.max(EDGE, value)); return Math.log(inside / (1 - inside)); };
 const toValue = (place) => 1 / (1 + Math.exp(-place));
+const scoreScale = { min: toSlider(0), max: toSlider(1), step: 0.02, toSlider, toText: (place) => toValue(place).toFixed(3) };
+const shareScale = { min: 0, max: 50, step: 0.5, toSlider: (value) => value, toText: (place) => String(place) };
 
 function at(values, value) {
   const cuts = data.cuts;
@@ -21,45 +24,57 @@ function at(values, value) {
   return values.at(-1);
 }
 
-function show(row, value) {
-  const curve = data.labels[Number(row.dataset.place)];
-  if (!curve) return;
-  const [precision, recall] = [at(curve[0], value), at(curve[1], value)];
-  const f1 = recall === null ? null : precision ? (2 * precision * recall) / (precision + recall) : 0;
-  for (const [name, figure] of Object.entries({ precision, recall, f1 })) {
+function fill(row, figures) {
+  for (const [name, figure] of Object.entries(figures)) {
     const cell = row.querySelector(`[data-figure-of="${name}"]`);
+    if (!cell) continue;
     cell.textContent = figure === null ? "–" : `${(100 * figure).toFixed(1)} %`;
     cell.dataset.key = figure ?? -1;
   }
 }
 
-function prepare(row) {
-  const number = row.querySelector('input[type="number"]');
-  const slider = document.createElement("input");
-  Object.assign(slider, { type: "range", min: toSlider(0), max: toSlider(1), step: 0.02, value: toSlider(Number(number.value)) });
-  slider.setAttribute("aria-label", number.getAttribute("aria-label"));
-  const told = () => slider.setAttribute("aria-valuetext", number.value);
-  slider.addEventListener("input", () => {
-    number.value = toValue(Number(slider.value)).toFixed(3);
-    row.cells[1].dataset.key = number.value;
-    told();
-    show(row, Number(number.value));
-  });
-  number.addEventListener("input", () => {
-    if (!number.validity.valid || number.value === "") return;
-    slider.value = toSlider(Number(number.value));
-    row.cells[1].dataset.key = number.value;
-    told();
-    show(row, Number(number.value));
-  });
-  number.before(slider);
-  told();
-  return () => { slider.value = toSlider(Number(number.value)); told(); show(row, Number(number.value)); };
+function showLabel(row, value) {
+  row.cells[1].dataset.key = value;
+  const curve = data.labels[Number(row.dataset.place)];
+  if (!curve) return;
+  const [precision, recall] = [at(curve[0], value), at(curve[1], value)];
+  const f1 = recall === null ? null : precision ? (2 * precision * recall) / (precision + recall) : 0;
+  fill(row, { precision, recall, f1 });
 }
 
-if (form && data.cuts?.length) {
-  const again = [...form.querySelectorAll("tr[data-place]")].map(prepare);
+// The first point always answers; else the rule is the last that costs no more than it may.
+function showRule(row, value) {
+  const points = data.rules[Number(row.dataset.rule)];
+  const point = value > 0 ? points.findLast(([loss]) => loss <= value + 1e-6) : points[0];
+  fill(row, { coverage: point[1], accuracy: point[2], oos_recall: point[3] });
+}
+
+function prepare(row, scale, show) {
+  const number = row.querySelector('input[type="number"]');
+  if (!number) return () => {};
+  const slider = document.createElement("input");
+  Object.assign(slider, { type: "range", min: scale.min, max: scale.max, step: scale.step });
+  slider.setAttribute("aria-label", number.getAttribute("aria-label"));
+  const shown = () => { slider.setAttribute("aria-valuetext", number.value); show(row, Number(number.value)); };
+  const follow = () => { slider.value = scale.toSlider(Number(number.value)); };
+  slider.addEventListener("input", () => { number.value = scale.toText(Number(slider.value)); shown(); });
+  number.addEventListener("input", () => {
+    if (!number.validity.valid || number.value === "") return;
+    follow();
+    shown();
+  });
+  number.before(slider);
+  follow();
+  slider.setAttribute("aria-valuetext", number.value);
+  return () => { follow(); shown(); };
+}
+
+const labels = data.cuts?.length ? [...form.querySelectorAll("tr[data-place]")].map((row) => prepare(row, scoreScale, showLabel)) : [];
+const rules = (form ? [...form.querySelectorAll("tr[data-rule]")] : []).map((row) => prepare(row, shareScale, showRule));
+const again = [...labels, ...rules];
+
+if (again.length) {
   form.addEventListener("reset", () => setTimeout(() => again.forEach((act) => act())));
-  form.querySelector("[data-live-told]").hidden = false;
-  form.querySelector("[data-reset]").hidden = false;
+  form.querySelectorAll("[data-live-told]").forEach((told) => { told.hidden = false; });
+  form.querySelectorAll("[data-reset]").forEach((button) => { button.hidden = false; });
 }
