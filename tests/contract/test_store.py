@@ -774,6 +774,18 @@ class TestOperations:
         assert store.files.stored_bytes() == 7
         assert [store.operations.delete(made.id), store.operations.delete(made.id)] == [True, False]
 
+    def test_narrowed_by_what_they_were_told_and_by_their_titles(self, store: Store) -> None:
+        told = {"name": "shop", "files": {"training": "f-1"}, "odd": "\x00 \ud800 \"'"}
+        store.operations.add(an_operation(id="mine", told=told, title="Shop 100 % on Test.jsonl"))
+        store.operations.add(an_operation(id="other", told={"name": "bank", "n": 3}, title="shop 100 x"))
+        wanted = [{"name": "shop"}, {"files.training": "f-1"}, {"name": "shop", "files.training": "f-1"}]
+        assert [[each.id for each in store.operations.list(told=each)[0]] for each in wanted] == [["mine"]] * 3
+        nothing = [{"name": "f-1"}, {"files.training": "shop"}, {"name.deep": "bank"}, {"no": "shop"}]
+        assert [store.operations.list(told=each)[1] for each in nothing] == [0] * 4
+        assert [each.id for each in store.operations.list(search="test.JSONL")[0]] == ["mine"]
+        assert [each.id for each in store.operations.list(search="100 %")[0]] == ["mine"]
+        assert [each.id for each in store.operations.list(search="oth")[0]] == ["other"]
+
     def test_old_ones(self, store: Store) -> None:
         store.operations.add(an_operation(id="old", modified_at=NOW - 10))
         store.operations.add(an_operation(id="new"))

@@ -13,10 +13,11 @@ from tamis.jobs.aside import understood
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.looks import ANSWERED, CORRECTION, OPEN, SUSPECT, UNLABELLED, Sight, look_at
 from tamis.jobs.tools import Tools
+from tamis.jobs.worker import owner_name
 from tamis.ml.registry import register
 from tamis.ml.training import train
 from tamis.settings import Settings
-from tamis.store.records import FileRecord, ModelRecord
+from tamis.store.records import FileRecord, ModelRecord, OperationRecord
 from tamis.testing import tiny_base
 from tamis.workspace import operations as module
 from tamis.workspace.background import LIVE
@@ -69,6 +70,12 @@ def put(workspace: Workspace, *texts: str, reason: str = UNLABELLED, urgency: fl
     looks = [look_at(Sight(given=text, reason=reason, urgency=urgency), "shop", None) for text in texts]
     workspace.store.looks.add(looks)
     return [look.id for look in looks]
+
+
+def under_way(kind: str, name: str, created_at: int) -> OperationRecord:
+    """Work of a queue that this process is at."""
+    usual = {"status": "RUNNING", "title": name, "modified_at": created_at, "owner": owner_name()}
+    return OperationRecord(id=f"{kind}-{created_at}", kind=kind, told={"name": name}, created_at=created_at, **usual)
 
 
 def ended(workspace: Workspace, id: str) -> str:
@@ -216,6 +223,16 @@ class TestFilling:
         assert [each.id for each in workspace.looks.fillings("shop")] == [record.id]
         assert workspace.looks.fillings("bank") == []
         assert not workspace.looks.is_filling("shop")
+
+    def test_it_is_found_among_many_of_others(self, workspace: Workspace):
+        for kind in ("queue", "relabel"):
+            workspace.store.operations.add(under_way(kind, "shop", created_at=1))
+            for n in range(60):
+                workspace.store.operations.add(under_way(kind, "bank", created_at=2 + n))
+        assert workspace.looks.is_filling("shop")
+        assert [each.told["name"] for each in workspace.looks.fillings("shop")] == ["shop"]
+        assert [each.record.told["name"] for each in workspace.retraining.rounds("shop")] == ["shop"]
+        assert len(workspace.looks.fillings("bank", 3)) == len(workspace.retraining.rounds("bank", 3)) == 3
 
     def test_two_versions_are_asked(self, workspace: Workspace, upload):
         file = upload(rows(3))

@@ -53,6 +53,24 @@ def test_what_is_no_link_opens_nothing(workspace: Workspace, model: ModelRecord)
             workspace.shares.open(wrong)
 
 
+def test_links_are_looked_for_by_title_and_state(workspace: Workspace, model: ModelRecord) -> None:
+    ada, bob = (workspace.shares.create(NewShare(model_id=model.id, title=f"For {who}"))[0] for who in ("Ada", "Bob"))
+    workspace.shares.revoke(ada.id)
+    found = {
+        (search, state): [share.id for share, _ in workspace.shares.list(model.id, search, state)]
+        for search in ("", "aDA")
+        for state in ("", ACTIVE, REVOKED)
+    }
+    assert found == {
+        ("", ""): [bob.id, ada.id],
+        ("", ACTIVE): [bob.id],
+        ("", REVOKED): [ada.id],
+        ("aDA", ""): [ada.id],
+        ("aDA", ACTIVE): [],
+        ("aDA", REVOKED): [ada.id],
+    }
+
+
 def test_a_link_expires(workspace: Workspace, model: ModelRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     record, token = workspace.shares.create(NewShare(model_id=model.id, days=2))
     assert record.expires_at == record.created_at + 2 * 86_400

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from tamis.store.database import Database
 from tamis.store.records import OneOf, OperationColumns, OperationFilters, OperationRecord
-from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of
+from tamis.store.rows import count, first_row, newest_first, one_of, page_of, record_of, row_of, searched
 from tamis.store.tables import operations
 
 Listing = tuple[list[OperationRecord], int]
@@ -64,4 +64,7 @@ def _conditions(filters: OperationFilters) -> list[ColumnElement[bool]]:
     conditions = one_of(operations.c.kind, filters.get("kind"))
     conditions += one_of(operations.c.status, filters.get("status"))
     conditions += one_of(operations.c.model_id, filters.get("model_id"))
+    conditions += searched(filters.get("search"), operations.c.id, operations.c.title)
+    for place, text in filters.get("told", {}).items():
+        conditions.append(operations.c.told[tuple(place.split("."))].as_string() == text)
     return conditions

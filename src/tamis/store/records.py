@@ -321,6 +321,8 @@ class OperationFilters(TypedDict, total=False):
     kind: OneOf
     status: OneOf
     model_id: str | None
+    told: Mapping[str, str]  # texts of what it was told, by their places in it: {"files.training": id}
+    search: str | None  # in its title, or the beginning of its id
 
 
 class OperationColumns(TypedDict, total=False):

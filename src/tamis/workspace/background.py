@@ -26,6 +26,7 @@ from tamis.store.records import OperationRecord, ReviewRecord
 from tamis.workspace.room import Room
 
 QUEUED, RUNNING, SUCCESS, FAILED, CANCELLED = "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"
+STATES = (QUEUED, RUNNING, SUCCESS, FAILED, CANCELLED)
 LIVE = (QUEUED, RUNNING)
 
 STOPPED = ("interrupted", "The server was restarted while this was done: begin it again.")

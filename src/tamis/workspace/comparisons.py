@@ -22,7 +22,7 @@ from tamis.evaluation.comparison_page import build_page
 from tamis.jobs.comparing import BASELINES
 from tamis.labelers.entering import MOST
 from tamis.settings import Settings
-from tamis.store.records import ModelRecord, OperationRecord
+from tamis.store.records import ModelRecord, OperationFilters, OperationRecord
 from tamis.workspace.files import Files
 from tamis.workspace.models import Models
 from tamis.workspace.operations import NewOperation, Operations
@@ -160,9 +160,9 @@ class Comparisons:
         """
         return self._operations.get(comparison_id, COMPARE)
 
-    def list(self, page: int, page_size: int) -> Listing:
+    def list(self, page: int, page_size: int, filters: OperationFilters | None = None) -> Listing:
         """Return one page of the comparisons, the newest first, and how many there are in all."""
-        return self._operations.list(page, page_size, {"kind": COMPARE})
+        return self._operations.list(page, page_size, {**(filters or {}), "kind": COMPARE})
 
     def report(self, comparison_id: str) -> Report:
         """Return what came of a comparison.

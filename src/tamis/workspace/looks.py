@@ -125,9 +125,10 @@ class Looks:
             raise UnknownModel(f"There is no model of the name {name[:200]}.", model=name)
         return found
 
-    def lines(self) -> Lines:
-        """Return all queues, those with the most to do first."""
-        return sorted(_lines(self._store.looks.counts()).values(), key=lambda line: (-line.open, line.name))
+    def lines(self, search: str = "") -> Lines:
+        """Return the queues with this in their name, those with the most to do first."""
+        found = (line for name, line in _lines(self._store.looks.counts()).items() if search.lower() in name.lower())
+        return sorted(found, key=lambda line: (-line.open, line.name))
 
     def line(self, name: str) -> LineOfLooks:
         """Return how a queue stands; an empty one where nothing was ever in it."""
@@ -299,8 +300,8 @@ class Looks:
 
     def fillings(self, name: str, most: int = 5) -> Fillings:
         """Return the latest fillings of a queue, the newest first."""
-        found, _ = self.operations.list(0, 50, {"kind": QUEUE})
-        return [each for each in found if each.told.get("name") == name][:most]
+        found, _ = self.operations.list(0, most, {"kind": QUEUE, "told": {"name": name}})
+        return found
 
     def is_filling(self, name: str) -> bool:
         """Return whether rows are being looked for."""

@@ -163,6 +163,11 @@ class Preparing:
         """
         return self._operations.get(operation_id, KIND)
 
+    def latest(self, training: str) -> OperationRecord | None:
+        """Return the newest preparation of a training file."""
+        found, _ = self._operations.list(0, 1, {"kind": KIND, "told": {"files.training": training}})
+        return found[0] if found else None
+
     def result(self, operation_id: str) -> Prepared:
         """Return what came of a preparation.
 

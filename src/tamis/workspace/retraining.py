@@ -30,9 +30,6 @@ UNDER_WAY = (WRITING, TRAINING, MEASURING)
 FILE, JOB, GAINED, PROBLEM = "file", "job", "gain", "problem"
 """Keys of a round's summary: the new file, the job, the operation that measures, what went wrong."""
 
-LOOKED_THROUGH = 200
-"""Operations among which the rounds of a name are looked for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -154,9 +151,8 @@ class Retraining:
 
     def rounds(self, name: str, most: int = 5) -> list[Round]:
         """Return the latest rounds of a model, the newest first; what can go on goes on."""
-        found, _ = self._operations.list(0, LOOKED_THROUGH, {"kind": RELABEL})
-        mine = [each for each in found if each.told.get("name") == name][:most]
-        return [self._stood(each) for each in mine]
+        found, _ = self._operations.list(0, most, {"kind": RELABEL, "told": {"name": name}})
+        return [self._stood(each) for each in found]
 
     def _measured(self, origin: Origin, measured: str | None) -> list[str]:
         """The files whose rows a model must not learn from: what it is measured on, and what it was chosen by."""

@@ -24,7 +24,7 @@ MOST_TITLE = 100
 MOST_LINKS = 100
 """Links to one model that are good at the same time."""
 
-ACTIVE, REVOKED, EXPIRED, KEYLESS = "active", "revoked", "expired", "keyless"
+ACTIVE, REVOKED, EXPIRED, KEYLESS = STATES = ("active", "revoked", "expired", "keyless")
 """States of a link; the last is that of one whose key is no longer good."""
 
 MINUTE_S = 60
@@ -99,10 +99,15 @@ class Shares:
         self._store.shares.add(record)
         return record, token
 
-    def list(self, model_id: str | None = None) -> Found:
-        """Return the links to a model, or to all, the newest first, those that are no longer good too; with states."""
+    def list(self, model_id: str | None = None, search: str = "", state: str = "") -> Found:
+        """Return the links to a model, or to all, the newest first, those that are no longer good too; with states.
+
+        Those alone with this in their title, and in this state, where they are given.
+        """
         good = {key.id for key in self._keys.list() if is_good(key)}
-        return [(share, state_of(share, good)) for share in self._store.shares.list(model_id)]
+        found = ((share, state_of(share, good)) for share in self._store.shares.list(model_id))
+        wanted = search.lower()
+        return [(share, its) for share, its in found if wanted in share.title.lower() and state in ("", its)]
 
     def get(self, share_id: str) -> ShareRecord:
         """Return a link by its id.

@@ -159,6 +159,23 @@ def test_one_is_ended_and_deleted(visitor: Any, filled: Workspace) -> None:
     assert visitor.get("/ui/compare").text.count('data-label="Comparison"') == 2
 
 
+def test_comparisons_are_looked_for_and_paged(visitor: Any, filled: Workspace) -> None:
+    for n in range(60):
+        made = {"created_at": 2**31 + n, "modified_at": 1, "told": {"file_name": "f"}}
+        filled.store.operations.add(
+            OperationRecord(id=f"c{n}", kind="compare", status="CANCELLED", title=f"number {n} on f.csv", **made)
+        )
+    first = visitor.get("/ui/compare").text
+    assert first.count('data-label="Comparison"') == 25
+    assert 'href="/ui/compare?page=2"' in first
+    found = visitor.get("/ui/compare?search=NUMBER+7+on").text
+    assert [found.count('data-label="Comparison"'), "number 7 on f.csv" in found] == [1, True]
+    assert visitor.get("/ui/compare?state=FAILED").text.count('data-label="Comparison"') == 1
+    nothing = visitor.get("/ui/compare?search=zzz").text
+    assert "Nothing found" in nothing
+    assert 'name="search" value="zzz"' in nothing
+
+
 def test_other_operations_are_not_shown_here(visitor: Any, workspace: Workspace) -> None:
     other = OperationRecord(id="e", kind="evaluate", status="SUCCESS", title="t", created_at=1, modified_at=1)
     workspace.store.operations.add(other)

@@ -211,6 +211,20 @@ class TestTheRest:
         shop.models.take_in()
         monkeypatch.setattr("tamis.web.dashboard.queue.MOST_MODELS", 1)
         assert "models of late" in visitor.get("/ui/queue").text
+        found = visitor.get("/ui/queue?search=SHO").text
+        assert ["/ui/queue/shop" in found, "/ui/queue/bank" in found, "models of late" in found] == [True, False, False]
+
+    def test_queues_are_looked_for_and_paged(self, shop: Workspace, visitor: Any) -> None:
+        queued = [look_at(Sight(given="x", reason=UNLABELLED, urgency=0.5), f"q-{n:02}", None) for n in range(30)]
+        shop.store.looks.add(queued)
+        first = visitor.get("/ui/queue").text
+        assert [first.count('data-label="Model"'), "Other models" in first] == [25, True]
+        assert 'href="/ui/queue?page=2"' in first
+        second = visitor.get("/ui/queue?page=2").text
+        assert [second.count('data-label="Model"'), "Other models" in second] == [5, False]
+        assert "This page is empty" in visitor.get("/ui/queue?page=9").text
+        assert visitor.get("/ui/queue?search=Q-07").text.count('data-label="Model"') == 1
+        assert "Nothing found" in visitor.get("/ui/queue?search=zzz").text
 
     def test_no_models_at_all(self, visitor: Any) -> None:
         assert "No models yet" in visitor.get("/ui/queue").text

@@ -18,6 +18,7 @@ from tamis.jobs.tools import Tools
 from tamis.ml.review import ReviewOptions
 from tamis.workspace import operations, preparing, reviews
 from tamis.workspace.files import NewFile
+from tamis.workspace.operations import NewOperation
 from tamis.workspace.reviews import by_hand, changes_of
 from tamis.workspace.workspace import Workspace
 
@@ -80,7 +81,9 @@ def review_of(workspace: Workspace, place: str) -> Any:
     return workspace.reviews.get(preparing.Preparing(workspace).result(place.rsplit("/", 1)[1]).review)
 
 
-def test_from_findings_to_a_new_file_that_is_looked_at_again(visitor: Any, workspace: Workspace, place: str) -> None:
+def test_from_findings_to_a_new_file_that_is_looked_at_again(
+    visitor: Any, workspace: Workspace, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = visitor.get(place).text
     assert "The same text with different labels" in page
     assert "Labels with nearly the same name" in page
@@ -113,7 +116,11 @@ def test_from_findings_to_a_new_file_that_is_looked_at_again(visitor: Any, works
     assert [each["labels"]["topic"] for each in written if each["text"] == row.text] == ["payment", "payment"]
     assert not [each for each in written if each["text"] == "where is my parcel number 4"]
     assert {each["labels"]["topic"] for each in written} == {"delivery", "payment"}
-    assert f'href="{again}"' in visitor.get(place).text
+    monkeypatch.setattr(operations, "MOST_LIVE", 99)
+    monkeypatch.setattr(workspace.operations._background, "submit", lambda work, id: None)
+    for _ in range(60):
+        workspace.operations.create(NewOperation(kind="prepare", title="another's.csv", told={"files": {}}))
+    assert f'href="{again}"' in visitor.get(place).text, "however much others do"
     to_training = re.search(r'href="(/ui/new/train\?[^"]+)"', page)
     assert to_training
     assert unescape(to_training[1]) == f"/ui/new/train?training={found.files['training']}&review={found.review}"

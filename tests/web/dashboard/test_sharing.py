@@ -103,6 +103,17 @@ def test_a_link_takes_so_many_texts_a_minute(sign_in: Any, stranger: Any, model_
     assert models.shares.list(model_id)[0][0].uses == 1
 
 
+def test_links_are_looked_for_and_paged(visitor: Any, model_id: str, models: Workspace) -> None:
+    for n in range(30):
+        models.shares.create(shares.NewShare(model_id=model_id, title=f"Team {n}"))
+    page = visitor.get(f"/ui/models/{model_id}/share").text
+    assert (page.count('data-label="Title"'), "Team 29" in page) == (25, True)
+    assert f'href="/ui/models/{model_id}/share?page=2"' in page
+    assert visitor.get(f"/ui/models/{model_id}/share?page=2").text.count('data-label="Title"') == 5
+    assert visitor.get(f"/ui/models/{model_id}/share?search=team+7&state=active").text.count('data-label="Title"') == 1
+    assert "Nothing found" in visitor.get(f"/ui/models/{model_id}/share?state=revoked").text
+
+
 def test_a_revoked_link_says_so(sign_in: Any, stranger: Any, model_id: str, models: Workspace) -> None:
     visitor = sign_in("train")
     path = made(visitor, model_id)

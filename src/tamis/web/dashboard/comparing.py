@@ -18,11 +18,11 @@ from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
-from tamis.workspace.background import LIVE, SUCCESS
+from tamis.workspace.background import LIVE, STATES, SUCCESS
 from tamis.workspace.comparisons import AskedLlm, NewComparison
 
 if TYPE_CHECKING:
-    from tamis.store.records import FileRecord, OperationRecord
+    from tamis.store.records import FileRecord, OperationFilters, OperationRecord
 
 OFFERED_MODELS, OFFERED_FILES = 12, 100
 LLM_LINES = 3
@@ -118,9 +118,10 @@ TEXTS = ("file", "train", "limit", "budget", "shots", "context", "oos_label", "f
 @pages.get("/compare", TRAIN)
 def comparisons(visit: Visit) -> Response:
     """Show the comparisons so far."""
-    asked = Asked.of(visit)
-    found = visit.workspace.comparisons.list(asked.page - 1, ON_A_PAGE)
-    return visit.page("comparisons.html", listing=Listing(asked, *found), live=LIVE)
+    asked = Asked.of(visit, STATES)
+    filters: OperationFilters = {"search": asked.search or None, "status": asked.state or None}
+    found = visit.workspace.comparisons.list(asked.page - 1, ON_A_PAGE, filters)
+    return visit.page("comparisons.html", listing=Listing(asked, *found), states=STATES, live=LIVE)
 
 
 @pages.get("/compare/new", TRAIN)

@@ -52,6 +52,12 @@ class Listing(Generic[T]):
     rows: Sequence[T]
     total: int
 
+    @classmethod
+    def of(cls, asked: Asked, whole: Sequence[T]) -> Listing[T]:
+        """Return the page that is asked for of a list that is here whole."""
+        begin = (asked.page - 1) * ON_A_PAGE
+        return cls(asked, whole[begin : begin + ON_A_PAGE], len(whole))
+
     @property
     def pages(self) -> int:
         """How many pages there are, 1 at least."""

@@ -49,13 +49,17 @@ def place_of(name: str, **asked: str) -> str:
 @pages.get("/queue", TRAIN)
 def queues(visit: Visit) -> Response:
     """Show the queues, and the models that one could be begun for."""
-    workspace = visit.workspace
-    lines = workspace.looks.lines()
+    workspace, asked = visit.workspace, Asked.of(visit)
+    lines = workspace.looks.lines(asked.search)
     there = {line.name for line in lines}
-    models, n_models = workspace.models.page(0, MOST_MODELS, {"archived": False})
-    others = sorted({model.name for model in models} - there)
-    more = n_models > len(models)
-    return visit.page("queues.html", lines=lines, others=others, more=more, reasons=REASONS, place_of=place_of)
+    models, n_models = workspace.models.page(0, MOST_MODELS, {"search": asked.search or None, "archived": False})
+    return visit.page(
+        "queues.html",
+        listing=Listing.of(asked, lines),
+        others=sorted({model.name for model in models} - there),
+        more=n_models > len(models),
+        place_of=place_of,
+    )
 
 
 @pages.get("/queue/{name}", TRAIN)

@@ -14,7 +14,7 @@ from fastapi import Response
 
 from tamis.errors import InvalidRequest
 from tamis.web.auth import TRAIN
-from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
+from tamis.web.dashboard.listing import Asked, Listing
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 from tamis.workspace.background import LIVE, SUCCESS
@@ -110,7 +110,7 @@ def data(visit: Visit) -> Response:
         found=found,
         changes=changes_of(review),
         to_training=_to_training(prepared),
-        next_data=_next_data(visit, record.id, review.output_file),
+        next_data=_next_data(preparing, record.id, review.output_file),
     )
 
 
@@ -132,8 +132,7 @@ def finding(visit: Visit) -> Response:
     asked = Asked.of(visit, STATES)
     whole, items = visit.workspace.reviews.items(prepared.review, name, asked.state or None)
     review = visit.workspace.reviews.get(prepared.review)
-    begin = (asked.page - 1) * ON_A_PAGE
-    listing = Listing(asked, items[begin : begin + ON_A_PAGE], len(items))
+    listing = Listing.of(asked, items)
     return visit.page(
         "new_finding.html",
         place=_place(visit),
@@ -233,14 +232,10 @@ def _to_training(prepared: Prepared) -> str:
     return f"/ui/new/train?{urlencode({**prepared.files, 'review': prepared.review})}"
 
 
-def _next_data(visit: Visit, prepared_id: str, output_file: str | None) -> str:
+def _next_data(preparing: Preparing, prepared_id: str, output_file: str | None) -> str:
     """Return the page of the files with what was accepted, where that was applied."""
-    if output_file is None:
-        return ""
-    found, _ = visit.workspace.operations.list(0, 50, {"kind": "prepare"})
-    mine = (each.id for each in found if each.told.get("files", {}).get("training") == output_file)
-    later = next(mine, None)
-    return f"/ui/new/data/{later}" if later and later != prepared_id else ""
+    later = preparing.latest(output_file) if output_file else None
+    return f"/ui/new/data/{later.id}" if later and later.id != prepared_id else ""
 
 
 def _links(visit: Visit, name: str, asked: Asked, listing: Listing[Any]) -> dict[str, str]:

@@ -8,11 +8,12 @@ from fastapi import Response
 
 from tamis.errors import InvalidSetting, NotFound, Overloaded, TamisError, UnknownShare
 from tamis.web.auth import TRAIN
+from tamis.web.dashboard.listing import Asked, Listing
 from tamis.web.dashboard.pages import NOBODY, Pages
 from tamis.web.dashboard.questions import CHAT, MODES, TEXT, Question, facts_of
 from tamis.web.dashboard.trying import NOTHING_RIGHT, keep_correction, question_of, shown_answers
 from tamis.web.dashboard.visits import Visit
-from tamis.workspace.shares import DAYS, MOST_PER_MINUTE, PER_MINUTE, NewShare
+from tamis.workspace.shares import DAYS, MOST_PER_MINUTE, PER_MINUTE, STATES, NewShare
 from tamis.workspace.snippets import is_local
 
 LASTING = ((1, "1 day"), (DAYS, "7 days"), (30, "30 days"), (90, "90 days"))
@@ -70,12 +71,13 @@ def ask(visit: Visit) -> Response:
 
 
 def _links(visit: Visit, status: int = 200, wrong: dict[str, str] | None = None) -> Response:
-    model = visit.workspace.models.find(visit.request.path_params["model_id"])
+    model, asked = visit.workspace.models.find(visit.request.path_params["model_id"]), Asked.of(visit, STATES)
     return visit.page(
         "share.html",
         status=status,
         model=model,
-        links=visit.workspace.shares.list(model.id),
+        listing=Listing.of(asked, visit.workspace.shares.list(model.id, asked.search, asked.state)),
+        states=STATES,
         lasting=LASTING,
         days=visit.sent("days", str(DAYS)),
         per_minute=visit.sent("per_minute", str(PER_MINUTE)),
