@@ -22,7 +22,7 @@ from tamis.testing import tiny_base
 from tamis.workspace import operations as module
 from tamis.workspace.background import LIVE
 from tamis.workspace.looks import DIFFERENCES, SUSPECTS, UNSURE, Fill
-from tamis.workspace.retraining import DONE, FAILED, MEASURING, TRAINING, Round, name_of_version
+from tamis.workspace.retraining import DONE, FAILED, MEASURING, TRAINING, WRITING, Round, name_of_version
 from tamis.workspace.workspace import Workspace, open_workspace
 
 TEXTS = {"delivery": "where is my parcel", "payment": "you charge my card"}
@@ -323,6 +323,21 @@ class TestRetraining:
         assert done.gain.summary["targets"]["topic"]["difference"] == 0.0
         assert len(workspace.operations.list(0, 9, {"kind": "gain"})[0]) == 1
         assert workspace.retraining.rounds("shop")[0].gain.id == done.gain.id, "it is measured once"
+
+    def test_nobody_waits_while_the_rows_of_a_round_are_copied(self, workspace: Workspace, learnt, monkeypatch):
+        """Whoever looks meanwhile sees that they are being written, and other models' rounds go on."""
+        self.answer(workspace, "something new", topic=["payment"])
+        workspace.retraining.begin("shop")
+        read, seen = workspace.operations.read, []
+
+        def slow(operation_id: str) -> object:
+            seen.append(workspace.retraining.rounds("shop")[0].state)
+            assert not workspace.retraining._lock.locked()
+            return read(operation_id)
+
+        monkeypatch.setattr(workspace.operations, "read", slow)
+        assert self.stood(workspace, TRAINING).job
+        assert seen == [WRITING]
 
     def test_a_model_of_no_known_file_asks_for_one(self, workspace: Workspace, upload):
         self.answer(workspace, "something new", topic=["payment"])

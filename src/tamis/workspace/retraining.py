@@ -80,6 +80,7 @@ class Retraining:
         self._files, self._models, self._operations = looks.files, looks.models, looks.operations
         self._default_base = settings.default_base_model
         self._lock = threading.Lock()
+        self._begun: set[str] = set()  # rounds whose file is copied, and whose job is made, at this moment
 
     def origin(self, name: str) -> Origin:
         """Return what the newest version of a model learnt from.
@@ -169,11 +170,13 @@ class Retraining:
             return Round(record, WRITING, record.progress)
         if record.status != SUCCESS:
             return Round(record, FAILED, problem=record.error or "It was cancelled.")
-        with self._lock:
-            try:
-                record = self._with_job(self._operations.get(record.id))
-            except NotFound:
-                return Round(record, FAILED, problem="It was deleted.")
+        try:
+            begun = self._with_job(record)
+        except NotFound:
+            return Round(record, FAILED, problem="It was deleted.")
+        if begun is None:
+            return Round(record, WRITING, record.progress)
+        record = begun
         problem, known = record.summary.get(PROBLEM), Round(record, FAILED)
         file = self._store.files.find(str(record.summary.get(FILE)))
         if problem:
@@ -189,10 +192,21 @@ class Retraining:
             return replace(known, problem=job.error or ("The new version was deleted." if job.model_id else job.status))
         return self._measured_round(replace(known, model=model))
 
-    def _with_job(self, record: OperationRecord) -> OperationRecord:
-        """Make a file of the rows and a job of the file, once."""
-        if record.summary.get(JOB) or record.summary.get(PROBLEM):
+    def _with_job(self, record: OperationRecord) -> OperationRecord | None:
+        """Make a file of the rows and a job of the file, once; None while that is done for somebody else."""
+        if _has_job(record):
             return record
+        with self._lock:
+            if record.id in self._begun:
+                return None
+            self._begun.add(record.id)
+        try:
+            record = self._operations.get(record.id)
+            return record if _has_job(record) else self._with_new_job(record)
+        finally:
+            self._begun.discard(record.id)
+
+    def _with_new_job(self, record: OperationRecord) -> OperationRecord:
         try:
             file = self._file(record)
             more = {FILE: file.id, JOB: self._job(record, file)}
@@ -298,6 +312,11 @@ class Retraining:
     def _noted(self, record: OperationRecord, more: Mapping[str, Any]) -> OperationRecord:
         changed = self._store.operations.change(record.id, summary={**record.summary, **more})
         return changed or record
+
+
+def _has_job(record: OperationRecord) -> bool:
+    """Whether a round has its job, or cannot have one."""
+    return bool(record.summary.get(JOB) or record.summary.get(PROBLEM))
 
 
 def _share_of(metadata: Mapping[str, Any]) -> float | None:
