@@ -1,5 +1,6 @@
 """The server as processes: sockets, signals, several that share one."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,12 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from tamis.errors import InvalidSetting
-from tamis.web.process import require_keys_unless_loopback
+from tamis.web.process import _config, require_keys_unless_loopback
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 SERVE = """
 import sys
@@ -118,3 +124,23 @@ def test_several_processes_share_a_socket_and_end_with_their_parent(tmp_path: Pa
             return False
 
         wait_until(gone)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "seen"), [("10.0.0.5", "203.0.113.9"), ("10.0.0.6", "10.0.0.6"), ("127.0.0.1", "127.0.0.1")]
+)
+def test_who_a_caller_is_says_the_proxy_that_is_believed_alone(
+    proxy: str, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.5")
+    asked = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append((scope["client"][0], scope["scheme"]))
+
+    config = _config(cast("FastAPI", app), 1)
+    config.load()
+    told = [(b"x-forwarded-for", b"127.0.0.1, 203.0.113.9"), (b"x-forwarded-proto", b"https")]
+    scope = {"type": "http", "client": (proxy, 1), "scheme": "http", "headers": told, "method": "GET", "path": "/"}
+    asyncio.run(cast("Any", config.loaded_app)(scope, None, None))
+    assert asked == [(seen, "https" if proxy == "10.0.0.5" else "http")]
