@@ -7,6 +7,10 @@ A checkpoint holds at least
     epoch               passes over the rows that are trained on
     update, tokens      mini-batches, and tokens of the base model, so far
     train_loss          mean loss of a row since the checkpoint before, with dropout and weights
+    TARGET.train_accuracy    or TARGET.train_micro_f1, of the rows since the checkpoint before, as the network saw them:
+                        with dropout, before it learnt from them, and in the static tier by the semantic part alone. Not
+                        of a target with more labels than are looked at in every update
+    train_metric        the mean of these over all targets, where each has one
     valid_loss          mean loss of a held-out row, at the temperature that suits best, over all targets
     TARGET.accuracy     or TARGET.micro_f1 for a multi-label target, on held-out rows
     TARGET.precision, TARGET.recall    averages over the labels that the held-out rows have
@@ -49,11 +53,22 @@ class Progress:
 Listener = Callable[[Progress], None]
 """Told what happens. What it raises ends the run, and reaches the caller."""
 
+TRAIN_LOSS, TRAIN_METRIC = "train_loss", "train_metric"
+"""What checkpoints call the figures of the rows that were learnt from, over all targets."""
+
+ACCURACY, MICRO_F1, TRAIN = "accuracy", "micro_f1", "train_"
+"""What a target is judged by, and what stands before it where rows were learnt from."""
+
 Stop = Callable[[], bool]
 """Asked a few times a second, in the thread that trains, whether to end the run."""
 
 Check = Callable[[], None]
 """Called often while something goes on; raises what is to end it."""
+
+
+def figure_of(target: str, *, multi: bool, train: bool = False) -> str:
+    """Return what checkpoints call the figure that a target is judged by: on held-out rows, or in training."""
+    return f"{target}.{TRAIN if train else ''}{MICRO_F1 if multi else ACCURACY}"
 
 
 def nobody(_: Progress) -> None:

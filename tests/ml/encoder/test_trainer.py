@@ -58,6 +58,7 @@ def test_few_rows_are_cross_validated(train, single):
 
 def test_of_many_rows_a_share_is_held_out_once(train, single):
     finished = train(single(1_000), epochs=2, **FAST)
+    assert finished.checkpoints[0]["train_metric"] < 0.7 < finished.checkpoints[-1]["t.train_accuracy"]
     assert finished.held.rows == "201 of the training rows, held out"
     assert (finished.held.logits.argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.9
 
@@ -94,6 +95,7 @@ def test_several_targets_with_unknown_labels(train, rows_of):
     assert 40 < known.sum() < 80
     assert (out.logits["t"].argmax(1) == out.truth["t"].codes)[known].mean() > 0.6
     assert {"t.accuracy", "m.micro_f1", "valid_metric"} <= finished.checkpoints[-1].keys()
+    assert {"t.train_accuracy", "m.train_micro_f1", "train_metric"} <= finished.checkpoints[-1].keys()
 
 
 def test_weights_of_rows_and_targets_count(train, single):

@@ -202,11 +202,12 @@ class TestSemantic:
 
     def test_it_tells_and_may_be_stopped(self, data, rows, semantics):
         told = []
-        trained(data, rows, semantics, after=lambda update, loss: told.append((update, loss)) or len(told) == 3)
+        trained(data, rows, semantics, after=lambda update, learnt: told.append((update, learnt)) or len(told) == 3)
         planned = plan_of(data, rows, epochs=3)
         evaluated = [update for update in range(1, planned.updates + 1) if planned.evaluates_at(update)]
         assert [update for update, _ in told] == evaluated[:3]
-        assert all(np.isfinite(loss) for _, loss in told)
+        assert all(np.isfinite(value) for _, learnt in told for value in learnt.values())
+        assert all({"train_loss", "m.train_micro_f1", "t.train_accuracy"} <= learnt.keys() for _, learnt in told)
         every = []
         trained(data, rows, semantics, after=lambda update, _: bool(every.append(update)))
         assert every[-1] == planned.updates

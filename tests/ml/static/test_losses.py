@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.data.truth import UNKNOWN, SingleTruth, multi_truth
-from tamis.ml.static.losses import SigmoidLoss, SoftmaxLoss, loss_of, margin_loss_of
+from tamis.ml.static.judging import metric
+from tamis.ml.static.losses import CountedLoss, ScaledLoss, SigmoidLoss, SoftmaxLoss, loss_of, margin_loss_of
 
 EVERY = slice(None)
 
@@ -65,6 +66,29 @@ def test_an_unseen_label_of_a_multi_label_target_is_none_of_the_others(name):
     loss = LOSSES[name]
     assert loss.wanted[5].tolist() == [True, False, False]
     assert loss.weights.tolist() == [1, 1, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["single", "multi"])
+def test_how_often_logits_are_right_is_what_the_metric_of_the_known_rows_divides(name):
+    truths = {
+        "single": single([0, 2, UNKNOWN, 1, 2, 0], 3),
+        "multi": multi_truth([[0], [1, 2], None, [], [2], [0, 1]], 3),
+    }
+    logits, truth = np.random.default_rng(2).standard_normal((6, 3)), truths[name]
+    rows = np.flatnonzero(truth.known)
+    loss = CountedLoss(ScaledLoss(loss_of(truth, 0.5), 2.0), loss_of(truth, 0.5))
+    assert loss(logits[:4], slice(0, 4))[0] == 2 * loss.plain(logits[:4], slice(0, 4))[0]
+    loss(logits[4:], np.array([4, 5]))
+    right, of = loss.take()
+    assert [right / of] == list(metric("t", logits[rows], truth.select(rows)).values())
+    assert loss.take() == (0, 0)
+
+
+def test_rows_that_weigh_nothing_are_not_counted():
+    weights = np.array([1, 0, 1], dtype=np.float32)
+    assert loss_of(single([0, 1, 1], 2), 0.5, row_weights=weights).right(np.eye(2)[[0, 1, 0]], EVERY) == (1, 2)
+    many = loss_of(multi_truth([[0], [0, 1], [1]], 2), 0.5, row_weights=weights)
+    assert many.right(np.ones((3, 2)), EVERY) == (4, 6)
 
 
 def test_values_by_hand():

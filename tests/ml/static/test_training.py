@@ -25,6 +25,7 @@ from tamis.ml.static.training import NOTHING_TO_VALIDATE, Attended, StaticTraine
 
 EVERY = slice(None)
 WHERE = ("step", "epoch", "update", "tokens", "learning_rate")
+TRAIN = ("train_loss", "t.train_accuracy", "m.train_micro_f1", "train_metric")
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +82,10 @@ class TestWaysToHoldOut:
         assert grow(trained.checkpoints)
         for row in trained.checkpoints:
             rates = {f"{name}{rate}" for name in ("t.", "m.", "valid_") for rate in ("precision", "recall")}
-            figures = {"train_loss", "valid_loss", "t.accuracy", "m.micro_f1", "valid_metric"}
-            assert {*WHERE, *figures, *rates} == set(row)
+            figures = {"valid_loss", "t.accuracy", "m.micro_f1", "valid_metric"}
+            assert {*WHERE, *TRAIN, *figures, *rates} == set(row)
+        first, last = trained.checkpoints[0], trained.checkpoints[-1]
+        assert first["train_metric"] < last["train_metric"] == (last["t.train_accuracy"] + last["m.train_micro_f1"]) / 2
         assert trained.facts["tokens"] == 5 * 200
         assert set(trained.facts["shares"]) == {"t", "m"}
 
@@ -107,7 +110,7 @@ class TestWaysToHoldOut:
         trained = run(rows_of(module.FEW_ROWS - 1))
         assert trained.held_out is None
         assert len(trained.checkpoints) >= EVALUATIONS
-        assert {*WHERE, "train_loss"} == set(trained.checkpoints[-1])
+        assert {*WHERE, *TRAIN} == set(trained.checkpoints[-1])
         assert trained.facts["shares"] == {"t": 0.5, "m": 0.5}
 
     def test_the_best_state_on_validation_data_is_kept(self, run, rows_of):

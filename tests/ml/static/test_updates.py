@@ -3,9 +3,10 @@ import pytest
 
 from tamis.data.dataset import build, columns_of
 from tamis.ml.restart import State
-from tamis.ml.schedule import hyperparameters, plan
+from tamis.ml.schedule import Plan, hyperparameters, plan
 from tamis.ml.static.encoded import Encoded
 from tamis.ml.static.fitting import start_semantic
+from tamis.ml.static.network import Adam
 from tamis.ml.static.runs import FIELDS_OF_TEXT
 from tamis.ml.static.training import TUNED
 from tamis.ml.static.updates import Updates, network_arrays, relative
@@ -43,8 +44,8 @@ def same(one, other):
 
 
 def test_a_state_is_all_that_is_needed_to_go_on(updates_of):
-    whole, losses = updates_of(), []
-    whole.run(lambda update, loss: bool(losses.append((update, loss))))
+    whole, learnt = updates_of(), []
+    whole.run(lambda *told: bool(learnt.append(told)))
     for end in (1, 7, whole.plan.updates - 1, whole.plan.updates):
         first = updates_of()
         first.run(go_on, end=end)
@@ -55,10 +56,42 @@ def test_a_state_is_all_that_is_needed_to_go_on(updates_of):
         second.restore(kept)
         assert second.update == end
         assert kept.facts["more"] == 1
-        second.run(lambda update, loss, after=after: bool(after.append((update, loss))))
+        second.run(lambda *told, after=after: bool(after.append(told)))
         assert same(whole.part, second.part)
-        assert [update for update, _ in after] == [update for update, _ in losses if update > end]
-        assert after[1:] == losses[len(losses) - len(after) + 1 :]
+        assert [update for update, _ in after] == [update for update, _ in learnt if update > end]
+        assert after[1:] == learnt[len(learnt) - len(after) + 1 :]
+
+
+def test_a_state_between_two_checkpoints_gives_the_figures_of_all_rows_since(updates_of, monkeypatch):
+    monkeypatch.setattr(Plan, "evaluates_at", lambda _, update: update % 5 == 0)
+    whole, learnt, states = updates_of(), [], {}
+
+    def keep():
+        state = whole.state({})
+        states[whole.update] = State({name: array.copy() for name, array in state.arrays.items()}, state.facts)
+
+    whole.run(lambda *told: bool(learnt.append(told)), keep)
+    for begin in (3, 5, 9):
+        second, after = updates_of(seed=9), []
+        second.restore(states[begin])
+        second.run(lambda *told, after=after: bool(after.append(told)))
+        assert after == [told for told in learnt if told[0] > begin]
+
+
+def test_figures_of_training_are_those_of_the_rows_that_it_went_over(given, updates_of, monkeypatch):
+    data = given[0]
+    updates = updates_of()
+    updates.part.network.heads[:] = 0
+    updates.part.network.head_bias[:] = [0, 9, 0, 9, -9, 9]  # label 1 of t; labels 0 and 2 of m
+    monkeypatch.setattr(Adam, "step", lambda *_: None)
+    monkeypatch.setattr(Plan, "evaluates_at", lambda *_: False)
+    learnt = []
+    updates.run(lambda _, told: bool(learnt.append(told)), end=updates.plan.updates_per_epoch)
+    (told,) = learnt
+    wanted = np.bincount(data.truth["m"].codes, minlength=3)
+    assert told["t.train_accuracy"] == (data.truth["t"].codes == 1).mean()
+    assert told["m.train_micro_f1"] == 2 * (wanted[0] + wanted[2]) / (60 + 120)
+    assert told["train_metric"] == (told["t.train_accuracy"] + told["m.train_micro_f1"]) / 2
 
 
 def test_it_pulses_between_updates_and_ends_where_it_is_told(updates_of):

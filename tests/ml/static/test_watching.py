@@ -38,14 +38,14 @@ class TestSteps:
     def test_a_small_file_counts_its_checkpoints(self):
         curve = Curve(plan_of(), 1e-4, [])
         for update in (2, 4, 6):
-            curve.add(update, 1.0, {})
+            curve.add(update, {"train_loss": 1.0})
         assert [row["step"] for row in curve.rows] == [1, 2, 3]
 
     def test_a_large_file_counts_steps_of_tokens(self):
         planned = plan_of(10**6, 2 * 10**7)
         curve = Curve(planned, 1e-4, [])
         for update in (400, 800, planned.updates):
-            row = curve.add(update, 1.0, {})
+            row = curve.add(update, {"train_loss": 1.0})
             assert row["step"] == np.ceil(planned.steps_at(update))
             assert row["tokens"] == pytest.approx(row["epoch"] * 2e7)
 
@@ -59,7 +59,7 @@ class TestSteps:
 
 def test_a_checkpoint_has_all_figures():
     curve = Curve(plan_of(), 7e-5, [])
-    row = curve.add(60, 0.5, {"valid_loss": 0.4, "t.accuracy": 0.9, "valid_metric": 0.9})
+    row = curve.add(60, {"train_loss": 0.5, "valid_loss": 0.4, "t.accuracy": 0.9, "valid_metric": 0.9})
     assert row["train_loss"] == 0.5
     assert row["learning_rate"] == pytest.approx(7e-5 * curve.plan.factor(60))
     assert row["tokens_per_second"] > 0

@@ -172,8 +172,8 @@ class Fits:
             best.restore(before)
         curve = Curve(updates.plan, self._task.chosen.learning_rate, checkpoints_in(last))
 
-        def after(update: int, loss: float) -> bool:
-            row = curve.add(update, loss, watcher(self._trainee, self._attended.check))
+        def after(update: int, learnt: Mapping[str, float]) -> bool:
+            row = curve.add(update, {**learnt, **watcher(self._trainee, self._attended.check)})
             stop = best.look(update, row["valid_loss"], len(curve.rows))
             told, fold = ({}, row) if place.fold else (row, {})
             share = place.share(update / updates.plan.updates)
@@ -200,8 +200,8 @@ class Fits:
         last, ended = stage.recall("last"), stage.recall("ended")
         curve = Curve(plan, self._task.chosen.learning_rate, checkpoints_in(ended or last))
 
-        def after(update: int, loss: float) -> bool:
-            row = curve.add(update, loss, {})
+        def after(update: int, learnt: Mapping[str, float]) -> bool:
+            row = curve.add(update, learnt)
             told = {} if place.fold else row
             self._attended.listener(Progress("using all rows", place.share(update / plan.updates), told))
             return False

@@ -34,8 +34,8 @@ from tamis.ml.tensors import Tensor
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-After = Callable[[int, float], bool]
-"""Called after an evaluation's worth of updates with the update and the mean loss since; True stops."""
+After = Callable[[int, Mapping[str, float]], bool]
+"""Called after an evaluation's worth of updates with the update and the figures of the rows since; True stops."""
 
 HEAD_FACTOR = 10.0
 """A new head learns at so many times the rate of the layers."""
@@ -169,7 +169,7 @@ class Updates:
         self._groups = _groups(trainee, plan)
         self._optimizer = machine.optimizer(self._groups)
         self._average = Average(self._weights, trainee.averaged * plan.updates_per_epoch)
-        self._since: list[float] = []
+        self._learnt = losses.learnt()
         self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
 
     def run(self, after: After, pulse: Check = nothing, end: int | None = None, check: Check = nothing) -> None:
@@ -184,9 +184,9 @@ class Updates:
             with watched(self._trainee.parts.layers, check, self._machine.device):
                 self._step()
             if self.plan.evaluates_at(self.update) or self.update == end:
-                loss, self._since = float(np.mean(self._since)), []
+                learnt = self._learnt.take()
                 with self._average.instead():
-                    stop = self._machine.same(after(self.update, loss))
+                    stop = self._machine.same(after(self.update, learnt))
                 if stop:
                     break
             pulse()
@@ -198,15 +198,16 @@ class Updates:
         machine, plan = self._machine, self.plan
         torch.manual_seed((self._seed * 1_000_003 + self.update * 1_009 + machine.rank) % (1 << 63))
         mine = rows[machine.rank :: machine.world]
-        total = torch.zeros((), device=machine.device)
+        sums = torch.zeros(1 + 2 * self._losses.n_targets, device=machine.device)
         for places in by_length(self._costs[mine], machine.tokens_at_once):
             some = mine[places]
             made = _logits(self._trainee, self._material, some, machine)
             losses = torch.stack([self._losses(logits, some) for logits in made]) / len(rows)
             machine.backward(losses.sum())
-            total += losses[0].detach()
+            sums[0] += losses[0].detach()
+            sums[1:] += self._losses.right(made[0].detach(), some).flatten()
         weights = list(self._weights.values())
-        loss_of_all = machine.together(weights, total)
+        loss, *right = machine.together(weights, sums)
         machine.clip(weights)
         factor = plan.factor(self.update)
         for group, planned in zip(self._optimizer.param_groups, self._groups, strict=True):
@@ -214,7 +215,7 @@ class Updates:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._average.add()
-        self._since.append(loss_of_all)
+        self._learnt.add(loss, list(zip(right[::2], right[1::2], strict=True)))
 
     def _next_rows(self) -> Ints:
         """The rows of the update that comes next."""
@@ -233,12 +234,12 @@ class Updates:
                 arrays[f"mean.{name}"] = _array(moments["exp_avg"])
                 arrays[f"square.{name}"] = _array(moments["exp_avg_sq"])
                 steps = int(moments["step"])
-        return State(arrays, {"update": self.update, "steps": steps, "since": list(self._since), **more})
+        return State(arrays, {"update": self.update, "steps": steps, **self._learnt.facts(), **more})
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         self.update = int(cast("int", state.facts["update"]))
-        self._since = [float(loss) for loss in cast("list[float]", state.facts["since"])]
+        self._learnt.restore(state.facts)
         set_weights(self._trainee, state)
         self._average.restore(state, self.update)
         steps = float(cast("int", state.facts["steps"]))

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from tamis.data.dataset import Dataset, columns_of
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
+from tamis.ml.learnt import Learnt
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -29,6 +30,7 @@ class _Target:
     columns: slice
     truth: Truth
     weights: Floats  # (n,) with the target's own weight in it
+    counted: NDArray[np.bool_]  # (n,) rows that say something
 
     def loss(self, logits: torch.Tensor, rows: Ints) -> torch.Tensor:
         """The summed loss of some rows, from the target's own (rows, labels) logits."""
@@ -43,22 +45,45 @@ class _Target:
             losses = functional.cross_entropy(logits, codes, reduction="none", label_smoothing=SMOOTHING)
         return (losses * weights).sum()
 
+    def right(self, logits: torch.Tensor, rows: Ints) -> torch.Tensor:
+        """(2,) how often the logits of some rows are right, and of how often: see `tamis.ml.learnt`."""
+        truth, counted = self.truth.select(rows), torch.from_numpy(self.counted[rows]).to(logits.device)
+        if isinstance(truth, MultiTruth):
+            wanted = torch.from_numpy(truth.indicator()).to(logits.device) & counted[:, None]
+            given = (logits > 0) & counted[:, None]
+            return torch.stack([2 * (wanted & given).sum(), wanted.sum() + given.sum()])
+        codes = torch.from_numpy(truth.codes).to(logits.device)
+        return torch.stack([((logits.argmax(1) == codes) & counted).sum(), counted.sum()])
+
 
 class Losses:
     """The loss of rows of a dataset."""
 
     def __init__(self, data: Dataset, target_weights: Mapping[str, float] | None = None) -> None:
         """Remember what is wanted; of rows' and targets' weights only the proportions count."""
-        shares = relative(data, target_weights)
-        self._targets = [
-            _Target(columns, data.truth[name], _weights(data.truth[name], data.weights) * np.float32(shares[name]))
-            for name, columns in columns_of(data).items()
-        ]
+        self._data, shares = data, relative(data, target_weights)
+        self._targets = list[_Target]()
+        for name, columns in columns_of(data).items():
+            truth, weights = data.truth[name], _weights(data.truth[name], data.weights)
+            self._targets.append(_Target(columns, truth, weights * np.float32(shares[name]), weights > 0))
 
     def __call__(self, logits: torch.Tensor, rows: Ints) -> torch.Tensor:
         """Return the sum of the losses of `rows`, from their (rows, all labels) logits."""
         logits = logits.float()
         return torch.stack([target.loss(logits[:, target.columns], rows) for target in self._targets]).sum()
+
+    def right(self, logits: torch.Tensor, rows: Ints) -> torch.Tensor:
+        """Return (targets, 2) how often each target is right on `rows`, and of how often, as whole numbers."""
+        return torch.stack([target.right(logits[:, target.columns], rows) for target in self._targets])
+
+    @property
+    def n_targets(self) -> int:
+        """How many targets there are."""
+        return len(self._targets)
+
+    def learnt(self) -> Learnt:
+        """Return what counts how updates with these losses go."""
+        return Learnt(self._data)
 
 
 def prior_log_odds(truth: Truth) -> Floats:

@@ -64,18 +64,18 @@ class Machine:
         """Compute gradients, scaled where half precision needs it."""
         self._accelerator.backward(loss)
 
-    def together(self, weights: Sequence[nn.Parameter], loss: torch.Tensor) -> float:
-        """Add up gradients and the loss over all processes; return the loss."""
+    def together(self, weights: Sequence[nn.Parameter], sums: torch.Tensor) -> list[float]:
+        """Add up gradients and other `sums` (n,) over all processes; return these."""
         if self.world == 1:
-            return float(loss)
+            return cast("list[float]", sums.tolist())
         parts = [(torch.zeros_like(weight) if weight.grad is None else weight.grad).reshape(-1) for weight in weights]
-        bucket = torch.cat([*parts, loss.detach().reshape(1).to(parts[0])])
+        bucket = torch.cat([*parts, sums.to(parts[0])])
         bucket = self._accelerator.reduce(bucket, reduction="sum")
         at = 0
         for weight in weights:
             weight.grad = bucket[at : at + weight.numel()].view_as(weight).clone()
             at += weight.numel()
-        return float(bucket[-1])
+        return cast("list[float]", bucket[at:].tolist())
 
     def clip(self, weights: Sequence[nn.Parameter]) -> None:
         """Shorten the gradients that are too long."""

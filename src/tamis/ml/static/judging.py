@@ -8,6 +8,7 @@ import numpy as np
 
 from tamis.data.dataset import Dataset
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
+from tamis.ml.progress import figure_of
 from tamis.ml.static.losses import Loss, loss_of
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
@@ -91,8 +92,8 @@ def metric(name: str, logits: Floats, truth: Truth) -> dict[str, float]:
     if isinstance(truth, MultiTruth):
         wanted, given = truth.indicator(), logits > 0
         hits = int((wanted & given).sum())
-        return {f"{name}.micro_f1": 2 * hits / max(int(wanted.sum()) + int(given.sum()), 1)}
-    return {f"{name}.accuracy": float((logits.argmax(axis=1) == truth.codes).mean())}
+        return {figure_of(name, multi=True): 2 * hits / max(int(wanted.sum()) + int(given.sum()), 1)}
+    return {figure_of(name, multi=False): float((logits.argmax(axis=1) == truth.codes).mean())}
 
 
 def macro_rates(name: str, logits: Floats, truth: Truth) -> dict[str, float]:

@@ -7,7 +7,7 @@ of which only the proportions count.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +51,12 @@ class SoftmaxLoss:
         gradient *= weights[:, None]
         return float(losses @ weights), gradient
 
+    def right(self, logits: Floats, rows: Ints | slice) -> tuple[int, int]:
+        """Return in how many of `rows` the wanted label has the highest logit, and how many of them weigh something."""
+        counted = self.weights[rows] > 0
+        right = (logits.argmax(axis=1) == self.codes[rows]) & counted
+        return int(np.count_nonzero(right)), int(np.count_nonzero(counted))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SigmoidLoss:
@@ -68,6 +74,13 @@ class SigmoidLoss:
         gradient *= weights[:, None]
         return float((losses * weights[:, None]).sum()), gradient
 
+    def right(self, logits: Floats, rows: Ints | slice) -> tuple[int, int]:
+        """Return twice the labels of `rows` that are wanted and given, and those wanted and those given."""
+        counted = (self.weights[rows] > 0)[:, None]
+        wanted, given = self.wanted[rows] & counted, (logits > 0) & counted
+        hits = int(np.count_nonzero(wanted & given))
+        return 2 * hits, int(np.count_nonzero(wanted)) + int(np.count_nonzero(given))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledLoss:
@@ -83,7 +96,29 @@ class ScaledLoss:
         return value * self.factor, gradient
 
 
-def loss_of(truth: Truth, balance: float, smoothing: float = 0.0, row_weights: Floats | None = None) -> Loss:
+@dataclass(frozen=True, slots=True, eq=False)
+class CountedLoss:
+    """A loss of all labels of a target, which is some factor of `plain`, and how often the logits were right."""
+
+    loss: Loss
+    plain: SoftmaxLoss | SigmoidLoss
+    calls: list[tuple[int, int]] = field(default_factory=list)
+
+    def __call__(self, logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
+        """Return the summed loss and its gradient; several threads may ask."""
+        self.calls.append(self.plain.right(logits, rows))
+        return self.loss(logits, rows)
+
+    def take(self) -> tuple[int, int]:
+        """Return what all calls counted, and begin again."""
+        right, of = sum(right for right, _ in self.calls), sum(of for _, of in self.calls)
+        self.calls.clear()
+        return right, of
+
+
+def loss_of(
+    truth: Truth, balance: float, smoothing: float = 0.0, row_weights: Floats | None = None
+) -> SoftmaxLoss | SigmoidLoss:
     """Return the loss of a target's truth; `row_weights` (n,) are relative to their mean over the rows that count."""
     if isinstance(truth, MultiTruth):
         return SigmoidLoss(truth.indicator(), row_weights_of(truth, row_weights))

@@ -345,8 +345,8 @@ class StaticTrainer:
         last, ended = stage.recall("last"), stage.recall("ended")
         curve = Curve(updates.plan, self._chosen.learning_rate, checkpoints_in(ended or last))
 
-        def after(update: int, loss: float) -> bool:
-            row = curve.add(update, loss, {})
+        def after(update: int, learnt: Mapping[str, float]) -> bool:
+            row = curve.add(update, learnt)
             self._attended.listener(Progress("using all rows", 0.8 + 0.15 * update / end, row if tell else {}))
             return False
 
@@ -395,8 +395,8 @@ class StaticTrainer:
             best.restore(before)
         curve = Curve(updates.plan, self._chosen.learning_rate, checkpoints_in(last))
 
-        def after(update: int, loss: float) -> bool:
-            row = curve.add(update, loss, watcher(semantic))
+        def after(update: int, learnt: Mapping[str, float]) -> bool:
+            row = curve.add(update, {**learnt, **watcher(semantic)})
             stop = best.look(update, row["valid_loss"], len(curve.rows))
             share = how.begin + (how.end - how.begin) * (0.3 + 0.7 * update / updates.plan.updates)
             checkpoint, fold = ({}, row) if how.fold else (row, {})

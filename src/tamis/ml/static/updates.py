@@ -14,12 +14,13 @@ from numpy.random import Generator
 from pydantic import JsonValue
 
 from tamis.data.dataset import Dataset, columns_of
+from tamis.ml.learnt import Learnt
 from tamis.ml.progress import Check, nothing
 from tamis.ml.restart import State
 from tamis.ml.schedule import Plan
 from tamis.ml.static.encoded import Rows
 from tamis.ml.static.fitting import BALANCE, Semantic, prior_log_odds
-from tamis.ml.static.losses import Loss, ScaledLoss, loss_of
+from tamis.ml.static.losses import CountedLoss, Loss, ScaledLoss, loss_of
 from tamis.ml.static.network import Adam, Batch, Losses, Network, backward
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sampled import WIDE, Sampling
@@ -29,8 +30,8 @@ from tamis.ml.tensors import Tensor
 DROPOUT = 0.3
 SMOOTHING = 0.05
 
-After = Callable[[int, float], bool]
-"""Called after an evaluation's worth of updates with the update and the mean loss since; True stops."""
+After = Callable[[int, Mapping[str, float]], bool]
+"""Called after an evaluation's worth of updates with the update and the figures of the rows since; True stops."""
 
 PARAMETERS = ("embeddings", "hidden", "hidden_bias", "heads", "head_bias")
 
@@ -59,7 +60,7 @@ class Updates:
         self._losses = [_Looked(columns[name], data, name, weights[name]) for name in data.truth]
         self._pools = rows.pools_in(part.tokens)
         self._adam = Adam.of(part.network, plan.decay)
-        self._order, self._since = np.empty(0, dtype=np.int64), list[float]()
+        self._order, self._learnt = np.empty(0, dtype=np.int64), Learnt(data)
 
     def run(self, after: After, pulse: Check = nothing, end: int | None = None) -> None:
         """Go on to the end of the plan or before, or until `after` says stop; `pulse` is called between two updates."""
@@ -67,10 +68,9 @@ class Updates:
         with ThreadPoolExecutor(2) as threads:
             while self.update < end:
                 self._step(threads)
-                if self.plan.evaluates_at(self.update) or self.update == end:
-                    loss, self._since = float(np.mean(self._since)), []
-                    if after(self.update, loss):
-                        return
+                due = self.plan.evaluates_at(self.update) or self.update == end
+                if due and after(self.update, self._learnt.take()):
+                    return
                 pulse()
 
     def _step(self, threads: Executor) -> None:
@@ -85,7 +85,7 @@ class Updates:
         loss, gradients = backward(network, batch, losses, threads)
         factor = plan.factor(self.update)
         self._adam.step(network, gradients, plan.rate * factor, plan.embedding_rate * factor, threads)
-        self._since.append(loss)
+        self._learnt.add(loss, [looked.counts() for looked in self._losses])
 
     def _look(self, rows: Ints) -> tuple[Ints | None, Losses]:
         """Return the labels to look at (None: all) and each target's loss with its place among these."""
@@ -109,13 +109,13 @@ class Updates:
             arrays[f"mean.{name}"], arrays[f"square.{name}"] = mean, square
         random = cast("JsonValue", self._random.bit_generator.state)
         facts: dict[str, JsonValue] = {"update": self.update, "adam": self._adam.steps, "random": random}
-        return State(arrays, {**facts, "since": list(self._since), **more})
+        return State(arrays, {**facts, **self._learnt.facts(), **more})
 
     def restore(self, state: State) -> None:
         """Go on from a state that `state` gave."""
         self.update, self._adam.steps = int(cast("int", state.facts["update"])), int(cast("int", state.facts["adam"]))
         self._random.bit_generator.state = cast("dict[str, Any]", state.facts["random"])
-        self._since = [float(loss) for loss in cast("list[float]", state.facts["since"])]
+        self._learnt.restore(state.facts)
         self._order = state.arrays["order"].copy()
         restore_network(self._network, state)
         for i, name in enumerate(PARAMETERS):
@@ -131,7 +131,12 @@ class _Looked:
         self.columns, self._weight = columns, weight
         self.sampling = Sampling(truth, BALANCE, SMOOTHING, data.weights) if truth.n_labels > WIDE else None
         if self.sampling is None:
-            self.loss = _scaled(loss_of(truth, BALANCE, SMOOTHING, data.weights), weight)
+            plain = loss_of(truth, BALANCE, SMOOTHING, data.weights)
+            self.loss = CountedLoss(_scaled(plain, weight), plain)
+
+    def counts(self) -> tuple[int, int]:
+        """Return how often it was right, of how often, since this was asked last; 0 of 0 where labels are drawn."""
+        return (0, 0) if self.sampling else self.loss.take()
 
     def draw(self, rows: Ints, random: Generator) -> tuple[Ints, Loss]:
         """Return the target's labels to look at, and the loss over them."""

@@ -50,8 +50,8 @@ class Curve:
         """As a restart point keeps it."""
         return {"checkpoints": cast("JsonValue", repeatable(self.rows))}
 
-    def add(self, update: int, train_loss: float, judged: Mapping[str, float]) -> Checkpoint:
-        """Append a checkpoint, with what a judge said, and return it."""
+    def add(self, update: int, figures: Mapping[str, float]) -> Checkpoint:
+        """Append a checkpoint with figures of training and, where somebody watches, of held-out rows; return it."""
         plan, moment = self.plan, perf_counter()
         tokens = plan.epochs_at(update) * plan.data_tokens
         since = tokens - plan.epochs_at(self._update) * plan.data_tokens
@@ -60,8 +60,7 @@ class Curve:
             "epoch": plan.epochs_at(update),
             "update": update,
             "tokens": round(tokens),
-            "train_loss": train_loss,
-            **judged,
+            **figures,
             "learning_rate": self.learning_rate * plan.factor(update),
             NOT_REPEATABLE: since / max(moment - self._moment, 1e-9),
         }
