@@ -17,6 +17,7 @@ from tamis.settings import Settings
 from tamis.web import dashboard, documents, problems
 from tamis.web.api import aliases, cohere, gateways, mistral, models, ops, reviews, thresholds
 from tamis.web.auth import Auth
+from tamis.web.dashboard.pages import refusal
 from tamis.web.inference import Shortcut, hot_routes
 from tamis.web.limits import Limits
 from tamis.web.paths import Paths
@@ -67,7 +68,7 @@ def _around(workspace: Workspace, settings: Settings, figures: Figures) -> list[
         Middleware(Telemetry, figures),
         Middleware(Paths),
         *([cors] if settings.cors_origins else []),
-        Middleware(Limits, settings),
+        Middleware(Limits, settings, refusal),
         Middleware(Auth, workspace.keys, settings),
     ]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tamis.errors import InvalidRequest, LimitExceeded, Overloaded, Refused, ServiceFailed, StorageFull, TooSlow
@@ -32,13 +33,23 @@ LEAST_RATE = 2048
 """Bytes a second that a body must come with on average, once it was waited for that long: a slow line has more."""
 
 
+Refusal = Refused | ServiceFailed
+Page = Callable[[Scope, Refusal], Awaitable[Response | None]]
+"""Says why a request is refused to a person; None where it is a program that asks."""
+
+
+async def no_page(scope: Scope, error: Refusal) -> None:
+    """Say it to a program."""
+
+
 class Limits:
     """Refuses what is too large, too slow or too much, before anything is made of it."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        """Stand around `app`, with the limits that the settings give."""
+    def __init__(self, app: ASGIApp, settings: Settings, page: Page = no_page) -> None:
+        """Stand around `app`, with the limits that the settings give; what is refused, `page` says to people."""
         self._app = app
         self._settings = settings
+        self._page = page
         self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,9 +59,9 @@ class Limits:
             return
         body = _Body(receive, *self._most_bytes(scope), self._settings.request_timeout_s)
         counted = scope["path"] not in QUIET  # monitors get through whatever is going on
-        refusal: Refused | ServiceFailed | None = (self._too_much() if counted else None) or body.declared(scope)
+        refusal: Refusal | None = (self._too_much() if counted else None) or body.declared(scope)
         if refusal is not None:
-            await refuse(refusal, scope, body, send)
+            await self._refuse(refusal, scope, body, send)
             return
         self._at_work += counted
         statuses = None
@@ -63,7 +74,13 @@ class Limits:
         finally:
             self._at_work -= counted
         if refusal is not None:  # and holds no place any more: who has no key could take them all
-            await refuse(refusal, scope, body, send, statuses)
+            await self._refuse(refusal, scope, body, send, statuses)
+
+    async def _refuse(
+        self, error: Refusal, scope: Scope, body: _Body, send: Send, statuses: Mapping[int, int] | None = None
+    ) -> None:
+        answer = await self._page(scope, error) or failure(error, str(scope.get("request_id", "")), statuses)
+        await refuse(error, answer, scope, body, send)
 
     def _too_much(self) -> Refused | None:
         most = self._settings.max_concurrent_requests
@@ -84,7 +101,7 @@ class BodyRefused(Exception):
     Whoever raises it is done with the body: the rest is taken in and dropped, so that the client gets to read why.
     """
 
-    def __init__(self, why: Refused | ServiceFailed) -> None:
+    def __init__(self, why: Refusal) -> None:
         """Carry what the client is told."""
         super().__init__(why.message)
         self.why = why
@@ -153,11 +170,8 @@ class _Body:
         return LimitExceeded(message, limit=most, setting=self._setting)
 
 
-async def refuse(
-    error: Refused | ServiceFailed, scope: Scope, body: _Body, send: Send, statuses: Mapping[int, int] | None = None
-) -> None:
+async def refuse(error: Refusal, answer: Response, scope: Scope, body: _Body, send: Send) -> None:
     """Answer at once, then let the client finish what it is sending, so that it gets to read the answer."""
-    answer = failure(error, str(scope.get("request_id", "")), statuses)
     headers = answer.raw_headers
     waits = any(name == b"expect" for name, _ in scope["headers"])  # such a client sends nothing before it is told to
     if isinstance(error, LimitExceeded | TooSlow | StorageFull):

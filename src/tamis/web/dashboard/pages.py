@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 import anyio.to_thread
 import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
-from tamis.errors import Forbidden, InvalidRequest, LimitExceeded, NotFound, TamisError, Unauthorized
+from tamis.errors import (
+    Forbidden,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    Overloaded,
+    Refused,
+    ServiceFailed,
+    TamisError,
+    Unauthorized,
+)
 from tamis.web import problems
 from tamis.web.auth import require_scope
 from tamis.web.dashboard import safety
@@ -110,10 +122,27 @@ def unknown_page() -> APIRouter:
     return pages.router
 
 
+async def refusal(scope: Scope, error: Refused | ServiceFailed) -> Response | None:
+    """Return the page that says why a request was refused before it came to its own; None where no person asks."""
+    request = Request(scope)
+    below = request.url.path == safety.HOME or request.url.path.startswith(f"{safety.HOME}/")
+    if not below or "application/json" in request.headers.get("accept", ""):
+        return None
+    visit = _visit(request)
+    if not isinstance(error, Overloaded):  # then nothing more is asked of anybody
+        with suppress(TamisError):
+            await _find_out(visit)
+    return _told(visit, problems.failure(error, problems.id_of(request)))
+
+
+def _visit(request: Request) -> Visit:
+    workspace = workspace_of(request)
+    return Visit(request, workspace, workspace.sessions.begin(), bool(request.scope.get("open")))
+
+
 async def _answer(request: Request, taker: Taker, scope: str) -> Response:
     """Return a page, whatever goes wrong."""
-    workspace = workspace_of(request)
-    visit = Visit(request, workspace, workspace.sessions.begin(), bool(request.scope.get("open")))
+    visit = _visit(request)
     began = visit.session
     try:
         answer = await _received(visit, taker, scope)
@@ -131,19 +160,23 @@ async def _answer(request: Request, taker: Taker, scope: str) -> Response:
 
 async def _received(visit: Visit, taker: Taker, scope: str) -> Response:
     """Find out who it is and what they may do, then let the page answer."""
-    request = visit.request
-    if token := request.cookies.get(SESSION):
-        found = await anyio.to_thread.run_sync(visit.workspace.sessions.find, token)
-        visit.session = found or visit.session
-    visit.open = visit.open and visit.session.key is None  # that there are keys now is noticed after seconds
-    request.scope["key_id"] = visit.caller
+    await _find_out(visit)
     if scope != NOBODY and not visit.is_in:
-        if request.method == "GET":
+        if visit.request.method == "GET":
             return visit.to_sign_in()
         raise Unauthorized("Your session is over, or its key was revoked: sign in, then send this again.")
     if scope != NOBODY:
         require_scope(visit.scopes, scope, "This page")
     return await taker(visit)
+
+
+async def _find_out(visit: Visit) -> None:
+    """Find out who it is."""
+    if token := visit.request.cookies.get(SESSION):
+        found = await anyio.to_thread.run_sync(visit.workspace.sessions.find, token)
+        visit.session = found or visit.session
+    visit.open = visit.open and visit.session.key is None  # that there are keys now is noticed after seconds
+    visit.request.scope["key_id"] = visit.caller
 
 
 async def _take_form(visit: Visit, most: int | None = None) -> None:
@@ -204,7 +237,8 @@ def _told(visit: Visit, answer: Response) -> Response:
     """Return the page that says what the API's answer to an error says."""
     problem, status = orjson.loads(bytes(answer.body)), answer.status_code
     title = TITLES.get(status, "This did not work" if status < 500 else "The server could not do this")
-    page = visit.page("error.html", status=status, title=title, problem=problem)
+    signs_in = status in (401, 403, 404) and not visit.is_in
+    page = visit.page("error.html", status=status, title=title, problem=problem, signs_in=signs_in)
     if "retry-after" in answer.headers:
         page.headers["retry-after"] = answer.headers["retry-after"]
     return page
