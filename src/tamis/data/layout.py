@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tamis.data.formats.options import ReadOptions
+from tamis.data.formats.options import Detected, ReadOptions
 
 MOST_COLUMNS = 1_000
 """Label columns that a layout names."""
@@ -42,6 +42,27 @@ class Layout(BaseModel):
     encoding: str | None = None
     header: bool | None = None
     empty_means_none: bool = False
+
+    @classmethod
+    def learnt(cls, detected: Detected, options: ReadOptions) -> Layout | None:
+        """Return how a file was laid out that was read with these options; None where its rows say it themselves."""
+        if detected.text is None or not detected.labels or "*" in detected.labels:
+            return None
+        given = options.label_separator
+        marks = dict.fromkeys(detected.labels, given) if isinstance(given, str) else given or {}
+        try:
+            return cls(
+                text=detected.text,
+                labels=tuple(detected.labels),
+                separators={name: mark for name, mark in marks.items() if name in detected.labels},
+                flags=detected.style == "flags",
+                delimiter=options.delimiter,
+                encoding=options.encoding,
+                header=detected.header,
+                empty_means_none=options.empty_means_none,
+            )
+        except ValidationError:  # thousands of columns, or a name as long as a row: it is found out again
+            return None
 
     def options(self, limits: ReadOptions) -> ReadOptions:
         """Return how to read such a file, within limits.

@@ -73,6 +73,9 @@ NOTES = {
     "target_renamed": "the file's only target taken for the only target that is declared",
     "ignored_target": "a target that the model or the training data does not have: not read",
     "split_found": "a split that the dataset has of its own is used",
+    "read_as_learnt": "read like the rows that the model learnt from",
+    "read_as_called": "columns called like what the model answers are read as its labels",
+    "cells_divided": "cells divided into several labels, since nearly all pieces are labels of the model",
 }
 """Code of each remark on rows that are kept → what it means."""
 

@@ -408,3 +408,12 @@ def test_rows_come_with_all_their_cells(tmp_path):
     assert [cells for cells, _ in found] == [["7", "one", "x"], [], ["9", "", "y"]]
     assert [row for _, row in found] == rows
     assert codes(rows) == [(3, "wrong_cell_count"), (4, "empty_text")]
+
+
+def test_long_names_that_come_again_and_again_are_not_the_texts(tmp_path):
+    names = [f"a_very_long_name_of_a_reason_to_write_to_us_number_{n}" for n in range(77)]
+    rows = "".join(f"{names[n % 77]},{n} is late\n" for n in range(154))
+    path = tmp_path / "rows.csv"
+    path.write_text(f"reason,said\n{rows}", encoding="utf-8")
+    detected = open_source(path).detected
+    assert (detected.text, dict(detected.labels)) == ("said", {"reason": "reason"})

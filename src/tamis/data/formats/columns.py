@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from tamis.data.formats.expected import Told
 from tamis.data.formats.objects import LABELLED_KEYS
 from tamis.data.formats.options import ReadOptions
 from tamis.data.formats.values import Value
@@ -35,6 +36,8 @@ SEPARATOR = "--label-separator (in Python label_separator)"
 _FLAGS = frozenset({"0", "1", "0.0", "1.0", "", 0, 1})
 _SEPARATORS = "|;,"
 _FEW_ROWS = 10
+_STEEP = 4
+"""How much less a column of which a part is there twice looks like texts: names of labels may be longer than these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Columns:
     flags: tuple[tuple[int, str], ...] = ()
     guessed: bool = False
     warnings: tuple[str, ...] = ()
+    empty_means_none: bool = False
+    told: Told = ()
 
     @property
     def roles(self) -> Mapping[str, str]:
@@ -102,7 +107,7 @@ class Columns:
         """How the labels are written: plain, list, separated or flags."""
         if self.flags:
             return "flags"
-        if options.label_separator:
+        if options.label_separator or any(column.separator for column in self.labels):
             return "separated"
         return "list" if any(column.listed for column in self.labels) else "plain"
 
@@ -123,12 +128,47 @@ class Table:
 
 
 def assign(table: Table, options: ReadOptions) -> Columns:
-    """Decide what each column is.
+    """Decide what each column is: as the user says, as is expected, as it looks.
 
     Raises:
         MissingColumn: a column that was named is not there, or no column looks like text or labels.
         InvalidSetting: the text column is a label column too.
     """
+    filled, found = options, None
+    if options.expected is not None:
+        filled, told = options.expected.fill(table.names, options, named=table.named)
+        found = _divided(table, replace(_assigned(table, filled), told=told), filled)
+        found = found if _makes_a_difference(table, found, options) else replace(found, told=())
+    found = found or _assigned(table, filled)
+    of = len(found.labels)
+    warnings = tuple(warning for column in found.labels for warning in _separator_hint(table, column, filled, of))
+    return replace(found, warnings=warnings)
+
+
+def _divided(table: Table, found: Columns, options: ReadOptions) -> Columns:
+    """The same where cells hold several labels that are expected, and nobody said what parts them."""
+    if options.expected is None or isinstance(options.label_separator, str):
+        return found
+    alone, labels, told = len(found.labels) == 1, list[LabelColumn](), list(found.told)
+    for column in found.labels:
+        mark = None
+        if not column.several:
+            mark = options.expected.separator(column.target, table.column(column.place), alone=alone)
+        if mark is not None:
+            told.append(("cells_divided", f"{column.column} by {mark!r}"))
+        labels.append(column if mark is None else replace(column, separator=mark))
+    return replace(found, labels=tuple(labels), told=tuple(told))
+
+
+def _makes_a_difference(table: Table, found: Columns, options: ReadOptions) -> bool:
+    """Whether the table would be read otherwise if nothing were expected."""
+    try:
+        return _assigned(table, replace(options, expected=None)) != replace(found, told=())
+    except (MissingColumn, InvalidSetting):
+        return True
+
+
+def _assigned(table: Table, options: ReadOptions) -> Columns:
     chosen = list(dict.fromkeys(place_of(table, name, LABEL) for name in options.label_columns))
     text, guessed_text = _text_place(table, options, chosen)
     if text in chosen:
@@ -137,14 +177,16 @@ def assign(table: Table, options: ReadOptions) -> Columns:
         return Columns(table.names, text, guessed=guessed_text)
     flags = _flags(table, options, chosen, text)
     if flags:
-        return Columns(table.names, text, flags=tuple((place, table.names[place]) for place in flags))
+        empty = options.empty_means_none
+        marked = tuple((place, table.names[place]) for place in flags)
+        return Columns(table.names, text, flags=marked, empty_means_none=empty)
     places, guessed_label = (chosen, False) if chosen else _label_place(table, text)
     separators = _separators(table, places, options)
     labels = tuple(
         replace(_label_column(table, place, len(places), options), separator=separators.get(place)) for place in places
     )
-    warnings = tuple(warning for column in labels for warning in _separator_hint(table, column, options, len(places)))
-    return Columns(table.names, text, labels, (), guessed_text or guessed_label, warnings)
+    guessed = guessed_text or guessed_label
+    return Columns(table.names, text, labels, (), guessed, empty_means_none=options.empty_means_none)
 
 
 def place_of(table: Table, given: str | int, option: str) -> int:
@@ -193,15 +235,18 @@ def _text_place(table: Table, options: ReadOptions, taken: Sequence[int]) -> tup
     named = _by_name(table, TEXT_NAMES, taken)
     if named is not None:
         return named, False
-    lengths = {place: _mean_length(table.column(place)) for place in range(len(table.names)) if place not in taken}
-    if not lengths or max(lengths.values()) == 0:
+    likely = {place: _like_texts(table.column(place)) for place in range(len(table.names)) if place not in taken}
+    if not likely or max(likely.values()) == 0:
         raise _no_column(table, "the text", TEXT)
-    return max(lengths, key=lambda place: lengths[place]), True
+    return max(likely, key=lambda place: likely[place]), True
 
 
-def _mean_length(cells: Sequence[Value]) -> float:
+def _like_texts(cells: Sequence[Value]) -> float:
+    """How much cells look like texts: long, and of which few are there twice; 0 for what cannot be any."""
     texts = [cell for cell in cells if isinstance(cell, str) and not _number(cell)]
-    return fmean(map(len, texts)) if texts and len(texts) * 2 >= len(cells) else 0.0
+    if not texts or len(texts) * 2 < len(cells):
+        return 0.0
+    return fmean(map(len, texts)) * (len(set(texts)) / len(texts)) ** _STEEP
 
 
 def _number(cell: str) -> bool:

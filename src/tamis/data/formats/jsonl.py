@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Protocol, TextIO
 
 from tamis.data.formats.columns import Columns, Table, assign
 from tamis.data.formats.documents import document_rows
+from tamis.data.formats.expected import Told
 from tamis.data.formats.json_rows import Row, parse_row
 from tamis.data.formats.objects import INPUT_KEYS, LABEL_KEYS, ObjectRows
 from tamis.data.formats.opening import CutLine, DataFile, decoded, numbered_lines
 from tamis.data.formats.options import Detected, ReadOptions
+from tamis.data.formats.spread import lines_from_all_over
 from tamis.data.formats.table_rows import TableRows
+from tamis.data.formats.values import Value
 from tamis.data.rows import BadRow, Notes, Rejected
 from tamis.errors import MissingColumn
 from tamis.schema import Example
@@ -68,11 +72,21 @@ class JsonSource:
         self._document = document
         sample = list(self._sample())
         self._columns = columns_of(sample, options, file.name)
+        self._told: Told = ()
+        if self._columns is None:
+            self._options, self._told = _divided(sample, options)
 
     @property
     def detected(self) -> Detected:
         """What was found out."""
-        columns, file = self._columns, self._file
+        return self._detected(self._columns)
+
+    def told_by(self, rows: Sequence[Row]) -> Detected:
+        """Return what would be found out by these rows."""
+        return self._detected(columns_of(rows, self._options, self.name))
+
+    def _detected(self, columns: Columns | None) -> Detected:
+        file = self._file
         return Detected(
             format="json" if self._document else "jsonl",
             compression=file.compression,
@@ -93,6 +107,8 @@ class JsonSource:
     def with_objects(self) -> Iterator[tuple[Row, Example | Rejected]]:
         """Yield the rows, each with the whole object that it was; of a row that is none, an empty one."""
         self.notes = Notes()
+        for code, detail in self._told:
+            self.notes.add(code, 0, detail)
         example = row_maker(self._columns, self._options, self.notes).example
         limit, nesting = self._options.max_line_bytes, self._options.max_nesting
         with self._file.open() as text:
@@ -106,6 +122,23 @@ class JsonSource:
                         yield row, example(row, line)
                 except BadRow as bad:
                     yield row, decoded(bad, raw).at(self.name, line, raw)
+
+    def spread(self, after: int) -> Iterator[tuple[Row, Example | Rejected]]:
+        """Yield rows from all over the file, some hundred at most, as `with_objects` does; their lines are not known.
+
+        Args:
+            after: lines at its beginning that are left out.
+        """
+        if self._document:  # its rows are no lines
+            return
+        example = row_maker(self._columns, self._options, Notes()).example
+        for raw in (lines[0] for lines in lines_from_all_over(self._file, after)):
+            row: Row = {}
+            try:
+                row = parse_row(raw, self._options.max_nesting)
+                yield row, example(row, 0)
+            except BadRow as bad:
+                yield row, decoded(bad, raw).at(self.name, 0, raw)
 
     def _sample(self) -> Iterator[Row]:
         """The first rows that are objects."""
@@ -128,10 +161,40 @@ def columns_of(sample: Sequence[Row], options: ReadOptions, name: str) -> Column
     Raises:
         MissingColumn: a key that was named is in none of the rows.
     """
-    if _says_itself(sample, options, name):
-        return None
     names = tuple(islice(dict.fromkeys(key for row in sample for key in row), _MOST_KEYS))
+    if _says_itself(sample, _like_learnt(names, options), name):
+        return None
     return assign(Table(name, names, [[row.get(key) for key in names] for row in sample]), options)
+
+
+def _like_learnt(names: Sequence[str], options: ReadOptions) -> ReadOptions:
+    """The options with the columns of a layout that fits: rows with `text` may not be meant to say themselves."""
+    if options.expected is None:
+        return options
+    return replace(options.expected, targets=()).fill(names, options, named=True)[0]
+
+
+def _divided(sample: Sequence[Row], options: ReadOptions) -> tuple[ReadOptions, Told]:
+    """The options for rows that say themselves what they are, with what parts the labels of their targets.
+
+    It is what a layout says, or what nearly all strings are parted by into labels of the model.
+    """
+    expected = options.expected
+    if expected is None or options.label_separator is not None or not options.labelled:
+        return options, ()
+    cells: dict[str, list[Value]] = {}
+    for row in sample:
+        given = row.get("labels", row.get("label"))
+        own = given if isinstance(given, dict) else {"labels" if "labels" in row else "label": given}
+        for target, value in own.items():
+            cells.setdefault(target.strip(), []).append(value)
+    marks = {name: mark for each in expected.layouts for name, mark in each.separators.items() if each.text is None}
+    for target, values in cells.items():
+        if target not in marks and (mark := expected.separator(target, values, alone=len(cells) == 1)) is not None:
+            marks[target] = mark
+    found = {target: mark for target, mark in marks.items() if target in cells}
+    told = tuple(("cells_divided", f"{target} by {mark!r}") for target, mark in found.items())
+    return replace(options, label_separator=found or None), told
 
 
 def row_maker(columns: Columns | None, options: ReadOptions, notes: Notes) -> RowMaker:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tamis.data.rows import Notes, Rejected
 from tamis.errors import InvalidSetting
 from tamis.schema import Example
+
+if TYPE_CHECKING:
+    from tamis.data.formats.expected import Expected
 
 _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe", " ": "space"}
 _DELIMITER_NAMES = {name: character for character, name in _DELIMITERS.items()} | {"\\t": "\t"}
@@ -39,6 +42,7 @@ class ReadOptions:
         config: the configuration of a hub dataset that has several.
         class_names: names of the numbers 0, 1, ... that stand in a label column, by column.
         labelled: whether rows must have labels; False reads the inputs alone.
+        expected: of the models that data is read for: fills in what is not said, for files with columns like theirs.
     """
 
     text_column: str | int | None = None
@@ -56,6 +60,7 @@ class ReadOptions:
     config: str | None = None
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labelled: bool = True
+    expected: Expected | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.

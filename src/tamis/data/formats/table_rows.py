@@ -35,6 +35,8 @@ class TableRows:
         self._options = options
         self._notes = notes
         self._labels = LabelReader(options, notes)
+        for code, detail in columns.told:
+            notes.add(code, 0, detail)
 
     def example(self, cells: Sequence[Value], line: int) -> Example:
         """Return the example.
@@ -75,7 +77,7 @@ class TableRows:
         return [column.target] if self._labels.add(found, column.target, value, line) else []
 
     def _empty(self, column: LabelColumn, found: Labels, line: int) -> list[str]:
-        if not self._options.empty_means_none or (self._columns.several and not column.several):
+        if not self._columns.empty_means_none or (self._columns.several and not column.several):
             self._notes.add("unknown_label", line, column.target)
             return []
         found[column.target] = ()
@@ -84,7 +86,7 @@ class TableRows:
     def _flags(self, cells: Sequence[Value], found: Labels, line: int) -> None:
         given = []
         for place, label in self._columns.flags:
-            says = _flag(cells[place], label, empty=False if self._options.empty_means_none else None)
+            says = _flag(cells[place], label, empty=False if self._columns.empty_means_none else None)
             if says is None:
                 self._notes.add("unknown_label", line, FLAGS_TARGET)
                 return
