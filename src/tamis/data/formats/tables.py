@@ -11,7 +11,6 @@ from tamis.data.formats.columns import Columns, Table, assign
 from tamis.data.formats.delimited import SAMPLE_ROWS, Cells, Dialect, Record, looks_like_header, records, sniff
 from tamis.data.formats.opening import DataFile, decoded, numbered_lines
 from tamis.data.formats.options import Detected, ReadOptions
-from tamis.data.formats.spread import lines_from_all_over
 from tamis.data.formats.table_rows import TableRows
 from tamis.data.rows import BadRow, Notes, Rejected
 from tamis.errors import NoRows, UnknownFormat
@@ -58,9 +57,7 @@ class TableSource:
     @property
     def detected(self) -> Detected:
         """What was found out."""
-        return self._detected(self._columns)
-
-    def _detected(self, columns: Columns) -> Detected:
+        columns = self._columns
         return Detected(
             format="csv",
             compression=self._file.compression,
@@ -80,14 +77,6 @@ class TableSource:
     def names(self) -> tuple[str, ...]:
         """Its columns; those without a name of their own by their position."""
         return self._columns.names
-
-    def told_by(self, rows: list[Cells]) -> Detected:
-        """Return what would be found out by these rows.
-
-        Raises:
-            MissingColumn: text or labels are not to be found.
-        """
-        return self._detected(assign(Table(self.name, self.names, rows, self._header), self._options))
 
     def __iter__(self) -> Iterator[Example | Rejected]:
         """Yield the rows."""
@@ -110,31 +99,6 @@ class TableSource:
                         yield cells, rows.example(cells, record.line)
                 except BadRow as bad:
                     yield cells or [], decoded(bad, record.raw).at(self.name, record.line, record.raw)
-
-    def spread(self, after: int) -> Iterator[tuple[Cells, Example | Rejected]]:
-        """Yield rows from all over the file, some hundred at most, as `with_cells` does; their lines are not known.
-
-        Args:
-            after: lines at its beginning that are left out.
-        """
-        rows = TableRows(self._columns, self._options, Notes())
-        for lines in lines_from_all_over(self._file, after):
-            cells = self._row_among(lines)
-            if cells is not None:
-                try:
-                    yield cells, rows.example(cells, 0)
-                except BadRow as bad:
-                    yield cells, bad.at(self.name, 0, "")
-
-    def _row_among(self, lines: list[str]) -> Cells | None:
-        """The first row of lines that may begin, and end, within a quoted cell; None where there is none."""
-        limit, quoted = self._options.max_line_bytes, self._dialect.quoted
-        found = list(records(enumerate(lines), self._dialect, limit))
-        if quoted and not _tidy(found):
-            within = list(records(enumerate(['"' + lines[0], *lines[1:]]), self._dialect, limit))
-            found = within[1:] if _tidy(within) else found
-        every = (record.cells for record in found)
-        return next((row for row in every if isinstance(row, list) and len(row) == self._width and any(row)), None)
 
     def _cells(self, record: Record) -> Cells | None:
         """The cells; None for a row of empty cells."""
@@ -204,11 +168,6 @@ def column_names(header: Cells) -> tuple[str, ...]:
             name += "'"
         names[name] = None
     return tuple(names)
-
-
-def _tidy(rows: list[Record]) -> bool:
-    """Whether all rows but the last, which may be cut, have as many quotes that open as quotes that close."""
-    return all(isinstance(row.cells, list) and row.raw.count('"') % 2 == 0 for row in rows[:-1])
 
 
 def _usual_width(rows: list[Cells]) -> int:
