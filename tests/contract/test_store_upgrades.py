@@ -80,6 +80,7 @@ def check_rows(store: Store) -> None:
     assert store.models.generation() == 3
     assert store.files.uses("file-1") == ("job-2", "job-3")
     assert store.files.list(search="ÜNÏ")[1] == 1
+    assert all(file.layout in (None, {"text": "Message"}) for file in store.files.list()[0])
     assert store.batches.list(metadata={"team": "a"})[1] == 1
     assert store.keys.find_by_hash("hash-1") is not None
     assert store.secrets.get("job-2", "wandb") == "canary"

@@ -1,6 +1,6 @@
 """Write a database of the newest schema, with rows in every table, as SQL: the fixture of a released schema.
 
-    python tests/store/dump_schema.py > tests/store/schemas/0007.sql
+    python tests/store/dump_schema.py > tests/store/schemas/0008.sql
 
 Run it once for each revision, with the version of Tamis that brought it, and never change what it wrote.
 """
@@ -34,7 +34,7 @@ KEY = "a secret key for tests, not for you"
 def fill(store: Store) -> None:
     """Add rows to every table."""
     store.files.add(a_file(id="file-1", name="Ünïcode.jsonl", num_lines=3, expires_at=NOW + 9))
-    store.files.add(a_file(id="file-2", sha256="1" * 64))
+    store.files.add(a_file(id="file-2", sha256="1" * 64, layout={"text": "Message"}))
     for number, status in enumerate(("QUEUED", "QUEUED", "VALIDATED"), start=1):
         store.jobs.add(
             a_job(

@@ -267,6 +267,7 @@ def _stored(acting: Acting, asked: Asked, paths: Mapping[str, Path]) -> dict[str
             num_lines=lines,
             mimetype="application/jsonl",
             created_by=acting.record.created_by,
+            layout=None if asked.layout is None else asked.layout.model_dump(mode="json"),
         )
         kept = store.files.add(record, asked.most_bytes)
         if kept is None:

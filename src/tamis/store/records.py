@@ -55,6 +55,7 @@ class FileRecord:
     visibility: str = "workspace"
     expires_at: int | None = None
     created_by: str | None = None
+    layout: Json | None = None  # of the file that its rows were read from, where these were written anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

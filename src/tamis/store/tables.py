@@ -118,6 +118,7 @@ files = Table(
     Column("created_at", Whole, nullable=False),
     Column("expires_at", Whole, index=True),
     Column("created_by", Words),
+    Column("layout", JSON(none_as_null=True)),
     Index("ix_files_newest", "created_at", "seq"),
 )
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from tamis.errors import Forbidden, InvalidRequest, LimitExceeded, UnknownFile
 from tamis.store.opening import Store
-from tamis.store.records import FileFilters, FileRecord
+from tamis.store.records import FileFilters, FileRecord, Json
 from tamis.store.writers import Writer
 from tamis.workspace.room import Room
 
@@ -53,6 +53,7 @@ class NewFile:
     created_by: str | None = None
     source: str = UPLOAD
     sample_type: str | None = None
+    layout: Json | None = None  # of the file that its rows were read from
 
 
 class Upload:
@@ -127,6 +128,7 @@ class Upload:
             visibility=new.visibility or "workspace",
             expires_at=None if new.expiry_hours is None else int(time()) + 3600 * new.expiry_hours,
             created_by=new.created_by,
+            layout=new.layout,
         )
         kept = None
         try:

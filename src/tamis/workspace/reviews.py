@@ -366,9 +366,11 @@ class Reviews:
         """Make files of what was written, and remember what the new one was made from."""
         version = cast("dict[str, Any]", done["version"])
         new_name = _name(name or source.name, source.name, None if name else int(version["number"]))
-        file = self._stored(output, NewFile(name=new_name, purpose=FINE_TUNE, created_by=record.created_by))
+        by = record.created_by
+        new = NewFile(name=new_name, purpose=FINE_TUNE, created_by=by, layout=source.layout)
+        file = self._stored(output, new)
         log = Path(str(done["log"]))
-        log_file = NewFile(name=f"{new_name}.changes.jsonl", purpose=LOG_PURPOSE, created_by=record.created_by)
+        log_file = NewFile(name=f"{new_name}.changes.jsonl", purpose=LOG_PURPOSE, created_by=by)
         logged = self._stored(log, log_file)
         self._store.reviews.change(record.id, output_file=file.id, log_file=logged.id, version=version)
         return Applied(
