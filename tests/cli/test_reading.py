@@ -1,18 +1,18 @@
 import pytest
 
-from tamis.cli.reading import read_options
+from tamis.cli.reading import Reading
 from tamis.data.formats import ReadOptions
 from tamis.errors import InvalidSetting
 
 
 def test_nothing_given_is_the_default():
-    assert read_options() == ReadOptions()
+    assert Reading().options() == ReadOptions()
 
 
 def test_everything_given_is_passed_on():
-    given = read_options(
+    given = Reading(
         text_column="body",
-        label_columns=["a", "b"],
+        label_column=["a", "b"],
         label_separator=["|"],
         binary_columns=False,
         delimiter="tab",
@@ -21,7 +21,7 @@ def test_everything_given_is_passed_on():
         empty_means_none=True,
         split="test",
         config="en",
-    )
+    ).options()
     assert given == ReadOptions(
         text_column="body",
         label_columns=("a", "b"),
@@ -49,15 +49,15 @@ def test_everything_given_is_passed_on():
     ],
 )
 def test_a_separator_may_be_that_of_one_column(given, read):
-    assert read_options(label_separator=given) == ReadOptions(label_separator=read)
+    assert Reading(label_separator=given).options() == ReadOptions(label_separator=read)
 
 
 @pytest.mark.parametrize("given", [["|", ";"], ["topics=|", ";"], ["topics=|", "topics=;"], [""]])
 def test_separators_that_contradict_each_other_are_refused(given):
     with pytest.raises(InvalidSetting, match="separator"):
-        read_options(label_separator=given)
+        Reading(label_separator=given).options()
 
 
 def test_wrong_settings_are_refused():
     with pytest.raises(InvalidSetting):
-        read_options(delimiter="ab")
+        Reading(delimiter="ab").options()

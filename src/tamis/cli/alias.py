@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.given_model import find_in_home, opened
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ app.add_typer(aliases, name="alias")
 BY = "command line"
 """Who moved an alias, where it was moved here."""
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The alias.")]
 Known = Annotated[str, typer.Argument(metavar="MODEL", help="A model of the home: NAME, NAME@3, an id, ft:...")]
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="At most so many moves, the newest first.")]

@@ -11,23 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import err, out, print_json
-from tamis.cli.reading import (
-    READING,
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-    typed_again,
-)
+from tamis.cli.console import AsJson, err, out, print_json
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import READING, MaxBadShare, Reading, RejectsFile, typed_again
 
 if TYPE_CHECKING:
     from tamis.data.checks.report import CheckReport
@@ -39,9 +25,7 @@ Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Training da
 Validation = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Validation data; repeatable.")]
 Test = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Test data; repeatable.")]
 Base = Annotated[str | None, typer.Option(metavar="NAME", help="Base model whose tokens are counted.")]
-RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Reviewed = Annotated[
     bool,
     typer.Option(
@@ -52,6 +36,7 @@ Curve = Annotated[bool, typer.Option("--learning-curve", help="With --review: wo
 
 
 @app.command()
+@grouped
 def check(
     context: typer.Context,
     files: Files,
@@ -64,16 +49,8 @@ def check(
     rejects: RejectsFile = None,
     report: ReportFile = None,
     as_json: AsJson = False,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Look at labelled data before it is trained on: what it holds, what is wrong with it, what to do.
 
@@ -82,18 +59,7 @@ def check(
     from tamis.cli.check_view import show
     from tamis.data.loading import refuse_overwriting
 
-    read = read_options(
-        text_column=text_column,
-        label_columns=label_column,
-        label_separator=label_separator,
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-    )
+    read = reading.options()
     sources = {"train": files, "validation": validation or [], "test": test or []}
     refuse_overwriting((rejects, report), *sources.values())
     given = {name: named for name, named in sources.items() if named}

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import err, json_line, out, print_json, show_error
+from tamis.cli.console import AsJson, err, json_line, out, print_json, show_error
 from tamis.cli.given_model import ModelArgument, load_model
 from tamis.cli.layout import plain
-from tamis.cli.reading import DatasetConfig, DatasetSplit, Delimiter, Encoding, Header, TextColumn, read_options
+from tamis.cli.reading import DatasetConfig, DatasetSplit, Delimiter, Encoding, Header, Reading, TextColumn
 from tamis.cli.rows_out import STDOUT, Row, input_keys, prediction_keys, write_rows
 from tamis.data.rows import Rejected
 from tamis.errors import TamisError
@@ -44,7 +44,6 @@ OutputFile = Annotated[
 Explained = Annotated[
     bool, typer.Option("--explain", help="Say which words move the scores of the labels given: slower.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Top = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="So many labels a target with their scores (default: 3, in JSON all)."),
@@ -81,9 +80,9 @@ def classify(
         raise typer.BadParameter("--json and --output - would both write to stdout.")
     from tamis.data.loading import refuse_overwriting
 
-    options = read_options(
+    options = Reading(
         text_column=text_column, delimiter=delimiter, encoding=encoding, header=header, split=split, config=config
-    )
+    ).options()
     refuse_overwriting([output], input_file)
     loaded = load_model(model)
     with _opened(texts, input_file, replace(options, labelled=False)) as given:

@@ -11,22 +11,10 @@ import typer
 
 from tamis.cli import llm_options as llm
 from tamis.cli.app import app
-from tamis.cli.console import err, out, print_json
+from tamis.cli.console import AsJson, err, out, print_json
 from tamis.cli.given_model import load_model
-from tamis.cli.reading import (
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-)
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import MaxBadShare, Reading, RejectsFile
 
 if TYPE_CHECKING:
     from tamis.evaluation.comparison import Comparison
@@ -71,7 +59,6 @@ HourPrice = Annotated[
     typer.Option(min=0.0, metavar="X", help="Price of an hour of this machine, for the costs of what runs on it."),
 ]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page here.")]
-RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 OosLabel = Annotated[
     str | None,
     typer.Option(
@@ -79,7 +66,6 @@ OosLabel = Annotated[
         help="What rows carry that are out of scope: neither right nor wrong (default: that of the models).",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 Prices = Annotated[
     list[str] | None,
@@ -100,7 +86,8 @@ BudgetOption = Annotated[
 
 
 @app.command()
-def compare(  # size: each option is one line three times: what it is called, what it reads, whom it is given to
+@grouped
+def compare(
     contenders: Contenders,
     data: DataFile,
     train: Train = None,
@@ -128,16 +115,8 @@ def compare(  # size: each option is one line three times: what it is called, wh
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     as_json: AsJson = False,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Compare classifiers on the same rows: which is better, is the difference real, what does each cost.
 
@@ -149,21 +128,9 @@ def compare(  # size: each option is one line three times: what it is called, wh
     from tamis.labelers.comparing import compare as run_comparison
     from tamis.labelers.entering import names_of
 
-    options = read_options(
-        text_column=text_column,
-        label_columns=label_column,
-        label_separator=label_separator,
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-    )
+    options = reading.options()
     refuse_overwriting((report,), data, train, validation)
     asked = llm.Asked(
-        llm="",
         descriptions=descriptions,
         context=context,
         shots=shots,

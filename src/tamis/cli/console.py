@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -13,6 +15,8 @@ from tamis.errors import TamisError
 
 out = Console(highlight=False, emoji=False)  # FILE:100: is a place, not a picture
 err = Console(stderr=True, highlight=False, emoji=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 def show_error(error: TamisError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,21 +10,9 @@ import typer
 
 from tamis.cli import llm_options as llm
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
-from tamis.cli.reading import (
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-)
+from tamis.cli.console import AsJson, out, print_json
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import MaxBadShare, Reading
 
 if TYPE_CHECKING:
     from tamis.data.formats.options import ReadOptions
@@ -46,11 +35,11 @@ MinConfidence = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Label the first N rows only.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model, and the labelled rows, of an earlier run.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()
-def distil(  # size: each option is one line three times: what it is called, what it reads, whom it is given to
+@grouped
+def distil(
     file: File,
     model: llm.Llm,
     test: Test,
@@ -61,41 +50,12 @@ def distil(  # size: each option is one line three times: what it is called, wha
     min_confidence: MinConfidence = 0.0,
     limit: Limit = None,
     force: Force = False,
-    labels: llm.Labels = None,
-    target: llm.TargetName = "label",
-    several: llm.Several = False,
-    targets: llm.Targets = None,
-    like: llm.Like = None,
-    descriptions: llm.Descriptions = None,
-    context: llm.Context = "",
-    examples: llm.Examples = None,
-    shots: llm.ShotsOption = 0,
-    nearest: llm.Nearest = False,
-    samples: llm.Samples = 1,
-    temperature: llm.Temperature = None,
-    answer_tokens: llm.AnswerTokens = None,
-    price_in: llm.PriceIn = None,
-    price_out: llm.PriceOut = None,
-    budget: llm.BudgetOption = None,
-    most_tokens: llm.MostTokens = None,
-    concurrency: llm.Concurrency = 8,
-    timeout: llm.Timeout = 60.0,
-    patience: llm.Patience = 300.0,
-    cache: llm.CacheOption = None,
-    no_cache: llm.NoCache = False,
-    seed: llm.Seed = 0,
+    *,
+    wanted: llm.Wanted,
+    asked: llm.Asked,
     max_bad_share: MaxBadShare = 0.0,
     as_json: AsJson = False,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    reading: Reading,
 ) -> None:
     """Train a model on an LLM's labels, and measure both on rows that people labelled.
 
@@ -107,54 +67,22 @@ def distil(  # size: each option is one line three times: what it is called, wha
     from tamis.labelers.distilling import Student
     from tamis.settings import load_settings
 
-    options = read_options(
-        text_column=text_column,
-        label_columns=label_column,
-        label_separator=label_separator,
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-    )
+    options = reading.options()
     folder = out_dir or default_folder(file)
-    refuse_overwriting((output, report), file, test, examples, like, targets, descriptions)
+    refuse_overwriting((output, report), file, test, *llm.files(wanted, asked))
     refuse_taken(folder, force=force)
     if output is not None:
         llm.refuse_taken(output, force=force)
-    wanted = llm.Wanted(labels, target, several, targets, like or (None if labels or targets else test))
-    asked = llm.Asked(
-        llm=model,
-        descriptions=descriptions,
-        context=context,
-        examples=examples,
-        shots=shots,
-        nearest=nearest,
-        samples=samples,
-        temperature=temperature,
-        answer_tokens=answer_tokens,
-        price_in=price_in,
-        price_out=price_out,
-        budget=budget,
-        most_tokens=most_tokens,
-        concurrency=concurrency,
-        timeout=timeout,
-        patience=patience,
-        cache=cache,
-        no_cache=no_cache,
-        seed=seed,
-        kept_apart=test,
-    )
+    if not (wanted.labels or wanted.targets or wanted.like):
+        wanted = replace(wanted, like=test)
     student = Student(
         base=load_settings().resolve_base(base),
         out=folder,
-        seed=seed,
+        seed=asked.seed,
         overwrite=force,
         least_confidence=min_confidence,
     )
-    with llm.ready(wanted, asked, options) as ready:
+    with llm.ready(model, wanted, asked, options, kept_apart=test) as ready:
         found = _distilled(file, test, ready, student, options, limit=limit, max_bad_share=max_bad_share)
         _write(found, output, report)
         _tell(found, ready, (output, report), as_json=as_json)

@@ -9,22 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import err, out, print_json
+from tamis.cli.console import AsJson, err, out, print_json
 from tamis.cli.given_model import ModelArgument, load_model
-from tamis.cli.reading import (
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-)
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import MaxBadShare, Reading, RejectsFile
 from tamis.cli.rows_out import STDOUT, Row, input_keys, prediction_keys, write_rows
 
 if TYPE_CHECKING:
@@ -49,11 +37,10 @@ OosLabel = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="What rows carry that are out of scope (default: as in training)."),
 ]
-RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()
+@grouped
 def evaluate(
     model: ModelArgument,
     files: Files,
@@ -63,16 +50,8 @@ def evaluate(
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     as_json: AsJson = False,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Measure a model on labelled rows: figures with 95% intervals, per label, and what it gets wrong.
 
@@ -83,18 +62,7 @@ def evaluate(
 
     if as_json and predictions == STDOUT:
         raise typer.BadParameter("--json and --predictions - would both write to stdout.")
-    options = read_options(
-        text_column=text_column,
-        label_columns=label_column,
-        label_separator=label_separator,
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-    )
+    options = reading.options()
     refuse_overwriting((report, predictions), files)
     loaded = load_model(model)
     given = files[0] if len(files) == 1 else files

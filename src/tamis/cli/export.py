@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.given_model import ModelArgument, load_model
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ Examples = Annotated[
     typer.Option(metavar="FILE", help="space: texts or chats to start from: lines, JSONL, CSV, Parquet."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier export there.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()

@@ -11,22 +11,10 @@ import typer
 from rich.text import Text
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.layout import figures_table, plain
-from tamis.cli.reading import (
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-)
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import MaxBadShare, Reading
 from tamis.cli.reading_view import say_left_out
 
 if TYPE_CHECKING:
@@ -53,10 +41,10 @@ Test = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Test data,
 Base = Annotated[str | None, typer.Option(metavar="NAME", help="Base model that judges labels, for suspects.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change and write nothing.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the output of an earlier run.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()
+@grouped
 def fix(
     file: File,
     apply: Apply,
@@ -69,16 +57,8 @@ def fix(
     force: Force = False,
     max_bad_share: MaxBadShare = 0.0,
     as_json: AsJson = False,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Apply suggested changes to labelled rows: a new file, and a log with a line for every row that changed.
 
@@ -88,18 +68,7 @@ def fix(
     from tamis.data.loading import load_splits
     from tamis.data.review.fixes import fixed, parse
 
-    read = read_options(
-        text_column=text_column,
-        label_columns=label_column,
-        label_separator=label_separator,
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-    )
+    read = reading.options()
     chosen = parse(apply)
     places = Places(Path(file), output, log, overwrite=force)
     refuse_places(places, *(validation or []), *(test or []))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.given_model import opened
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ app.add_typer(jobs, name="jobs")
 
 MOST = 20
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Status = Annotated[
     list[str] | None, typer.Option(metavar="STATUS", help="Only jobs in this state, like RUNNING; repeatable.")
 ]

@@ -129,41 +129,39 @@ NoCache = Annotated[
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Draws other examples, trains another model.")]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What is to be labelled, as it was typed."""
 
-    labels: str | None = None
-    target: str = "label"
-    several: bool = False
-    targets: Path | None = None
-    like: str | None = None
+    labels: Labels = None
+    target: TargetName = "label"
+    several: Several = False
+    targets: Targets = None
+    like: Like = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """How the LLM is asked, as it was typed."""
 
-    llm: str
-    descriptions: Path | None = None
-    context: str = ""
-    examples: str | None = None
-    shots: int = 0
-    nearest: bool = False
-    samples: int = 1
-    temperature: float | None = None
-    answer_tokens: int | None = None
-    price_in: float | None = None
-    price_out: float | None = None
-    budget: float | None = None
-    most_tokens: int | None = None
-    concurrency: int = 8
-    timeout: float = 60.0
-    patience: float = 300.0
-    cache: Path | None = None
-    no_cache: bool = False
-    seed: int = 0
-    kept_apart: str | None = None  # a file whose rows are never shown as examples
+    descriptions: Descriptions = None
+    context: Context = ""
+    examples: Examples = None
+    shots: ShotsOption = 0
+    nearest: Nearest = False
+    samples: Samples = 1
+    temperature: Temperature = None
+    answer_tokens: AnswerTokens = None
+    price_in: PriceIn = None
+    price_out: PriceOut = None
+    budget: BudgetOption = None
+    most_tokens: MostTokens = None
+    concurrency: Concurrency = 8
+    timeout: Timeout = 60.0
+    patience: Patience = 300.0
+    cache: CacheOption = None
+    no_cache: NoCache = False
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +175,12 @@ class Ready:
 
 
 @contextmanager
-def ready(wanted: Wanted, asked: Asked, options: ReadOptions) -> Iterator[Ready]:
+def ready(
+    llm: str, wanted: Wanted, asked: Asked, options: ReadOptions, kept_apart: str | None = None
+) -> Iterator[Ready]:
     """Yield the labeler that the options describe; say how to go on where a run is ended before its end.
+
+    No row of `kept_apart`, a file, is shown as an example.
 
     Raises:
         InvalidSetting: an option is missing, or outside what is allowed.
@@ -193,7 +195,7 @@ def ready(wanted: Wanted, asked: Asked, options: ReadOptions) -> Iterator[Ready]
     from tamis.settings import load_settings
 
     settings = load_settings()
-    endpoint = parse_llm(asked.llm, key=settings.llm_api_key.get_secret_value(), default_url=settings.llm_base_url)
+    endpoint = parse_llm(llm, key=settings.llm_api_key.get_secret_value(), default_url=settings.llm_base_url)
     task = _task(wanted, options)
     priced = asked.price_in is not None or asked.price_out is not None
     price = Price(asked.price_in or 0.0, asked.price_out or 0.0) if priced else None
@@ -201,7 +203,7 @@ def ready(wanted: Wanted, asked: Asked, options: ReadOptions) -> Iterator[Ready]
     asking = Asking(
         descriptions={**task.descriptions, **(read_descriptions(asked.descriptions) if asked.descriptions else {})},
         context=asked.context,
-        shots=_shots(wanted, asked, task, options),
+        shots=_shots(wanted, asked, task, options, kept_apart),
         samples=asked.samples,
         temperature=asked.temperature,
         answer_tokens=asked.answer_tokens,
@@ -220,6 +222,11 @@ def ready(wanted: Wanted, asked: Asked, options: ReadOptions) -> Iterator[Ready]
     finally:
         if cache is not None:
             cache.close()
+
+
+def files(wanted: Wanted, asked: Asked) -> tuple[str | Path | None, ...]:
+    """Return the files that are read beside what is labelled."""
+    return asked.examples, wanted.like, wanted.targets, asked.descriptions
 
 
 def refuse_taken(place: Path, *, force: bool) -> None:
@@ -270,7 +277,7 @@ def _same(one: str, other: str) -> bool:
         return one == other
 
 
-def _shots(wanted: Wanted, asked: Asked, task: Task, options: ReadOptions) -> Shots | None:
+def _shots(wanted: Wanted, asked: Asked, task: Task, options: ReadOptions, kept_apart: str | None) -> Shots | None:
     from tamis.data.loading import load
     from tamis.labelers.shots import DrawnShots, NearestShots
 
@@ -281,7 +288,7 @@ def _shots(wanted: Wanted, asked: Asked, task: Task, options: ReadOptions) -> Sh
     given = asked.examples or (wanted.like if wanted.like and _is_data(wanted.like) else None)
     if given is None:
         raise InvalidSetting("--shots shows labelled rows: name a file that has some with --examples.", setting="shots")
-    if asked.kept_apart is not None and _same(given, asked.kept_apart):
+    if kept_apart is not None and _same(given, kept_apart):
         raise InvalidSetting(
             f"{given} is what the LLM is measured on: no row of it may be shown. Name other rows with --examples.",
             setting="examples",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.given_model import find, opened
 from tamis.errors import ModelError
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 models = typer.Typer(help="List the models; with a command: delete one.", invoke_without_command=True)
 app.add_typer(models, name="models")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Known = Annotated[str, typer.Argument(metavar="MODEL", help="A name: NAME, NAME@3, an alias, an id, ft:...")]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete without asking.")]
 

@@ -10,22 +10,10 @@ import typer
 
 from tamis.cli.alias import BY
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.given_model import find_in_home, opened
-from tamis.cli.reading import (
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-)
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import MaxBadShare, Reading
 
 if TYPE_CHECKING:
     from tamis.data.formats import ReadOptions
@@ -50,10 +38,10 @@ AllowLabelChanges = Annotated[
     bool, typer.Option("--allow-label-changes", help="MODEL may lack labels that the current model has.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Measure and judge, and move nothing.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()
+@grouped
 def promote(
     model: Candidate,
     alias: ToAlias,
@@ -64,16 +52,8 @@ def promote(
     dry_run: DryRun = False,
     max_bad_share: MaxBadShare = 0.0,
     as_json: AsJson = False,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Point an alias at a model if it is good enough: measured on the same rows as the model behind it now.
 
@@ -81,18 +61,7 @@ def promote(
     """
     from tamis.workspace.promotions import Asked
 
-    options = read_options(
-        text_column=text_column,
-        label_columns=label_column,
-        label_separator=label_separator,
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-    )
+    options = reading.options()
     asked = Asked(
         alias=alias,
         model=model,

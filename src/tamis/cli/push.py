@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.given_model import ModelArgument, load_model
 
 Repository = Annotated[str, typer.Argument(metavar="REPO", help="The repository: OWNER/NAME.")]
@@ -19,7 +19,6 @@ Licence = Annotated[
     ),
 ]
 Space = Annotated[bool, typer.Option("--space", help="Push its demo, as a Space, instead of the model.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -74,11 +76,52 @@ MaxBadShare = Annotated[
     typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Share of unusable rows that is allowed; they are left out."),
 ]
 
+RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 
-READING = (
-    *("text_column", "label_column", "label_separator", "binary_columns", "delimiter", "encoding", "header"),
-    *("empty_means_none", "split", "config"),
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How files are read, as it was typed."""
+
+    text_column: TextColumn = None
+    label_column: LabelColumns = None
+    label_separator: LabelSeparator = None
+    binary_columns: BinaryColumns = None
+    delimiter: Delimiter = None
+    encoding: Encoding = None
+    header: Header = None
+    empty_means_none: EmptyMeansNone = False
+    split: DatasetSplit = None
+    config: DatasetConfig = None
+
+    def options(self) -> ReadOptions:
+        """Return the same as options, with the limits of the settings.
+
+        Raises:
+            InvalidSetting: one of them, or a setting, is outside what is allowed.
+        """
+        from tamis.data.formats.options import ReadOptions
+        from tamis.settings import load_settings
+
+        settings = load_settings()
+        return ReadOptions(
+            text_column=self.text_column,
+            label_columns=tuple(self.label_column or ()),
+            label_separator=_separators(self.label_separator or []),
+            binary_columns=self.binary_columns,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            header=self.header,
+            empty_means_none=self.empty_means_none,
+            split=self.split,
+            config=self.config,
+            max_line_bytes=settings.max_line_bytes,
+            max_label_chars=settings.max_label_chars,
+            max_nesting=settings.max_nesting,
+        )
+
+
+READING = tuple(field.name for field in fields(Reading))
 """The options above by the names of their parameters, but for the share of bad rows."""
 
 
@@ -119,42 +162,3 @@ def _separators(given: list[str]) -> str | dict[str, str] | None:
 def _of_column(given: str) -> tuple[str, str] | None:
     column, _, separator = given.rpartition("=")
     return (column, separator) if column and separator else None
-
-
-def read_options(
-    *,
-    text_column: str | None = None,
-    label_columns: list[str] | None = None,
-    label_separator: list[str] | None = None,
-    binary_columns: bool | None = None,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    header: bool | None = None,
-    empty_means_none: bool = False,
-    split: str | None = None,
-    config: str | None = None,
-) -> ReadOptions:
-    """Return what the options above say, with the limits of the settings.
-
-    Raises:
-        InvalidSetting: one of them, or a setting, is outside what is allowed.
-    """
-    from tamis.data.formats.options import ReadOptions
-    from tamis.settings import load_settings
-
-    settings = load_settings()
-    return ReadOptions(
-        text_column=text_column,
-        label_columns=tuple(label_columns or ()),
-        label_separator=_separators(label_separator or []),
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-        max_line_bytes=settings.max_line_bytes,
-        max_label_chars=settings.max_label_chars,
-        max_nesting=settings.max_nesting,
-    )

@@ -12,22 +12,10 @@ import typer
 from rich.markup import escape
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.layout import plain
-from tamis.cli.reading import (
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-)
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import MaxBadShare, Reading, RejectsFile
 from tamis.cli.reading_view import say_left_out
 from tamis.errors import InvalidSetting, NothingToLearn, OutputExists
 
@@ -49,12 +37,11 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the 
 Validation = Annotated[float, typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Share of the rows to choose on.")]
 Test = Annotated[float, typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Share of the rows to report on.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Another seed gives another split.")]
-RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the files of an earlier split.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()
+@grouped
 def split(
     file: File,
     out_dir: Out,
@@ -65,16 +52,8 @@ def split(
     rejects: RejectsFile = None,
     force: Force = False,
     as_json: AsJson = False,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Divide labelled rows into train.jsonl, validation.jsonl and test.jsonl.
 
@@ -83,18 +62,7 @@ def split(
     from tamis.data.loading import load_splits
     from tamis.data.splits import require_shares, split_rows, untestable_labels
 
-    read = read_options(
-        text_column=text_column,
-        label_columns=label_column,
-        label_separator=label_separator,
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-    )
+    read = reading.options()
     shares = {"train": round(1 - validation - test, 9), "validation": validation, "test": test}
     paths = {name: out_dir / f"{name}.jsonl" for name in shares}
     require_shares(shares)

@@ -10,22 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import out, print_json
+from tamis.cli.console import AsJson, out, print_json
 from tamis.cli.given_model import ModelArgument, find, opened
-from tamis.cli.reading import (
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-)
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import MaxBadShare, Reading
 from tamis.errors import InvalidSetting, UnknownModel
 
 if TYPE_CHECKING:
@@ -66,7 +54,6 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder f
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Register the new model under this name.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what the new thresholds would give.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +74,7 @@ class Kept:
 
 
 @app.command()
+@grouped
 def thresholds(
     model: ModelArgument,
     optimise: OptimiseOption = None,
@@ -101,16 +89,8 @@ def thresholds(
     force: Force = False,
     as_json: AsJson = False,
     max_bad_share: MaxBadShare = 0.0,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Show what the thresholds of a model give, or choose others for a purpose: a new version, without training.
 
@@ -130,18 +110,7 @@ def thresholds(
     if purpose and not dry_run:
         place.refuse()
     artifact = open_artifact(found.folder, of_hub=found.of_hub)
-    options = read_options(
-        text_column=text_column,
-        label_columns=label_column,
-        label_separator=label_separator,
-        binary_columns=binary_columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        header=header,
-        empty_means_none=empty_means_none,
-        split=split,
-        config=config,
-    )
+    options = reading.options()
     evidence, told = _evidence(artifact, model if found.of_hub else found.folder, data, options, max_bad_share)
     if not purpose:
         _show(artifact.manifest, evidence, target, told, as_json=as_json)

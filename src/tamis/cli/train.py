@@ -12,21 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamis.cli.app import app
-from tamis.cli.console import err, out, print_json
-from tamis.cli.reading import (
-    BinaryColumns,
-    DatasetConfig,
-    DatasetSplit,
-    Delimiter,
-    EmptyMeansNone,
-    Encoding,
-    Header,
-    LabelColumns,
-    LabelSeparator,
-    MaxBadShare,
-    TextColumn,
-    read_options,
-)
+from tamis.cli.console import AsJson, err, out, print_json
+from tamis.cli.option_groups import grouped
+from tamis.cli.reading import MaxBadShare, Reading, RejectsFile
 
 if TYPE_CHECKING:
     from tamis.ml.model import Model
@@ -129,13 +117,12 @@ NoneLabels = Annotated[
         help="A label that means that nothing applies; repeatable. TARGET= says that there is none.",
     ),
 ]
-RejectsFile = Annotated[Path | None, typer.Option("--rejects", metavar="FILE", help="Write every unusable row here.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command()
-def train(  # size: each option is one line three times: what it is called, what it reads, whom it is given to
+@grouped
+def train(
     train_data: Train,
     validation: Validation = None,
     test: Test = None,
@@ -160,16 +147,8 @@ def train(  # size: each option is one line three times: what it is called, what
     rejects: RejectsFile = None,
     force: Force = False,
     as_json: AsJson = False,
-    text_column: TextColumn = None,
-    label_column: LabelColumns = None,
-    label_separator: LabelSeparator = None,
-    binary_columns: BinaryColumns = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    empty_means_none: EmptyMeansNone = False,
-    split: DatasetSplit = None,
-    config: DatasetConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Train a classifier and measure it; it is written to a folder of its own.
 
@@ -215,18 +194,7 @@ def train(  # size: each option is one line three times: what it is called, what
             abstain_loss=abstain_loss,
             oos_label=oos_label,
             none_labels=none_labels(none_label),
-            options=read_options(
-                text_column=text_column,
-                label_columns=label_column,
-                label_separator=label_separator,
-                binary_columns=binary_columns,
-                delimiter=delimiter,
-                encoding=encoding,
-                header=header,
-                empty_means_none=empty_means_none,
-                split=split,
-                config=config,
-            ),
+            options=reading.options(),
             max_bad_share=max_bad_share,
             rejects=rejects,
             overwrite=force,
