@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from labelers.stub_endpoint import StubEndpoint, by_schema
-from tamis.errors import InvalidSetting, UnknownModel
+from tamis.errors import InvalidSetting, UnknownModel, UnknownOperation
 from tamis.jobs.comparing import act
 from tamis.jobs.operating import Acting, Done
 from tamis.jobs.tools import Tools
@@ -28,6 +28,7 @@ NOTHING: dict[str, Any] = {
     "shots": 0,
     "context": "",
 }
+MINI = {"name": "mini", "model": "vendor/mini", "price_in": 1.0, "price_out": 2.0}
 KEY = "sk-a-secret-of-the-operator"
 
 
@@ -143,3 +144,41 @@ def test_llms_are_asked_at_the_operators_endpoint_within_their_budget(
         done = spent(models=models[:1], llms=[asked], file=add_file("u.jsonl", lines(5, 50)), budget=1e-9)
         assert len(llm.requests) == asked_for
         assert json.loads(done.content)["comparison"]["contenders"][1]["outcomes"] == {"over_budget": 10}  # type: ignore[arg-type]
+
+
+def test_answers_of_an_earlier_comparison_cost_nothing(
+    tools: Tools, models: Any, add_file: Any, tmp_path: Path
+) -> None:
+    file = add_file("t.jsonl", lines(8))
+    with StubEndpoint(by_schema) as llm:
+        choices = replace(tools.choices, llm_base_url=llm.url, llm_key=KEY)
+        done = Heard(replace(tools, choices=choices), tmp_path / "act")(
+            models=models[:1], llms=[MINI], file=file, limit=6, shots=0
+        )
+    assert done.summary["answers"] == [{"name": "mini", "rows": 6}]
+    earlier = OperationRecord(
+        id="c",
+        kind="compare",
+        status="SUCCESS",
+        title="",
+        created_at=0,
+        modified_at=0,
+        result_key="operations/c/result",
+    )
+    with tools.store.objects.writer("operations/c/result") as writer:
+        writer.write(done.content)  # type: ignore[arg-type]
+        writer.commit()
+    tools.store.operations.add(earlier)
+    told = {"comparison": "c", "number": 0, "name": "mini, 2026-11-22", "when": "2026-11-22"}
+    again = Heard(tools, tmp_path / "again")(models=models, earlier=[told], file=file)
+    before, now = (json.loads(each.content)["comparison"] for each in (done, again))  # type: ignore[arg-type]
+    figures = [
+        made["targets"]["topic"]["contenders"][name]["figures"]
+        for made, name in ((before, "mini"), (now, "mini, 2026-11-22"))
+    ]
+    assert (now["n"], figures[0]) == (6, figures[1])
+    assert now["contenders"][2]["cost"]["this_run"] == 0.0
+    assert again.summary["answers"] == [], "they are kept where they were asked"
+    tools.store.operations.delete("c")
+    with pytest.raises(UnknownOperation, match="deleted meanwhile"):
+        Heard(tools, tmp_path / "gone")(models=models, earlier=[told], file=file)

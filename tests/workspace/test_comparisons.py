@@ -2,18 +2,24 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from tamis.errors import InvalidRequest, UnknownFile, UnknownModel, UnknownOperation
+from tamis.jobs.comparing import ANSWERS
 from tamis.settings import Settings
-from tamis.store.records import ModelRecord
+from tamis.store.records import ModelRecord, OperationRecord
 from tamis.workspace.comparisons import AskedLlm, Comparisons, NewComparison
 from tamis.workspace.operations import NewOperation
 from tamis.workspace.workspace import Workspace
 
 ID = "00000000-0000-4000-8000-00000000000{}"
+EVALUATION: dict[str, Any] = {
+    **{"id": "e", "kind": "evaluate", "status": "SUCCESS", "title": "t"},
+    **{"created_at": 1, "modified_at": 1, "told": {"file": "f"}, "summary": {ANSWERS: [{"name": "x", "rows": 1}]}},
+}
 PRICED = AskedLlm("mini", 0.15, 0.6)
 
 
@@ -107,6 +113,76 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_paid_for(
         with_llms.create(NewComparison(**{**usual, **given}))
     assert caught.value.context["loc"] == ["body", field]
     assert not begun
+
+
+class TestEarlierAnswers:
+    """LLMs of finished comparisons on the same file enter another one, and are asked nothing."""
+
+    @pytest.fixture
+    def finished(self, workspace: Workspace) -> Callable[..., str]:
+        def add(file: str, *names: str, status: str = "SUCCESS", at: int = 1_763_800_000) -> str:
+            made = OperationRecord(
+                id=str(uuid4()),
+                kind="compare",
+                status=status,
+                title="t",
+                told={"file": file},
+                summary={ANSWERS: [{"name": name, "rows": 300} for name in names]},
+                created_at=at,
+                modified_at=at,
+                finished_at=at,
+            )
+            workspace.store.operations.add(made)
+            return made.id
+
+        return add
+
+    def test_those_on_a_file_are_offered(self, workspace: Workspace, finished: Callable[..., str]) -> None:
+        first, later = finished("f", "mini", "large"), finished("f", "mini", at=1_763_900_000)
+        finished("f")
+        finished("f", "x", status="FAILED")
+        finished("other", "x")
+        workspace.store.operations.add(OperationRecord(**EVALUATION))
+        found = workspace.comparisons.earlier("f")
+        assert [each.id for each in found] == [f"{later}:0", f"{first}:0", f"{first}:1"]
+        assert (found[2].name, found[2].rows, found[2].asked_at) == ("large", 300, 1_763_800_000)
+
+    def test_they_enter_without_an_endpoint_and_without_a_limit(
+        self, workspace: Workspace, models: list[str], upload: Any, finished: Callable[..., str]
+    ) -> None:
+        file = upload(name="test.csv").id
+        first, later = finished(file, "mini", "large"), finished(file, "mini")
+        new = NewComparison(file=file, models=models[:1], earlier=[f"{first}:0", f"{later}:0", f"{later}:0"])
+        record = workspace.comparisons.create(new)
+        assert record.told["earlier"] == [
+            {"comparison": first, "number": 0, "name": "mini, 2025-11-22", "when": "2025-11-22"},
+            {"comparison": later, "number": 0, "name": "mini, 2025-11-22 (2)", "when": "2025-11-22"},
+        ]
+        assert record.title == "shop@1, mini, 2025-11-22, mini, 2025-11-22 (2) on test.csv"
+
+    @pytest.mark.parametrize("wrong", ["", "gone:0", "{}", "{}:9", "{}:-1", "{}:x", "{}:0:0", "\x00:0"])
+    def test_answers_that_are_not_there_are_refused(
+        self,
+        workspace: Workspace,
+        models: list[str],
+        upload: Any,
+        finished: Callable[..., str],
+        begun: list[str],
+        wrong: str,
+    ) -> None:
+        file = upload().id
+        asked = wrong.format(finished(file, "mini"))
+        with pytest.raises(InvalidRequest, match="no longer here") as caught:
+            workspace.comparisons.create(NewComparison(file=file, models=models, earlier=[asked]))
+        assert caught.value.context["loc"] == ["body", "earlier"]
+        assert not begun
+
+    def test_answers_about_another_file_are_refused(
+        self, workspace: Workspace, models: list[str], upload: Any, finished: Callable[..., str]
+    ) -> None:
+        asked = finished("other", "mini")
+        with pytest.raises(InvalidRequest, match="about another file"):
+            workspace.comparisons.create(NewComparison(file=upload().id, models=models, earlier=[f"{asked}:0"]))
 
 
 def test_without_an_endpoint_there_are_no_llms(workspace: Workspace, models: list[str], upload: Any) -> None:

@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tamis.data.dataset import Dataset
 from tamis.data.loading import MOST_BAD_SHARE
-from tamis.errors import InvalidSetting, UnknownModel
+from tamis.errors import InvalidSetting, UnknownModel, UnknownOperation
 from tamis.evaluation.comparison import Comparison
 from tamis.evaluation.comparison_page import build_page
 from tamis.evaluation.comparison_verdict import value_text, verdict
@@ -20,6 +21,8 @@ from tamis.jobs.tools import Tools, files_here
 from tamis.labelers.asking import Asking
 from tamis.labelers.budget import Price
 from tamis.labelers.comparing import Told, compare
+from tamis.labelers.contenders import Contender, LlmContender, Spoken
+from tamis.labelers.earlier import EarlierAnswers, EarlierContender
 from tamis.labelers.entering import Llms
 from tamis.ml.model import Model, load
 from tamis.store.artifacts import CACHE, folder_of
@@ -34,6 +37,9 @@ BASELINES = {
 }
 """What baselines are called in a report."""
 
+ANSWERS = "answers"
+"""Where the result has what LLMs said row by row, and its summary whose answers these are."""
+
 CURES = {
     "limit": "The file and the labels are too many for one comparison: ask about fewer rows.",
     "train": "A training file is needed here: the baselines learn from it, and examples for LLMs come from it.",
@@ -46,6 +52,12 @@ def act(acting: Acting) -> Done:
     told, tools = acting.told, acting.tools
     contenders = entered(tools, told)
     files = [told["file"], *([told["train"]] if told.get("train") else [])]
+    answers: list[EarlierAnswers] = []
+
+    def keep(contender: Contender, spoken: Spoken, rows: Dataset) -> None:
+        if isinstance(contender, LlmContender):
+            answers.append(EarlierAnswers.of(contender, spoken, rows))
+
     with files_here(tools.store, files, acting.work) as paths:
         try:
             comparison = compare(
@@ -58,20 +70,28 @@ def act(acting: Acting) -> Done:
                 max_bad_share=MOST_BAD_SHARE,
                 oos_label=told.get("oos_label"),
                 told=teller(acting, list(contenders)),
+                heard=keep,
             )
         except InvalidSetting as error:
             cure = CURES.get(str(error.context.get("setting")))
             raise InvalidSetting(cure, **error.context) if cure else error from None
-    content = {"comparison": comparison.model_dump(mode="json"), "outline": build_page(comparison).outline()}
-    return Done(json.dumps(content).encode(), "comparison.json", "application/json", summary_of(comparison))
+    content = {
+        "comparison": comparison.model_dump(mode="json"),
+        "outline": build_page(comparison).outline(),
+        ANSWERS: [each.model_dump(mode="json") for each in answers],
+    }
+    kept = [{"name": each.name, "rows": len(each.rows)} for each in answers]
+    summary = {**summary_of(comparison), ANSWERS: kept}
+    return Done(json.dumps(content).encode(), "comparison.json", "application/json", summary)
 
 
-def entered(tools: Tools, told: Mapping[str, Any]) -> dict[str, str | Model]:
+def entered(tools: Tools, told: Mapping[str, Any]) -> dict[str, str | Model | Contender]:
     """Return the contenders by the names that they have in the report."""
-    found: dict[str, str | Model] = {model["name"]: _loaded(tools, model["id"]) for model in told["models"]}
+    found: dict[str, str | Model | Contender] = {model["name"]: _loaded(tools, model["id"]) for model in told["models"]}
     found |= {BASELINES[name]: f"baseline:{name}" for name in told["baselines"]}
     base_url = tools.choices.llm_base_url
-    return found | {llm["name"]: f"llm:{llm['model']}@{base_url}" for llm in told["llms"]}
+    found |= {llm["name"]: f"llm:{llm['model']}@{base_url}" for llm in told["llms"]}
+    return found | {each["name"]: _earlier(tools, each) for each in told.get("earlier", ())}
 
 
 def asked_llms(tools: Tools, told: Mapping[str, Any]) -> Llms:
@@ -121,6 +141,15 @@ def summary_of(comparison: Comparison) -> dict[str, Any]:
         told = verdict(target, comparison)[0].text
         targets.append({"name": name, "figure": target.main_figure, "contenders": shown, "verdict": told})
     return {"n": comparison.n, "rows": comparison.rows, "targets": targets, "warnings": len(comparison.warnings)}
+
+
+def _earlier(tools: Tools, told: Mapping[str, Any]) -> EarlierContender:
+    """Return the LLM of an earlier comparison, with what it said there."""
+    record = tools.store.operations.find(told["comparison"])
+    if record is None or record.result_key is None:
+        raise UnknownOperation("An earlier comparison was deleted meanwhile: choose again.", id=told["comparison"])
+    content = json.loads(b"".join(tools.store.objects.read(record.result_key)))
+    return EarlierContender(told["name"], EarlierAnswers.model_validate(content[ANSWERS][told["number"]]), told["when"])
 
 
 def _loaded(tools: Tools, model_id: str) -> Model:

@@ -28,6 +28,7 @@ from tamis.errors import DataError, InvalidSetting
 from tamis.evaluation.comparison import Comparison, ContenderKind, ContenderReport, TargetContest
 from tamis.evaluation.paired import RESAMPLES
 from tamis.labelers.contenders import BaselineContender, Contender, ModelContender, Spoken
+from tamis.labelers.earlier import EarlierContender
 from tamis.labelers.endpoint import Endpoint, is_llm, parse_llm
 from tamis.labelers.entering import (
     Learning,
@@ -55,7 +56,11 @@ Told = Callable[[str, int, int], None]
 """Called as the comparison goes on: what is being done, rows done, rows in all."""
 
 
-def _unheard(what: str, done: int, rows: int) -> None:
+Heard = Callable[[Contender, Spoken, Dataset], None]
+"""Called with each contender that has answered, what it said, and the rows that it was asked about."""
+
+
+def _unheard(what: object, done: object, rows: object) -> None:
     """Listen to nothing."""
 
 
@@ -87,6 +92,7 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
     oos_label: str | None = None,
     home: str | Path | None = None,
     told: Told = _unheard,
+    heard: Heard = _unheard,
     check: Check = lambda: None,
 ) -> Comparison:
     """Return how good several classifiers are on the same rows, which differences are real, and what each costs.
@@ -111,6 +117,7 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
             learnt from. Without it, that of the models that learnt such rows.
         home: the folder of the models that are known by name.
         told: called as the comparison goes on.
+        heard: called after each contender.
         check: called often; what it raises ends the comparison.
 
     Raises:
@@ -130,7 +137,8 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
     part = _measured(data, entrants.known_targets(), reading)
     shared = _shared_targets(entrants.known_targets() or {"the data": part.data.targets}, part.data)
     targets = scoped(shared, reading.oos_label)
-    rows, dropped = _drawn(part.data, targets, limit, seed)
+    says = _says_any(part.data, targets)
+    rows, n_known = _drawn(says & entrants.known_rows(part.data), limit, seed)
     chosen = recoded(only(part.data, [target.name for target in targets]).select(rows), targets)
     _require_room(chosen)
     contests = {t.name: TargetContest(t, chosen.truth[t.name], resamples=resamples, seed=seed) for t in targets}
@@ -142,6 +150,7 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
                 contender.hour_price = hour_price
             spoken = contender.answer(chosen.inputs, partial(told, name), check)
         entrants.note(contender, spoken, targets)
+        heard(contender, spoken, chosen)
         reports.append(_heard(contender, spoken, targets, contests))
     told("comparing", 0, 1)
     warnings = tuple(_leaks(part, chosen, entrants))
@@ -149,13 +158,13 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
         title=" and ".join(entrants.named) if len(entrants.named) == 2 else f"{len(entrants.named)} classifiers",
         n=len(chosen),
         rows=len(part.data),
-        sampled=_sampling(limit, len(part.data) - dropped, seed),
+        sampled=_sampling(limit, n_known, seed),
         seed=seed,
         contenders=tuple(reports),
         targets={name: contest.finish(against) for name, contest in contests.items()},
         used=tuple(_used(part, len(chosen), entrants, clean=not warnings)),
         warnings=warnings,
-        notes=tuple(_notes(part, targets, dropped, entrants)),
+        notes=tuple(_notes(part, targets, says, entrants)),
         seconds=perf_counter() - begin,
     )
 
@@ -185,6 +194,18 @@ class _Entrants:
     def shown(self) -> list[str]:
         """Those that are shown training rows."""
         return [name for name, what in self.named.items() if self.llms.shots and _is_llm(what)]
+
+    @property
+    def earlier(self) -> dict[str, EarlierContender]:
+        """Those who say what they said in an earlier comparison."""
+        return {name: what for name, what in self.named.items() if isinstance(what, EarlierContender)}
+
+    def known_rows(self, data: Dataset) -> Bools:
+        """Which rows all can answer."""
+        known = np.ones(len(data), dtype=bool)
+        for each in self.earlier.values():
+            known &= each.knows(data.keys)
+        return known
 
     def known_targets(self) -> dict[str, Sequence[Target]]:
         """The targets of all who have their own, and of the training rows where somebody needs them."""
@@ -300,13 +321,23 @@ def _shared_targets(known: Mapping[str, Sequence[Target]], data: Dataset) -> tup
     return there
 
 
-def _drawn(data: Dataset, targets: Sequence[Target], limit: int | None, seed: int) -> tuple[NDArray[np.intp], int]:
-    """The rows to ask about, in the order of the file, and how many say nothing of any target."""
-    rows = np.flatnonzero(np.any([_says(data.truth[target.name]) for target in targets], axis=0))
-    dropped = len(data) - len(rows)
-    if limit is not None and limit < len(rows):
-        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:limit])
-    return rows, dropped
+def _drawn(can_be: Bools, limit: int | None, seed: int) -> tuple[NDArray[np.intp], int]:
+    """The rows to ask about, in the order of the file, and how many they were drawn from.
+
+    Raises:
+        DataError: there is none.
+    """
+    rows = np.flatnonzero(can_be)
+    if not len(rows):
+        raise DataError("The LLMs were asked about none of these rows in earlier comparisons: ask them anew.")
+    drawn = limit is not None and limit < len(rows)
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:limit]) if drawn else rows, len(rows)
+
+
+def _says_any(data: Dataset, targets: Sequence[Target]) -> Bools:
+    """Which rows say something of any of these targets."""
+    says: Bools = np.any([_says(data.truth[target.name]) for target in targets], axis=0)
+    return says
 
 
 def _says(truth: Truth) -> Bools:
@@ -339,7 +370,7 @@ def _heard(
         about=contender.about,
         speed=spoken.speed,
         cost=spoken.cost,
-        outcomes=dict(spoken.outcomes),
+        outcomes=spoken.outcomes,
         cached=spoken.cached,
         notes=spoken.notes,
     )
@@ -399,10 +430,12 @@ def _leaks(part: Part, chosen: Dataset, entrants: _Entrants) -> Iterator[str]:
             yield f"{texts} in the {what} data too: whoever learnt from it has seen them, and looks better than it is."
 
 
-def _notes(part: Part, targets: Sequence[Target], dropped: int, entrants: _Entrants) -> Iterator[str]:
+def _notes(part: Part, targets: Sequence[Target], says: Bools, entrants: _Entrants) -> Iterator[str]:
     """What else should be known."""
-    if dropped:
+    if dropped := int((~says).sum()):
         yield f"{dropped:,} rows say nothing of the targets that are compared, and were left out."
+    if unknown := int((says & ~entrants.known_rows(part.data)).sum()):
+        yield f"{unknown:,} rows were left out that {' or '.join(entrants.earlier)} was not asked about then."
     left = [name for name in _names(entrants.known_targets().values()) if name not in {t.name for t in targets}]
     if left:
         yield f"Not compared, since not all contenders or no rows have them: {', '.join(left)}."

@@ -44,14 +44,22 @@ MILLION = 1_000_000
 
 @dataclass(slots=True)
 class Spoken:
-    """What a contender says of all inputs, by target (in the columns of its own labels), and what it took."""
+    """What a contender says of all inputs, by target (in the columns of its own labels), and what it took.
+
+    `became` says what became of each input: an `Outcome` of the labeler.
+    """
 
     said: Mapping[str, Said]
     speed: Speed
     cost: Cost
-    outcomes: Mapping[str, int]
+    became: Sequence[str]
     cached: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many inputs each outcome has."""
+        return dict(Counter(self.became))
 
 
 class Contender(Protocol):
@@ -192,7 +200,7 @@ class LlmContender:
             said={target.name: self._said(target, labelled) for target in self.targets},
             speed=_speed_of_requests(labelled, taken),
             cost=self._cost(labelled),
-            outcomes=dict(Counter(one.outcome.value for one in labelled)),
+            became=[one.outcome.value for one in labelled],
             cached=sum(one.cached for one in labelled),
             notes=_reasons(labelled),
         )
@@ -299,7 +307,7 @@ def _computed(
             million_texts=None if hour_price is None else hour_price * per_text * MILLION / 3600,
             million_texts_hours=per_text * MILLION / 3600,
         ),
-        outcomes={"answered": len(inputs)},
+        became=["answered"] * len(inputs),
     )
 
 

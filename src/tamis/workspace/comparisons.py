@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from math import isfinite
 from typing import Any
 
 from pydantic import ValidationError
 
-from tamis.errors import Conflict, InvalidRequest
+from tamis.errors import Conflict, InvalidRequest, UnknownOperation
 from tamis.evaluation.comparison import Comparison
 from tamis.evaluation.comparison_page import build_page
-from tamis.jobs.comparing import BASELINES
+from tamis.jobs.comparing import ANSWERS, BASELINES
 from tamis.labelers.entering import MOST
 from tamis.settings import Settings
 from tamis.store.records import ModelRecord, OperationFilters, OperationRecord
+from tamis.workspace.background import SUCCESS
 from tamis.workspace.files import Files
 from tamis.workspace.models import Models
 from tamis.workspace.operations import NewOperation, Operations
@@ -32,9 +34,12 @@ COMPARE = "compare"
 MOST_ROWS = 1_000_000
 MOST_CONTEXT, MOST_NAME = 2000, 200
 MOST_SHOTS = 20
+MOST_LOOKED_AT = 200
+"""Comparisons on one file in which kept answers are looked for, the newest ones."""
 
 Listing = tuple[list[OperationRecord], int]
 Told = list[dict[str, Any]]
+Earlier = list["EarlierLlm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,19 @@ class AskedLlm:
         return bool(self.price_in or self.price_out)
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierLlm:
+    """An LLM of a finished comparison, whose answers are kept: `rows` of the file that it was asked about.
+
+    `id` says which it is: that of the comparison, a colon, and its number among the LLMs of it.
+    """
+
+    id: str
+    name: str
+    rows: int
+    asked_at: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewComparison:
     """A comparison as it is asked for.
@@ -60,6 +78,7 @@ class NewComparison:
         models: references of models.
         baselines: names of `jobs.comparing.BASELINES`.
         llms: of the endpoint.
+        earlier: ids of LLMs whose answers on the same file are kept (`Comparisons.earlier`): they are asked nothing.
         train: the rows that baselines learn from, and that examples for LLMs are drawn from.
         limit: ask about so many rows, drawn at random; None: about all.
         budget: what all LLMs together may cost, in the currency of their prices.
@@ -73,6 +92,7 @@ class NewComparison:
     models: Sequence[str] = ()
     baselines: Sequence[str] = ()
     llms: Sequence[AskedLlm] = ()
+    earlier: Sequence[str] = ()
     train: str | None = None
     limit: int | None = None
     budget: float | None = None
@@ -135,6 +155,7 @@ class Comparisons:
         file = self._files.get(new.file)
         train = self._files.get(new.train) if new.train else None
         names = _names(models)
+        llms = self._told_llms(new.llms, set(names.values()))
         told = {
             "file": file.id,
             "file_name": file.name,
@@ -142,11 +163,12 @@ class Comparisons:
             "train_name": None if train is None else train.name,
             "models": [{"id": model.id, "name": names[model.id]} for model in models],
             "baselines": [name for name in BASELINES if name in new.baselines],
-            "llms": self._told_llms(new.llms, set(names.values())),
+            "llms": llms,
+            "earlier": self._told_earlier(new, {*names.values(), *(llm["name"] for llm in llms)}),
             **{name: getattr(new, name) for name in ("limit", "budget", "shots", "context", "oos_label")},
         }
         contenders = [*names.values(), *(BASELINES[name] for name in told["baselines"])]
-        contenders += [llm["name"] for llm in told["llms"]]
+        contenders += [llm["name"] for llm in (*told["llms"], *told["earlier"])]
         title = f"{_listed(contenders)} on {file.name}"
         return self._operations.create(
             NewOperation(kind=COMPARE, title=title, told=told, created_by=new.created_by),
@@ -163,6 +185,12 @@ class Comparisons:
     def list(self, page: int, page_size: int, filters: OperationFilters | None = None) -> Listing:
         """Return one page of the comparisons, the newest first, and how many there are in all."""
         return self._operations.list(page, page_size, {**(filters or {}), "kind": COMPARE})
+
+    def earlier(self, file_id: str) -> Earlier:
+        """Return the LLMs that were asked about a file and whose answers are kept, the newest first."""
+        filters: OperationFilters = {"kind": COMPARE, "status": SUCCESS, "told": {"file": file_id}}
+        found, _ = self._operations.list(0, MOST_LOOKED_AT, filters)
+        return [each for record in found for each in _answers_of(record)]
 
     def report(self, comparison_id: str) -> Report:
         """Return what came of a comparison.
@@ -199,7 +227,7 @@ class Comparisons:
         Raises:
             InvalidRequest: it could not.
         """
-        n = n_models + len(set(new.baselines)) + len(new.llms)
+        n = n_models + len(set(new.baselines)) + len(new.llms) + len(set(new.earlier))
         if not 2 <= n <= MOST:
             many = "Choose at least two to compare." if n < 2 else f"Choose {MOST} at most."
             raise _wrong("contenders", many)
@@ -232,6 +260,28 @@ class Comparisons:
         if len(new.context) > MOST_CONTEXT:
             raise _wrong("context", f"Give {MOST_CONTEXT:,} characters at most.")
 
+    def _told_earlier(self, new: NewComparison, taken: set[str]) -> Told:
+        """Whose answers are taken from where, by names that nobody else has."""
+        told = []
+        for wanted in dict.fromkeys(new.earlier):
+            llm, file = self._earlier(wanted)
+            if file != new.file:
+                raise _wrong("earlier", f"The answers of {llm.name} are about another file: choose again.")
+            when = datetime.fromtimestamp(llm.asked_at, UTC).strftime("%Y-%m-%d")
+            name = _free(f"{llm.name}, {when}", taken)
+            taken.add(name)
+            comparison, _, number = wanted.partition(":")
+            told.append({"comparison": comparison, "number": int(number), "name": name, "when": when})
+        return told
+
+    def _earlier(self, id: str) -> tuple[EarlierLlm, str]:
+        """Return an LLM whose answers are kept, and the file that they are about."""
+        try:
+            record = self.get(id.partition(":")[0])
+            return next(each for each in _answers_of(record) if each.id == id), record.told["file"]
+        except (UnknownOperation, StopIteration):
+            raise _wrong("earlier", "Answers of an earlier comparison are no longer here: choose again.") from None
+
     def _told_llms(self, asked: Sequence[AskedLlm], taken: set[str]) -> Told:
         """What is asked of the endpoint, by its own names; shown by the names that callers use."""
         told = []
@@ -258,6 +308,20 @@ def _check_names(llms: Sequence[AskedLlm]) -> None:
     twice = [name for name, times in Counter(llm.name for llm in llms).items() if times > 1]
     if twice:
         raise _wrong("llms", f"{twice[0]} is there twice.")
+
+
+def _answers_of(record: OperationRecord) -> Earlier:
+    """The LLMs whose answers a comparison has kept."""
+    kept, asked_at = record.summary.get(ANSWERS, ()), record.finished_at or record.created_at
+    return [EarlierLlm(f"{record.id}:{n}", each["name"], each["rows"], asked_at) for n, each in enumerate(kept)]
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """A name that nobody has."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    return free
 
 
 def _names(models: Sequence[ModelRecord]) -> dict[str, str]:

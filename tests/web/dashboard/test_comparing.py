@@ -7,8 +7,10 @@ import pytest
 
 from tamis.store.records import ModelRecord, OperationRecord
 from tamis.workspace.workspace import Workspace
+from web.dashboard.browsing import Watched
 
 DONE, RUNNING, FAILED = (f"00000000-0000-4000-8000-0000000000{n:02d}" for n in (5, 15, 25))
+HOSTILE_LLM = "<script>alert(1)</script>"
 ID = "00000000-0000-4000-8000-00000000010{}"
 
 
@@ -119,6 +121,50 @@ def test_llms_can_be_asked_where_there_is_an_endpoint(
     assert 'name="llm" value="mini"' in again
     assert 'name="price_in" value="0.15"' in again
     assert checked(again, "model") == [two[0]]
+
+
+@pytest.fixture
+def kept(workspace: Workspace, upload: Any) -> tuple[str, str]:
+    """A file, and the id of answers of an LLM of a hostile name about it."""
+    file = upload(name="test.jsonl")["id"]
+    summary = {"answers": [{"name": HOSTILE_LLM, "rows": 1234}], "targets": []}
+    made = {"created_at": 1_763_800_000, "modified_at": 1, "finished_at": 1_763_800_000, "title": "t"}
+    workspace.store.operations.add(
+        OperationRecord(id="c", kind="compare", status="SUCCESS", told={"file": file}, summary=summary, **made)
+    )
+    return file, "c:0"
+
+
+def test_answers_that_are_kept_are_chosen_again_at_no_cost(
+    visitor: Any, workspace: Workspace, two: list[str], kept: tuple[str, str], upload: Any, begun: list[str]
+) -> None:
+    file, id = kept
+    assert 'name="earlier"' not in visitor.get("/ui/compare/new").text
+    page = visitor.get(f"/ui/compare/new?file={file}").text
+    assert 'name="earlier" value="c:0"' in page
+    assert "1,234 rows, asked" in page
+    assert "answers kept: costs nothing" in page
+    assert "<script>alert" not in page
+    other = upload(name="other.jsonl")["id"]
+    refused = visitor.send("/ui/compare/new", act="compare", file=other, model=two[0], earlier=id)
+    assert (refused.status_code, "about another file" in refused.text) == (422, True)
+    answer = visitor.send("/ui/compare/new", act="compare", file=file, model=two[0], earlier=id)
+    assert answer.headers["location"] == f"/ui/compare/{begun[0]}"
+    assert workspace.comparisons.get(begun[0]).told["earlier"][0]["name"] == f"{HOSTILE_LLM}, 2025-11-22"
+    assert checked(visitor.get(f"/ui/compare/new?again={begun[0]}").text, "earlier") == [id]
+
+
+def test_a_script_looks_for_answers_once_a_file_is_chosen(
+    address: str, watched: Watched, kept: tuple[str, str], two: list[str]
+) -> None:
+    page = watched.page
+    page.goto(f"{address}/ui/compare/new?model={two[0]}")
+    assert page.locator("[name=earlier]").count() == 0
+    page.select_option("#field-file", kept[0])
+    page.wait_for_selector("[name=earlier]")
+    assert page.locator("text=Look for kept answers").is_hidden()
+    page.select_option("#field-file", "")
+    page.wait_for_selector("[name=earlier]", state="detached")
 
 
 def test_the_report_stands_in_the_page(visitor: Any, filled: Workspace) -> None:

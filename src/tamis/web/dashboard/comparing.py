@@ -13,18 +13,19 @@ from fastapi import Response
 from tamis.errors import InvalidRequest, UnknownFile, UnknownModel
 from tamis.web.auth import TRAIN
 from tamis.web.dashboard.downloads import download
+from tamis.web.dashboard.failures import in_words
 from tamis.web.dashboard.formats import plain
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 from tamis.workspace.background import LIVE, STATES, SUCCESS
-from tamis.workspace.comparisons import AskedLlm, NewComparison
+from tamis.workspace.comparisons import AskedLlm, EarlierLlm, NewComparison
 
 if TYPE_CHECKING:
     from tamis.store.records import FileRecord, OperationFilters, OperationRecord
 
-OFFERED_MODELS, OFFERED_FILES = 12, 100
+OFFERED_MODELS, OFFERED_FILES, OFFERED_ANSWERS = 12, 100, 20
 LLM_LINES = 3
 """LLMs that the form has room for."""
 
@@ -47,6 +48,7 @@ class Form:
     train: str = ""
     baselines: Sequence[str] = ()
     llms: Sequence[tuple[str, str, str]] = ()
+    earlier: Sequence[str] = ()
     limit: str = ""
     budget: str = ""
     shots: str = ""
@@ -62,6 +64,7 @@ class Form:
         form = cls(
             models=list(dict.fromkeys(visit.form.get("model", ())))[: MOST_CHOSEN + 1],
             baselines=visit.form.get("baseline", ()),
+            earlier=visit.form.get("earlier", ())[: MOST_CHOSEN + 1],
             llms=[
                 (_part(visit, "llm", line), _part(visit, "price_in", line), _part(visit, "price_out", line))
                 for line in range(LLM_LINES)
@@ -79,6 +82,7 @@ class Form:
             file=told["file"],
             train=told["train"] or "",
             baselines=told["baselines"],
+            earlier=[f"{each['comparison']}:{each['number']}" for each in told.get("earlier", ())],
             llms=[(llm["asked"], _written(llm["price_in"]), _written(llm["price_out"])) for llm in told["llms"]],
             limit=_written(told["limit"]),
             budget=_written(told["budget"]),
@@ -102,6 +106,7 @@ class Form:
             llms=[
                 AskedLlm(name, _number(one, "llms"), _number(other, "llms")) for name, one, other in self.llms if name
             ],
+            earlier=self.earlier,
             train=self.train or None,
             limit=_whole(self.limit, "limit"),
             budget=_number(self.budget, "budget"),
@@ -142,9 +147,9 @@ def begin(visit: Visit) -> Response:
     try:
         record = visit.workspace.comparisons.create(form.asked(visit.caller))
     except InvalidRequest as error:
-        form.wrong[_field_of(error)] = error.for_callers
+        form.wrong[_field_of(error)] = in_words(error.for_callers)
     except UnknownModel as error:
-        form.wrong["contenders"] = error.for_callers
+        form.wrong["contenders"] = in_words(error.for_callers)
     except UnknownFile:
         form.wrong["file"] = "A file was deleted meanwhile: choose again."
     else:
@@ -215,6 +220,7 @@ def _form(visit: Visit, form: Form) -> Response:
         models=_offered_models(visit, form),
         files=_offered_files(visit, form),
         baselines=BASELINES,
+        earlier=_offered_answers(visit, form),
         has_llms=workspace.comparisons.has_llms,
         known_llms=workspace.comparisons.llms,
         llm_lines=[*form.llms, *[("", "", "")] * LLM_LINES][:LLM_LINES],
@@ -246,6 +252,12 @@ def _offered_files(visit: Visit, form: Form) -> list[FileRecord]:
         except UnknownFile:
             continue
     return found
+
+
+def _offered_answers(visit: Visit, form: Form) -> list[EarlierLlm]:
+    """LLMs whose answers on the chosen file are kept: the newest ones, and those that are chosen."""
+    found = visit.workspace.comparisons.earlier(form.file) if form.file else []
+    return [each for n, each in enumerate(found) if n < OFFERED_ANSWERS or each.id in form.earlier]
 
 
 def _whole(said: str, name: str) -> int | None:
