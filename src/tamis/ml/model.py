@@ -31,6 +31,7 @@ from tamis.ml.golden import check_golden, golden_inputs
 from tamis.ml.manifest import Calibration, Manifest
 from tamis.ml.predictor import Chat, Inputs, Predictor, is_one
 from tamis.ml.published import fetch_model, is_repository
+from tamis.ml.reading import reading_for
 from tamis.ml.registry import resolve
 from tamis.ml.scorer import Scorer
 from tamis.ml.threshold_record import RECORD
@@ -95,6 +96,10 @@ class Model:
     def targets(self) -> tuple[Target, ...]:
         """What it answers."""
         return self.predictor.targets
+
+    def reading(self, options: ReadOptions | None = None) -> ReadOptions:
+        """Return how files are read for this model: as these options say, else like the data that it learnt from."""
+        return reading_for(options, [self.manifest])
 
     @property
     def scorer(self) -> Scorer:
@@ -185,7 +190,8 @@ class Model:
         Args:
             data: a file, folder or hub dataset, several files, a `Dataset` made with this model's targets, or Python
                 data (see `tamis.ml.given`).
-            options: how to read files.
+            options: how to read files; what they leave open is read like the data that the model learnt from, in files
+                that have its columns.
             max_bad_share: share of bad rows up to which they are left out instead of refused.
             rejects: file to write bad rows to.
             visit: called with each chunk of scores, for whoever wants to keep them.
@@ -194,6 +200,7 @@ class Model:
             DataError: the data cannot be read, or has none of the model's targets.
         """
         if not isinstance(data, Dataset):
+            options = self.reading(options)
             given = given_to_measure(data, options)
             data = load_data(given, self.targets, options, max_bad_share=max_bad_share, rejects=rejects).data
         return self._measure(self._own(data), visit)
@@ -250,6 +257,7 @@ class Model:
         if data is None:
             return Evidence(held, held)
         if not isinstance(data, Dataset):
+            options = self.reading(options)
             data = load_data(given_to_measure(data, options), self.targets, options).data
         return evidence_of(self._own(data), self.predictor, held)
 

@@ -43,7 +43,7 @@ class Predictor:
     def __init__(self, scorer: Scorer, manifest: Manifest) -> None:
         """Take what scores, and the decision rules of its manifest."""
         self.targets: tuple[Target, ...] = tuple(entry.target for entry in manifest.targets)
-        self._scorer, self._entries = scorer, manifest.targets
+        self._scorer, self._entries, self.manifest = scorer, manifest.targets, manifest
         self._rules = tuple(_Rule(entry, place) for place, entry in enumerate(manifest.targets))
 
     @property

@@ -32,6 +32,7 @@ from tamis.evaluation.gate import (
 from tamis.evaluation.said import Said
 from tamis.ml.model import Model
 from tamis.ml.own_rows import served
+from tamis.ml.reading import reading_for
 from tamis.schema import Input, Target
 
 Check = Callable[[], None]
@@ -83,6 +84,7 @@ def rows_for(rivals: Rivals, given: Given, options: ReadOptions | None = None, *
     Raises:
         DataError: they cannot be read, or say nothing about any of the candidate's targets.
     """
+    options = reading_for(options, [model.manifest for model in rivals.models.values()], rivals.targets)
     return load(given, rivals.targets, options, max_bad_share=max_bad_share)
 
 

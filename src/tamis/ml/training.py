@@ -21,6 +21,7 @@ from pydantic import JsonValue
 from tamis.data.dataset import require_learnable
 from tamis.data.declared import Declarations, DeclaredTarget, with_none_labels
 from tamis.data.formats import ReadOptions
+from tamis.data.layout import Layout
 from tamis.data.loading import Loaded, Tally, load_splits
 from tamis.data.review.versions import version_of
 from tamis.data.rows import Note
@@ -47,6 +48,7 @@ from tamis.ml.manifest import DataFile, DataManifest, Manifest, TargetManifest, 
 from tamis.ml.model import Model
 from tamis.ml.processes import is_first
 from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothing
+from tamis.ml.reading import layout_of, learnt_layout, reading_facts, reading_for
 from tamis.ml.restart import RestartPoints
 from tamis.ml.rethresholding import for_purpose, remarks_on
 from tamis.ml.schedule import Hyperparameters, chosen_facts, hyperparameters
@@ -143,6 +145,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     targets: Sequence[Target | DeclaredTarget] | None = None,
     none_labels: Mapping[str, Sequence[str]] | None = None,
     options: ReadOptions | None = None,
+    layout: Layout | None = None,
     max_bad_share: float = 0.0,
     rejects: str | Path | None = None,
     overwrite: bool = False,
@@ -186,6 +189,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         none_labels: by multi-label target, its labels that mean "nothing applies", like {"topics": ["other"]}; an empty
             list for none. Targets that are not named keep those with the usual names (safe, none, ok, ...).
         options: how to read files.
+        layout: of the file that the rows were written anew from, which the model keeps; None: as they are read now.
         max_bad_share: share of bad rows up to which they are left out instead of refused.
         rejects: file to write bad rows to.
         overwrite: replace a model that is at `out`.
@@ -230,6 +234,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
     check = nothing if stop is None else StopCheck(stop)
     base_model = parent or load_base(base or DEFAULT_BASE)
     _refuse_options(chosen, base_model)
+    options = options if parent is None else reading_for(options, [parent.model.manifest], ())
     given = given_splits(with_rehearsed(train, rehearse, parent), validation, test, options)
     rejects = rejects if is_first() else None
     loaded = load_splits(
@@ -251,7 +256,9 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         chosen.purpose.of(loaded.train.targets)  # a label that is not there is told before hours of work
     watch.lap("read")
     attended = Attended(listener, check, restart or RestartPoints(None))
-    model = _Run(loaded, base_model, chosen, name, attended, watch, declared, parent, learnt).model()
+    before = None if parent is None else layout_of(parent.model.manifest)
+    layout = layout or before or learnt_layout(loaded.tallies, options)
+    model = _Run(loaded, base_model, chosen, name, attended, watch, declared, parent, learnt, layout).model()
     check()
     if out is not None and is_first():
         listener(Progress("writing the model", 0.98))
@@ -317,6 +324,7 @@ class _Run:
     declared: Declarations | None = None
     parent: Parent | None = None
     learnt: tuple[str, ...] = ()  # targets that learn from rows out of their scope
+    layout: Layout | None = None
 
     def model(self) -> Model:
         trained, seconds = self._trained()
@@ -482,11 +490,16 @@ class _Run:
                 files=tuple(files),
             ),
             parent=None if self.parent is None else parent_manifest(self.parent, data),
-            training=_json({**trained.facts, **_learnt_from(data.inputs), "remarks": list(trained.remarks)}),
+            training=_json({**trained.facts, **self._learnt_from(), "remarks": list(trained.remarks)}),
             checkpoints=tuple(_json(row) for row in trained.checkpoints),
             versions=installed_versions(_threads()),
             tolerance=trained.scorer.tolerance,
         )
+
+    def _learnt_from(self) -> dict[str, JsonValue]:
+        """How the data was laid out, and whether some inputs are chats, for who has to offer a box for one."""
+        chats = any(not isinstance(given, str) for given in self.loaded.train.inputs)
+        return {**({"chats": True} if chats else {}), **reading_facts(self.layout)}
 
 
 def _entry(target: Target, made: Decisions, weights: Mapping[str, float], *, learnt: bool) -> TargetManifest:
@@ -512,11 +525,6 @@ def _figures(report: EvaluationReport | None) -> dict[str, JsonValue]:
         plain = target.model_dump(mode="json", include=set(FIGURES))
         kept[name] = {figure: plain[figure] for figure in FIGURES if plain.get(figure) is not None}
     return kept
-
-
-def _learnt_from(inputs: Sequence[object]) -> dict[str, bool]:
-    """Whether some inputs are chats, for who has to offer a box for one."""
-    return {"chats": True} if any(not isinstance(given, str) for given in inputs) else {}
 
 
 def _json(facts: Mapping[str, object]) -> dict[str, JsonValue]:
