@@ -13,6 +13,7 @@ from tamis.jobs.aside import understood
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.looks import ANSWERED, CORRECTION, OPEN, SUSPECT, UNLABELLED, Sight, look_at
 from tamis.jobs.tools import Tools
+from tamis.jobs.validation import validate
 from tamis.jobs.worker import owner_name
 from tamis.ml.registry import register
 from tamis.ml.training import train
@@ -275,7 +276,10 @@ class TestRetraining:
         return self.finish(workspace, artifact, workspace.jobs.create(new).id)
 
     def finish(self, workspace: Workspace, artifact: Path, job: str) -> ModelRecord:
-        """Do what a worker does at the end."""
+        """Do what a worker does: look at the data, which measures how long to train; and store the model at the end."""
+        claimed = workspace.store.jobs.claim("me", time.time(), 60)
+        assert claimed.id == job
+        validate(Tools(workspace.store, choices_of(workspace.settings)), claimed, lambda: False)
         model = ModelRecord(
             id=f"model-{job}",
             name="shop",
@@ -287,7 +291,7 @@ class TestRetraining:
             job_id=job,
         )
         added = workspace.store.models.add(model)
-        workspace.store.jobs.change(job, when=("QUEUED",), to="SUCCESS", model_id=added.id)
+        workspace.store.jobs.change(job, when=("QUEUED", "VALIDATED"), to="SUCCESS", model_id=added.id)
         return added
 
     def answer(self, workspace: Workspace, text: str, **labels: list[str]) -> None:
@@ -314,6 +318,9 @@ class TestRetraining:
         assert (found.file.name, found.file.created_by) == ("rows.v2.jsonl", "me")
         assert (found.job.name, found.job.auto_start, found.job.test_file) == ("shop", True, test.id)
         assert found.job.training_files == ((found.file.id, 1.0),)
+        former = workspace.jobs.record(before.job_id)
+        assert (former.hyperparameters["epochs"], former.hyperparameters["training_steps"]) != (None, None)
+        assert found.job.hyperparameters == former.asked, "for as long as was said, not as it came to"
         with pytest.raises(Conflict, match="being made already"):
             workspace.retraining.begin("shop")
         after = self.finish(workspace, artifact, found.job.id)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 from tamis.errors import Cancelled, StorageFailed, TamisError, UnknownFile
@@ -70,7 +70,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool], trackin
             listener=listen,
             stop=stop,
             restart=RestartPoints(work / "restart"),
-            **_asked(job),
+            **{name: job.asked.get(name) for name in CHOSEN},
         )
         reporter.finish(model)
         tracking.finish(model)
@@ -84,13 +84,6 @@ def forget(tools: Tools, job_id: str) -> None:
     """Remove what a job needed while it ran."""
     shutil.rmtree(tools.choices.work / job_id, ignore_errors=True)
     tools.store.objects.delete_all(f"jobs/{job_id}")
-
-
-def _asked(job: JobRecord) -> dict[str, Any]:
-    """The hyperparameters as they were asked for: what validation chose is what the trainer would choose."""
-    chosen = {name: job.hyperparameters.get(name) for name in CHOSEN}
-    asked = job.metadata.get("asked", {})
-    return {**chosen, "training_steps": asked.get("training_steps"), "epochs": asked.get("epochs")}
 
 
 def _keep(store: Store, job: JobRecord, model: Model, folder: Path) -> bool:

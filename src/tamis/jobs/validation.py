@@ -20,7 +20,7 @@ from tamis.ml.progress import StopCheck
 from tamis.ml.schedule import STEP_TOKENS, hyperparameters
 from tamis.schema import Kind
 from tamis.store.opening import Store
-from tamis.store.records import JobRecord
+from tamis.store.records import ASKED, JobRecord
 
 LOSS_OF = {Kind.SINGLE_LABEL: "single_class", Kind.MULTI_LABEL: "multi_class"}
 KIND_OF = {loss: kind for kind, loss in LOSS_OF.items()}
@@ -59,7 +59,7 @@ def validate(tools: Tools, job: JobRecord, stop: Callable[[], bool]) -> None:
         attempt=job.attempt,
         to=Status.VALIDATED.value,
         targets=measured.targets,
-        metadata={**job.metadata, **measured.metadata, "asked": _asked(job)},
+        metadata={**job.metadata, **measured.metadata, ASKED: _asked(job)},
         hyperparameters=measured.hyperparameters,
         owner=None,
         lease_until=None,

@@ -36,6 +36,9 @@ STATUS_EVENT: Final = "status-updated"
 TEST_FILE: Final = "test_file"
 """Where a job's metadata says which file its model is measured on; nothing is fitted to it."""
 
+ASKED: Final = "asked"
+"""Where a job's metadata says what was asked for of the hyperparameters that validation measures."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
@@ -101,6 +104,11 @@ class JobRecord:
     def test_file(self) -> str | None:
         """The file that its model is measured on."""
         return self.metadata.get(TEST_FILE)
+
+    @property
+    def asked(self) -> Json:
+        """Its hyperparameters as they were asked for: `hyperparameters` holds what was measured, where it was."""
+        return {**self.hyperparameters, **self.metadata.get(ASKED, {})}
 
     @property
     def file_ids(self) -> tuple[str, ...]:

@@ -236,7 +236,7 @@ class Retraining:
             training_files=[(file.id, 1.0)],
             suffix=former.suffix if former else None,
             title=(former.title if former else None) or before.title or before.name,
-            hyperparameters=dict(former.hyperparameters) if former else {},
+            hyperparameters=former.asked if former else {},
             validation_files=self._still_there(former.validation_files) if former else (),
             test_file=self._test_file(record, former),
             targets=_declared(former, record.summary.get("labels")),

@@ -5,15 +5,22 @@ import re
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from time import sleep, time
 from typing import Any
 
 import pytest
 
+from tamis.errors import InvalidRequest
+from tamis.jobs.choosing import choices_of
 from tamis.jobs.looks import ANSWERED, CORRECTION, DISAGREEMENT, SKIPPED, SUSPECT, UNLABELLED, Sight, look_at
+from tamis.jobs.tools import Tools
+from tamis.jobs.validation import validate
 from tamis.ml.registry import register
 from tamis.ml.training import train
 from tamis.schema import Message
+from tamis.store.records import JobRecord, ModelRecord
 from tamis.testing import tiny_base
+from tamis.workspace.retraining import FAILED, TRAINING, Round
 from tamis.workspace.workspace import Workspace
 
 TEXTS = {"delivery": "where is my parcel", "payment": "you charge my card"}
@@ -49,6 +56,28 @@ def put(workspace: Workspace, given: Any = "where is my parcel", reason: str = U
     look = look_at(Sight(given=given, reason=reason, urgency=0.5, **more), "shop", None)
     workspace.store.looks.add([look])
     return look.id
+
+
+def trained(workspace: Workspace, job_id: str, artifact: Path) -> JobRecord:
+    """Do what a worker does with a job, but for the training itself."""
+    job = workspace.store.jobs.claim("me", time(), 60)
+    assert job.id == job_id
+    validate(Tools(workspace.store, choices_of(workspace.settings)), job, lambda: False)
+    place = f"folder:{artifact}"
+    known = {"name": "shop", "root": "static-en", "base": "static-en", "place": place, "created_at": int(time()) + 100}
+    targets = workspace.models.find("shop").targets
+    model = workspace.store.models.add(ModelRecord(id=f"model-{job_id}", job_id=job_id, targets=targets, **known))
+    return workspace.store.jobs.change(job_id, when=("QUEUED",), to="SUCCESS", model_id=model.id)
+
+
+def stood(workspace: Workspace, state: str) -> Round:
+    """Wait until the latest round of answers has come so far."""
+    for _ in range(1000):
+        found = workspace.retraining.rounds("shop")[0]
+        if found.state == state:
+            return found
+        sleep(0.01)
+    raise AssertionError(found)
 
 
 def chosen(page: str) -> list[str]:
@@ -265,6 +294,34 @@ class TestTheRest:
         refused = visitor.send("/ui/queue/shop/train")
         assert refused.status_code == 422
         assert "choose one" in refused.text
+
+    def test_a_model_that_was_trained_by_the_form_as_it_stands_learns_from_answers(
+        self, shop: Workspace, visitor: Any, upload: Any, artifact: Path, acts_here: None
+    ) -> None:
+        file = upload(rows(15))["id"]
+        started = visitor.send("/ui/new/train", training=file, title="shop", base="static-en", length="auto")
+        first = trained(shop, started.headers["location"].removeprefix("/ui/jobs/"), artifact)
+        assert re.search(
+            r'name="length"[^>]* value="auto" checked', visitor.get(f"/ui/new/train?from={first.id}").text
+        ), "what was measured is not what was asked for"
+        shop.looks.answer("shop", put(shop, "something new"), {"topic": ["payment"]})
+        assert visitor.send("/ui/queue/shop/train").status_code == 303
+        round = stood(shop, TRAINING)
+        assert round.job.hyperparameters == first.asked
+
+    def test_what_went_wrong_is_told_without_words_of_the_api(
+        self, shop: Workspace, visitor: Any, monkeypatch: pytest.MonkeyPatch, upload: Any, acts_here: None
+    ) -> None:
+        def refuse(new: object) -> None:
+            raise InvalidRequest("body.hyperparameters: give less.", loc=["body", "hyperparameters"])
+
+        monkeypatch.setattr(shop.jobs, "create", refuse)
+        shop.looks.answer("shop", put(shop, "something new"), {"topic": ["payment"]})
+        visitor.send("/ui/queue/shop/train", training=upload(rows(15))["id"])
+        stood(shop, FAILED)
+        page = visitor.get("/ui/queue/shop").text
+        assert "Give less." in page
+        assert "body." not in page
 
     def test_names_in_addresses_are_no_paths(self, shop: Workspace, visitor: Any) -> None:
         for name in ("..%2F..%2Fetc", "shop%00", "ft:classifier:x", "shop@1", "x" * 3000):

@@ -73,7 +73,7 @@ class Draft:
     @classmethod
     def like(cls, job: JobRecord) -> Draft:
         """Ask for what a job was asked for, but for the keys of its trackers."""
-        given = {**job.hyperparameters, **job.metadata.get("asked", {})}
+        given = job.asked
         said = {"title": job.title or job.name, "base": job.model}
         for name in (*NUMBERS, "abstain_loss", "oos_label"):
             if (value := given.get(name)) is not None:

@@ -79,11 +79,14 @@ UNKNOWN = Failure(
 
 
 ALLOW = "let up to {:g} % of the rows be left out (Bad rows to leave out, under How to train)"
+_PLACE = re.compile(r"body(?:\.[\w-]+)*: +(.)", re.DOTALL)
 _SKIPPED = re.compile(r"train without them: invalid_sample_skip_percentage = ([\d.]+\d)")
 
 
 def in_words(message: str) -> str:
-    """Return a sentence for callers of the API as one for people before a form: with the names of its fields."""
+    """Return a sentence for callers of the API as one for people before a form: without its place in a request."""
+    if found := _PLACE.match(message):
+        message = found[1].upper() + message[found.end() :]
     return _SKIPPED.sub(lambda found: ALLOW.format(100 * float(found[1])), message)
 
 

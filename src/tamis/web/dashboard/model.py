@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from fastapi import Response
 from tamis.errors import InvalidRequest, TamisError
 from tamis.web.auth import ADMIN, INFER, TRAIN
 from tamis.web.dashboard.downloads import download
+from tamis.web.dashboard.failures import in_words
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 
@@ -52,7 +52,7 @@ def manifest_of(visit: Visit, model: ModelRecord) -> tuple[Manifest | None, str]
 
 def plainly(error: TamisError) -> str:
     """Return what an error says, without the place in a request's body, for people who see a form."""
-    return re.sub(r"^body\.\w+: ", "", error.for_callers)
+    return in_words(error.for_callers)
 
 
 class Measured:

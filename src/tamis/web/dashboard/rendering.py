@@ -8,10 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tamis.web.dashboard import formats
 from tamis.web.dashboard.assets import address_of
+from tamis.web.dashboard.failures import in_words
 
 FILTERS = (
     *(formats.plain, formats.cut, formats.number, formats.percent, formats.size, formats.binary),
-    *(formats.seconds, formats.exact, formats.iso, formats.ago),
+    *(formats.seconds, formats.exact, formats.iso, formats.ago, in_words),
 )
 
 

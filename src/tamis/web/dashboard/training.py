@@ -31,7 +31,6 @@ CHOICE = 100
 LANGUAGES_SHOWN = 4
 UNFIT = FAILURES["data_error"]
 
-_PLACE_IN_JOB = re.compile(r"^body\.\w+: ")
 _RANGE = re.compile(r"^\w+ = [^:]*: input should be")
 
 pages = Pages()
@@ -82,8 +81,7 @@ class Refused:
     def of(cls, error: TamisError) -> Refused:
         """Read it from an error."""
         name = place_of(error) if isinstance(error, InvalidRequest) else ""
-        why = _PLACE_IN_JOB.sub("", error.for_callers) if name else error.for_callers
-        why = _RANGE.sub("It should be", why)
+        why = _RANGE.sub("It should be", in_words(error.for_callers))
         return cls(name, why[:1].upper() + why[1:], problems.status_of(error))
 
 

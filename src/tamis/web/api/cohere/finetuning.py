@@ -117,7 +117,7 @@ class FinetunedModel(BaseModel):
     def of(cls, tuned: Tuned) -> FinetunedModel:
         """Return a tuned model as the wire has it."""
         job, model = tuned.job, tuned.model
-        asked = job.metadata.get("asked", job.hyperparameters) if job else {}
+        asked = job.asked if job else {}
         rate = job.hyperparameters.get("learning_rate") if job else None
         used = HyperparametersOut(
             train_epochs=asked.get("epochs"), learning_rate=None if rate is None else round(rate * RATES, 10)
