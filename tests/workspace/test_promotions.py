@@ -1,6 +1,7 @@
 """Promotions: what is asked before measuring, what moves, what the history keeps; and the process that measures."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from tamis.evaluation.gate import GateReport, Judged
 from tamis.ml.registry import register
 from tamis.ml.training import train
 from tamis.settings import Settings
+from tamis.store.records import OperationRecord
 from tamis.testing import tiny_base
+from tamis.workspace.background import LIVE
 from tamis.workspace.promotions import Asked
 from tamis.workspace.workspace import Workspace, open_workspace
 
@@ -199,3 +202,46 @@ class TestByFile:
         file = upload(rows(2)).id
         with workspace.promotions._measuring, pytest.raises(Overloaded, match="max_dry_runs"):
             workspace.promotions.promote_by_file(asked(), file)
+
+    def test_in_the_background_it_moves_though_nobody_looks(self, workspace: Workspace, upload):
+        workspace.aliases.set("prod", "bad")
+        file = upload(rows(20), "test.jsonl")
+        assert workspace.promotions.begin(asked("bad", by="k"), file.id).why.endswith("nothing moved.")
+        begun = workspace.promotions.begin(asked("good", "accuracy > current surely", by="k"), file.id)
+        assert (begun.kind, begun.created_by) == ("promote", "k")
+        while workspace.aliases.get("prod").model.name != "good":
+            assert workspace.store.operations.find(begun.id).status in ("QUEUED", "RUNNING", "SUCCESS")
+            time.sleep(0.05)
+        done = ended(workspace, begun.id)
+        assert done.summary == {"passed": True, "moved": True, "why": "prod points at good@1 now (before: bad@1)."}
+        assert workspace.promotions.report(done).rows == 40
+        last = workspace.aliases.history("prod").moves[0]
+        assert (last.figures["data"], last.moved_by) == ("test.jsonl", "k")
+
+    def test_one_that_others_moved_meanwhile_is_left(self, workspace: Workspace, upload, monkeypatch):
+        workspace.aliases.set("prod", "bad")
+        monkeypatch.setattr("tamis.workspace.operations.run_aside", self.moving(workspace))
+        begun = workspace.promotions.begin(asked("good", "accuracy > current surely"), upload(rows(2)).id)
+        failed = ended(workspace, begun.id)
+        assert (failed.status, failed.error_code) == ("FAILED", "alias_moved")
+        assert not list(workspace.store.objects.list(f"operations/{begun.id}"))
+
+    @staticmethod
+    def moving(workspace: Workspace):
+        def run(kind: str, told: dict[str, str], *_: object) -> dict[str, object]:
+            workspace.aliases.drop("prod")
+            workspace.aliases.set("prod", "bad")
+            record = workspace.store.operations.find(told["id"])
+            report = says(True)(workspace.models.find("good"), workspace.models.find("bad"))
+            with workspace.store.objects.writer(f"operations/{record.id}/result") as writer:
+                writer.write(report.model_dump_json().encode())
+                n_bytes = writer.commit().bytes
+            return {"result_key": f"operations/{record.id}/result", "bytes": n_bytes, "summary": {}}
+
+        return run
+
+
+def ended(workspace: Workspace, id: str) -> OperationRecord:
+    while (record := workspace.operations.get(id)).status in LIVE:
+        time.sleep(0.05)
+    return record

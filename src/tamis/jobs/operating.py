@@ -35,6 +35,7 @@ ACTS: dict[str, str] = {
     "queue": "tamis.jobs.queueing:fill",
     "relabel": "tamis.jobs.relabelling:relabel",
     "gain": "tamis.jobs.relabelling:gain",
+    "promote": "tamis.jobs.promoting:measure",
 }
 """By kind: the module and the function that does it."""
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from tamis.errors import UnknownModel
 from tamis.evaluation.conditions import parse_all
+from tamis.evaluation.gate import GateReport
 from tamis.jobs.aside import answered
+from tamis.jobs.operating import Acting, Done, Tell
 from tamis.jobs.tools import Tools, files_here
 from tamis.ml.model import Model, load
 from tamis.ml.promotion import Rivals, contest, rows_for
@@ -22,20 +24,38 @@ def answer(tools: Tools, told: Mapping[str, Any]) -> bytes:
     """Return what the process says: the table and what became of the conditions, or why it could not measure."""
 
     def work() -> dict[str, Any]:
-        conditions = parse_all(told["conditions"])
-        current = told["current"]
-        rivals = Rivals(
-            candidate=_loaded(tools, told["candidate"]),
-            name=told["candidate_name"],
-            current=None if current is None else _loaded(tools, current),
-            current_name=told["current_name"],
-        )
-        with files_here(tools.store, [told["file"]], Path(told["work"])) as paths:
-            part = rows_for(rivals, paths[told["file"]], tools.choices.reading, max_bad_share=told["max_bad_share"])
-        report = contest(rivals, part.data, conditions, allow_label_changes=told["allow_label_changes"])
-        return report.model_dump(mode="json")
+        return _measured(tools, told, Path(told["work"]), lambda share, stage: None).model_dump(mode="json")
 
     return answered(work, tools.choices.home)
+
+
+def measure(acting: Acting) -> Done:
+    """Measure as an operation, whose result is the table with what became of the conditions.
+
+    Raises:
+        UnknownModel: one of the models was deleted meanwhile.
+        InvalidSetting: a condition cannot be judged.
+        DataError: the rows cannot be used.
+    """
+    report = _measured(acting.tools, acting.told, acting.work, acting.tell)
+    return Done(report.model_dump_json().encode(), "promotion.json")
+
+
+def _measured(tools: Tools, told: Mapping[str, Any], work: Path, tell: Tell) -> GateReport:
+    tell(0.05, "Loading the versions")
+    conditions = parse_all(told["conditions"])
+    current = told["current"]
+    rivals = Rivals(
+        candidate=_loaded(tools, told["candidate"]),
+        name=told["candidate_name"],
+        current=None if current is None else _loaded(tools, current),
+        current_name=told["current_name"],
+    )
+    tell(0.2, "Reading the rows")
+    with files_here(tools.store, [told["file"]], work) as paths:
+        part = rows_for(rivals, paths[told["file"]], tools.choices.reading, max_bad_share=told["max_bad_share"])
+    tell(0.4, f"Measuring on {len(part.data):,} rows")
+    return contest(rivals, part.data, conditions, allow_label_changes=told["allow_label_changes"])
 
 
 def _loaded(tools: Tools, model_id: str) -> Model:

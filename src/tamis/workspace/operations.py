@@ -7,7 +7,7 @@ with this one; what is done there stands in `jobs.operating`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import time
 from typing import Any
@@ -37,6 +37,9 @@ EVERYBODYS = ("classify",)
 """Kinds that need no key for training: they are done one at a time, and none of the others waits for them."""
 
 TOO_MUCH = "It takes more time or memory than it may: give fewer rows."
+
+Finish = Callable[[OperationRecord, bytes], Mapping[str, Any]]
+"""Does what follows from the result of an operation that is at work still, and returns the summary of it."""
 
 Listing = tuple[list[OperationRecord], int]
 
@@ -70,6 +73,11 @@ class Operations:
             Background(name, at_once, store.operations, store.objects, room, settings)
             for name, at_once in (("operation", AT_ONCE), ("labelling", 1))
         )
+        self._finish: dict[str, Finish] = {}
+
+    def finish_with(self, kind: str, finish: Finish) -> None:
+        """Have what follows from operations of a kind done when they are, whether or not anybody looks."""
+        self._finish[kind] = finish
 
     def create(self, new: NewOperation) -> OperationRecord:
         """Begin an operation in the background.
@@ -190,7 +198,21 @@ class Operations:
 
     def _do(self, operation_id: str, check: Check) -> Mapping[str, Any]:
         bounds = Bounds(LONGEST_S, choices_of(self._settings).memory_mb, TOO_MUCH)
-        return {**run_aside("operate", {"id": operation_id}, self._settings.home, bounds, check), "stage": ""}
+        done = run_aside("operate", {"id": operation_id}, self._settings.home, bounds, check)
+        return {**done, **self._finished(operation_id, done, check), "stage": ""}
+
+    def _finished(self, operation_id: str, done: Mapping[str, Any], check: Check) -> Mapping[str, Any]:
+        """Do what follows, and return the columns that it changes."""
+        record = self._store.operations.find(operation_id)
+        finish = self._finish.get(record.kind) if record else None
+        if record is None or finish is None:
+            return {}
+        try:
+            check()
+            return {"summary": finish(record, b"".join(self._store.objects.read(done["result_key"])))}
+        except BaseException:
+            self._store.objects.delete(done["result_key"])
+            raise
 
     def _seen(self, record: OperationRecord) -> OperationRecord:
         """Return the operation as it is; one whose process is gone has failed, one that a job left here is begun."""

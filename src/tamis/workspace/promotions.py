@@ -21,11 +21,14 @@ from tamis.evaluation.gate import GateReport
 from tamis.jobs.aside import Bounds, Check, run_aside
 from tamis.jobs.choosing import choices_of
 from tamis.settings import Settings
-from tamis.store.opening import Store
-from tamis.store.records import ModelRecord
+from tamis.store.records import ModelRecord, OperationRecord
 from tamis.workspace.aliases import Aliases
 from tamis.workspace.files import Files
 from tamis.workspace.models import Models
+from tamis.workspace.operations import NewOperation, Operations
+
+KIND = "promote"
+"""Of the operations that measure in the background."""
 
 TOO_MUCH = "The rows take more time or memory to measure than they may: give fewer rows."
 LEAST_S = 60.0
@@ -73,14 +76,26 @@ class Outcome:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Rivals:
+    """What is measured: the candidate, and the model behind the alias, as it stood after so many moves."""
+
+    candidate: ModelRecord
+    former: ModelRecord | None
+    number: int
+
+
 class Promotions:
     """The promotions of a workspace."""
 
-    def __init__(self, store: Store, models: Models, aliases: Aliases, files: Files, settings: Settings) -> None:
+    def __init__(
+        self, aliases: Aliases, models: Models, files: Files, operations: Operations, settings: Settings
+    ) -> None:
         """Take the aliases that are moved, and where models and uploaded rows are."""
-        self._store, self._models, self._aliases = store, models, aliases
-        self._files, self._settings = files, settings
+        self._aliases, self._models, self._files = aliases, models, files
+        self._operations, self._settings = operations, settings
         self._measuring = threading.BoundedSemaphore(settings.max_dry_runs)
+        operations.finish_with(KIND, self._finish)
 
     def promote(self, asked: Asked, measure: Measure) -> Outcome:
         """Measure, judge and, if the conditions hold, move the alias.
@@ -92,23 +107,10 @@ class Promotions:
             AliasMoved: the alias was moved while the models were measured.
             DataError: the rows cannot be used.
         """
-        conditions = parse_all(asked.conditions)
-        candidate = self._models.answering(asked.model)
-        standing = self._aliases.standing(asked.alias)
-        former = standing.model
-        if former is not None and former.id == candidate.id:
-            why = f"{asked.alias} points at {name_of(candidate)} already: nothing was measured, and nothing moved."
-            return Outcome(asked.alias, candidate, former, None, passed=True, moved=False, why=why)
-        needing = next((each.text for each in conditions if each.bound.needs_current), None)
-        if former is None and needing is not None and not asked.first:
-            raise _nothing_behind(asked.alias, needing)
-        report = measure(candidate, former)
-        moves = report.passed and not asked.dry_run
-        if moves:
-            figures = report.model_dump(mode="json") | {"data": asked.data}
-            self._aliases.promote(asked.alias, candidate.id, figures, after=standing.number, by=asked.by)
-        why = _why(asked, report)
-        return Outcome(asked.alias, candidate, former, report, passed=report.passed, moved=moves, why=why)
+        rivals = self._rivals(asked)
+        if rivals.former is not None and rivals.former.id == rivals.candidate.id:
+            return _nothing_to_do(asked, rivals.candidate)
+        return self._settled(asked, rivals, measure(rivals.candidate, rivals.former))
 
     def promote_by_file(
         self, asked: Asked, file_id: str, max_bad_share: float = 0.0, check: Check = lambda: None
@@ -125,22 +127,80 @@ class Promotions:
         if not 0 <= max_bad_share <= MOST_BAD_SHARE:
             message = f"body.max_bad_share: give a share from 0 to {MOST_BAD_SHARE}."
             raise InvalidRequest(message, loc=["body", "max_bad_share"])
-        file = self._files.get(file_id)
+        asked = replace(asked, data=self._files.get(file_id).name)
 
         def measure(candidate: ModelRecord, current: ModelRecord | None) -> GateReport:
-            told = {
-                "candidate": candidate.id,
-                "candidate_name": name_of(candidate),
-                "current": None if current is None else current.id,
-                "current_name": None if current is None else name_of(current),
-                "file": file_id,
-                "conditions": list(asked.conditions),
-                "allow_label_changes": asked.allow_label_changes,
-                "max_bad_share": max_bad_share,
-            }
+            told = _told(asked, candidate, current) | {"file": file_id, "max_bad_share": max_bad_share}
             return GateReport.model_validate(self._aside(told, check))
 
-        return self.promote(replace(asked, data=file.name), measure)
+        return self.promote(asked, measure)
+
+    def begin(self, asked: Asked, file_id: str) -> OperationRecord | Outcome:
+        """Begin to do the same in the background, or say that there is nothing to do.
+
+        The operation's result is a `GateReport`; its summary says whether it `passed`, the alias `moved`, and `why`.
+
+        Raises:
+            UnknownFile: there is no such file.
+            TamisError: as `promote` before it measures, and as `Operations.create`.
+        """
+        asked = replace(asked, data=self._files.get(file_id).name)
+        rivals = self._rivals(asked)
+        if rivals.former is not None and rivals.former.id == rivals.candidate.id:
+            return _nothing_to_do(asked, rivals.candidate)
+        more = {"file": file_id, "max_bad_share": 0.0, "number": rivals.number}
+        more |= {"alias": asked.alias, "data": asked.data, "dry_run": asked.dry_run}
+        new = NewOperation(
+            kind=KIND,
+            title=f"{asked.alias} to {name_of(rivals.candidate)}",
+            told=_told(asked, rivals.candidate, rivals.former) | more,
+            model_id=rivals.candidate.id,
+            created_by=asked.by,
+        )
+        return self._operations.create(new)
+
+    def report(self, record: OperationRecord) -> GateReport:
+        """Return what an operation of `begin` that is done has measured.
+
+        Raises:
+            Conflict: it is not done.
+        """
+        return GateReport.model_validate_json(b"".join(self._operations.read(record.id)))
+
+    def _finish(self, record: OperationRecord, result: bytes) -> dict[str, Any]:
+        """Move the alias, if what was measured in the background allows it, and what is asked."""
+        told = record.told
+        rivals = _Rivals(self._models.answering(told["candidate"]), None, told["number"])
+        asked = Asked(
+            alias=told["alias"],
+            model=told["candidate"],
+            conditions=told["conditions"],
+            data=told["data"],
+            allow_label_changes=told["allow_label_changes"],
+            dry_run=told["dry_run"],
+            by=record.created_by,
+        )
+        outcome = self._settled(asked, rivals, GateReport.model_validate_json(result))
+        return {"passed": outcome.passed, "moved": outcome.moved, "why": outcome.why}
+
+    def _rivals(self, asked: Asked) -> _Rivals:
+        """Return what is to be measured, unless the conditions forbid to begin."""
+        conditions = parse_all(asked.conditions)
+        candidate = self._models.answering(asked.model)
+        standing = self._aliases.standing(asked.alias)
+        needing = next((each.text for each in conditions if each.bound.needs_current), None)
+        if standing.model is None and needing is not None and not asked.first:
+            raise _nothing_behind(asked.alias, needing)
+        return _Rivals(candidate, standing.model, standing.number)
+
+    def _settled(self, asked: Asked, rivals: _Rivals, report: GateReport) -> Outcome:
+        """Move the alias, if that is what the report and the request say."""
+        moves = report.passed and not asked.dry_run
+        if moves:
+            figures = report.model_dump(mode="json") | {"data": asked.data}
+            self._aliases.promote(asked.alias, rivals.candidate.id, figures, after=rivals.number, by=asked.by)
+        why = _why(asked, report)
+        return Outcome(asked.alias, rivals.candidate, rivals.former, report, passed=report.passed, moved=moves, why=why)
 
     def _aside(self, told: Mapping[str, Any], check: Check) -> dict[str, Any]:
         """Have a process of its own measure, unless too many do."""
@@ -161,6 +221,23 @@ class Promotions:
 def name_of(model: ModelRecord) -> str:
     """Return `shop@3`."""
     return f"{model.name}@{model.version}"
+
+
+def _told(asked: Asked, candidate: ModelRecord, current: ModelRecord | None) -> dict[str, Any]:
+    """What the process that measures is told, but for the rows."""
+    return {
+        "candidate": candidate.id,
+        "candidate_name": name_of(candidate),
+        "current": None if current is None else current.id,
+        "current_name": None if current is None else name_of(current),
+        "conditions": list(asked.conditions),
+        "allow_label_changes": asked.allow_label_changes,
+    }
+
+
+def _nothing_to_do(asked: Asked, candidate: ModelRecord) -> Outcome:
+    why = f"{asked.alias} points at {name_of(candidate)} already: nothing was measured, and nothing moved."
+    return Outcome(asked.alias, candidate, candidate, None, passed=True, moved=False, why=why)
 
 
 def _nothing_behind(alias: str, condition: str) -> Conflict:

@@ -64,7 +64,7 @@ class Workspace:
         self.manifests = Manifests(self.models)
         self.looks = Looks(store, self.models, self.files, self.reviews, self.operations)
         self.retraining = Retraining(self.looks, self.jobs, store, settings)
-        self.promotions = Promotions(store, self.models, self.aliases, self.files, settings)
+        self.promotions = Promotions(self.aliases, self.models, self.files, self.operations, settings)
         self.thresholds = Thresholds(self.models, self.files.room)
         self.shares = Shares(store, self.models, self.keys)
         self.tuning = Tuning(store, self.jobs, self.models, self.datasets)

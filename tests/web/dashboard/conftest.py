@@ -50,6 +50,7 @@ FILLED = {
     "{name}": "shop",
     "{export_id}": ID.format(7),
     "{prepared_id}": ID.format(9100),
+    "{promotion_id}": ID.format(9200),
 }
 """What stands for the parameters of addresses: ids of `fill`."""
 
@@ -126,6 +127,7 @@ def fill(workspace: Workspace, rows: int = 3, name: str = HOSTILE) -> None:
     fill_evaluation(workspace, ID.format(6), ID.format(1), name)
     fill_preparation(workspace, ID.format(9100), name, ID.format(3))
     fill_operation(workspace, ID.format(7), "export", ID.format(1), b"PK", result_name=name, told={"format": "onnx"})
+    fill_operation(workspace, ID.format(9200), "promote", ID.format(1), b"{}", title=name, status="FAILED", error=name)
     fill_label_run(workspace, name)
     fill_looks(workspace, name, ID, ID.format(1))
     store.jobs.add_event(ID.format(2), "remark", {"remark": name}, 0)

@@ -1,14 +1,18 @@
 """Versions and aliases in the dashboard: pointed, promoted where it is no worse, rolled back, dropped."""
 
 import re
+import threading
+import time
 from html import unescape
 from typing import Any
 
 import pytest
 
 from tamis.errors import UnknownAlias
+from tamis.workspace import operations
 from tamis.workspace.thresholds import NewThresholds
 from tamis.workspace.workspace import Workspace
+from web.dashboard.evaluations import fill_operation
 
 ROWS = b"".join(
     b'{"text": "%s", "labels": {"flags": ["%s"]}}\n' % row
@@ -39,6 +43,18 @@ def place(model_id: str) -> str:
     return f"/ui/models/{model_id}/versions"
 
 
+def outcome(visitor: Any, model_id: str, **sent: str) -> str:
+    """Send the form, and return the page that tells what came of it."""
+    answer = visitor.send(place(model_id), on=place(model_id), **sent)
+    assert answer.status_code == 303, answer.text
+    for _ in range(1000):
+        page = str(visitor.get(answer.headers["location"]).text)
+        if "data-live" not in page:
+            return page
+        time.sleep(0.02)
+    raise AssertionError(page)
+
+
 def test_an_alias_is_pointed_rolled_back_and_dropped(visitor: Any, models: Workspace, ids: list[str]) -> None:
     for model_id in ids:
         visitor.send(place(model_id), on=place(model_id), alias="production", rule="now")
@@ -57,11 +73,12 @@ def test_an_alias_is_pointed_rolled_back_and_dropped(visitor: Any, models: Works
 
 def test_a_worse_version_is_not_promoted(visitor: Any, models: Workspace, ids: list[str], rows: str) -> None:
     models.aliases.set("production", ids[0])
-    answer = visitor.send(place(ids[1]), on=place(ids[1]), alias="production", rule="not-worse", file=rows, act="move")
-    assert "It was not moved" in answer.text
-    assert "production stays at flags@1" in answer.text
-    assert "Does not hold" in answer.text
-    assert "micro_f1 >= current - 0.5pp" in text_of(answer.text)
+    page = outcome(visitor, ids[1], alias="production", rule="not-worse", file=rows, act="move")
+    assert "It was not moved" in page
+    assert "production stays at flags@1" in page
+    assert "Does not hold" in page
+    assert "micro_f1 >= current - 0.5pp" in text_of(page)
+    assert 'value="not-worse" checked' in page
     assert models.aliases.get("production").model.id == ids[0]
 
 
@@ -70,12 +87,63 @@ def test_a_better_one_is_and_what_was_measured_is_kept(
 ) -> None:
     models.aliases.set("production", ids[1])
     sent = {"alias": "production", "rule": "better", "file": rows}
-    tried = visitor.send(place(ids[0]), on=place(ids[0]), act="try", **sent)
-    assert "It would be moved" in tried.text
+    tried = outcome(visitor, ids[0], act="try", **sent)
+    assert "It would be moved" in tried
+    assert 'value="better" checked' in tried
     assert models.aliases.get("production").model.id == ids[1]
-    assert visitor.send(place(ids[0]), on=place(ids[0]), act="move", **sent).status_code == 303
+    assert "It was moved" in outcome(visitor, ids[0], act="move", **sent)
     assert models.aliases.get("production").model.id == ids[0]
     assert "on gate.jsonl" in text_of(visitor.get(place(ids[0])).text)
+    again = visitor.send(place(ids[0]), on=place(ids[0]), act="move", **sent)
+    assert again.headers["location"] == place(ids[0])
+    assert "nothing was measured" in visitor.get(place(ids[0])).text
+
+
+def test_it_is_measured_in_the_background(
+    visitor: Any, models: Workspace, ids: list[str], rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked may leave, come back, and stop it; what cannot be measured is said."""
+    goes_on, done = threading.Event(), operations.run_aside
+
+    def slow(kind: str, told: Any, home: Any, bounds: Any, check: Any) -> Any:
+        models.store.operations.change(told["id"], progress=0.4, stage="Measuring on 8 rows")
+        goes_on.wait(30)
+        check()
+        return done(kind, told, home, bounds, check)
+
+    monkeypatch.setattr(operations, "run_aside", slow)
+    monkeypatch.setattr("tamis.workspace.background.LOOK_S", 0.0)
+    models.aliases.set("production", ids[1])
+    sent = {"alias": "production", "rule": "own", "conditions": "accuracy of fame > 0", "file": rows, "act": "move"}
+    asked = visitor.send(place(ids[0]), on=place(ids[0]), **sent).headers["location"]
+    while "Measuring on 8 rows" not in (page := visitor.get(place(ids[0])).text):
+        assert 'data-live="1" data-with="aliases-part"' in page
+    run = re.search(r"promotion=([0-9a-f-]+)#outcome$", asked)
+    assert run
+    assert visitor.send(f"/ui/models/{ids[1]}/promotions/{run[1]}/stop").status_code == 404
+    assert visitor.send(f"/ui/models/{ids[0]}/promotions/{run[1]}/stop").status_code == 303
+    page = visitor.get(asked).text
+    assert "It could not be measured" in page
+    assert "It was cancelled." in page
+    goes_on.set()
+    page = outcome(visitor, ids[0], **sent)
+    assert "no target &#39;fame&#39;" in page
+    assert "accuracy of fame &gt; 0</textarea>" in page
+    assert models.aliases.get("production").model.id == ids[1]
+
+
+def test_promotions_are_for_those_who_train(sign_in: Any, models: Workspace, ids: list[str]) -> None:
+    told = {
+        "alias": "production",
+        "candidate_name": "flags@1",
+        "data": "secret.jsonl",
+        "conditions": [],
+        "dry_run": True,
+    }
+    fill_operation(models, "p", "promote", ids[0], b"", status="RUNNING", told=told)
+    seen = ["secret.jsonl" in sign_in(*scopes).get(place(ids[0])).text for scopes in (("infer",), ("infer", "train"))]
+    assert seen == [False, True]
+    assert sign_in("infer").send(f"/ui/models/{ids[0]}/promotions/p/stop").status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -86,7 +154,7 @@ def test_a_better_one_is_and_what_was_measured_is_kept(
         ({"rule": "not-worse", "alias": "a"}, "Choose a file with labelled texts"),
         ({"rule": "not-worse", "alias": "a", "file": "none"}, "no file"),
         ({"rule": "own", "alias": "a", "conditions": "", "file": "ROWS"}, "There is no condition"),
-        ({"rule": "own", "alias": "a", "conditions": "fame > 3", "file": "ROWS"}, "fame"),
+        ({"rule": "own", "alias": "a", "conditions": "fame >", "file": "ROWS"}, "fame"),
         ({"rule": "x", "alias": "a", "file": "ROWS"}, "Say under which condition"),
         ({"alias": "a", "file": "ROWS"}, "Say under which condition"),
     ],

@@ -27,6 +27,7 @@ KINDS = {
     "queue": "Looking for rows to review",
     "relabel": "Reviewed rows",
     "gain": "Measuring what reviews gained",
+    "promote": "Measuring before an alias moves",
 }
 """What operations are called, by kind."""
 
@@ -36,6 +37,7 @@ _PLACES: dict[str, Callable[[OperationRecord], str]] = {
     "classify": lambda one: f"/ui/models/{one.model_id}/label/{one.id}",
     "export": lambda one: f"/ui/models/{one.model_id}/details",
     "prepare": lambda one: f"/ui/new/data/{one.id}",
+    "promote": lambda one: f"/ui/models/{one.model_id}/versions?promotion={one.id}",
     **dict.fromkeys(
         ("queue", "relabel", "gain"), lambda one: f"/ui/queue/{quote(str(one.told.get('name', '')), safe='')}"
     ),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastapi import Response
 
-from tamis.errors import Conflict, DataError, InvalidRequest, InvalidSetting, ModelError, NotFound
+from tamis.errors import Conflict, InvalidRequest, InvalidSetting, ModelError, NotFound, UnknownOperation
 from tamis.web.auth import INFER, TRAIN
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
@@ -15,11 +16,12 @@ from tamis.web.dashboard.model import model_of, model_page, plainly
 from tamis.web.dashboard.model_quality import data_files
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
+from tamis.workspace.background import LIVE, SUCCESS
+from tamis.workspace.promotions import KIND, Outcome, name_of
 from tamis.workspace.promotions import Asked as Promotion
-from tamis.workspace.promotions import Outcome, name_of
 
 if TYPE_CHECKING:
-    from tamis.store.records import ModelRecord
+    from tamis.store.records import ModelRecord, OperationRecord
     from tamis.workspace.aliases import History
 
 MOST_MOVES, MOST_ALIASES, MOST_VERSIONS = 10, 50, 200
@@ -66,11 +68,12 @@ def versions(visit: Visit) -> Response:
 def point(visit: Visit) -> Response:
     """Point an alias at this version, if what is asked holds; `act` is "try" to only find out whether it does."""
     model = model_of(visit)
+    place = f"/ui/models/{model.id}/versions"
     alias, rule = visit.sent("alias").strip(), visit.sent("rule")
     try:
         if rule == NOW:
             visit.workspace.aliases.set(alias, model.id, by=visit.caller)
-            return visit.go(f"/ui/models/{model.id}/versions", f"{alias} points at {name_of(model)} now.")
+            return visit.go(place, f"{alias} points at {name_of(model)} now.")
         if not visit.sent("file"):
             raise InvalidRequest("Choose a file with labelled texts: the versions are measured on it.")
         asked = Promotion(
@@ -83,12 +86,21 @@ def point(visit: Visit) -> Response:
             dry_run=visit.sent("act") == "try",
             by=visit.caller,
         )
-        outcome = visit.workspace.promotions.promote_by_file(asked, visit.sent("file"))
-    except (InvalidSetting, InvalidRequest, Conflict, NotFound, DataError, ModelError) as error:
+        begun = visit.workspace.promotions.begin(asked, visit.sent("file"))
+    except (InvalidSetting, InvalidRequest, Conflict, NotFound, ModelError) as error:
         return _page(visit, model, wrong=plainly(error))
-    if outcome.moved:
-        return visit.go(f"/ui/models/{model.id}/versions", outcome.why)
-    return _page(visit, model, outcome=outcome)
+    if isinstance(begun, Outcome):
+        return visit.go(place, begun.why, "info")
+    return visit.go(f"{place}?promotion={begun.id}#outcome")
+
+
+@pages.post("/models/{model_id}/promotions/{promotion_id}/stop", TRAIN)
+def stop(visit: Visit) -> Response:
+    """End the measuring: nothing moves."""
+    model = model_of(visit)
+    record = visit.workspace.operations.get(visit.request.path_params["promotion_id"], KIND, model.id)
+    visit.workspace.operations.cancel(record.id)
+    return visit.go(f"/ui/models/{model.id}/versions?promotion={record.id}#outcome")
 
 
 def conditions_of(model: ModelRecord, rule: str, own: str) -> list[str]:
@@ -127,12 +139,36 @@ def drop(visit: Visit) -> Response:
     return visit.go(f"/ui/models/{model.id}/versions", f"{alias} is dropped.")
 
 
-def _page(visit: Visit, model: ModelRecord, wrong: str = "", outcome: Outcome | None = None) -> Response:
+def _promotion(visit: Visit, model: ModelRecord) -> OperationRecord | None:
+    """Return the promotion that the address names, or one that goes on."""
+    operations = visit.workspace.operations
+    if asked := visit.asked("promotion"):
+        with suppress(UnknownOperation):
+            return operations.get(asked, KIND, model.id)
+    found, _ = operations.list(0, 1, {"kind": KIND, "model_id": model.id, "status": LIVE})
+    return next((each for each in found if each.status in LIVE), None)
+
+
+def _choice(visit: Visit, model: ModelRecord, promotion: OperationRecord | None) -> dict[str, str]:
+    """Return what the form says at first: what was sent, or asked of the promotion that is shown."""
+    told = promotion.told if promotion else {}
+    conditions = list(told.get("conditions", ()))
+    rules = [rule for rule in CONDITIONS if conditions_of(model, rule, "") == conditions]
+    known = {"rule": next(iter(rules), OWN if conditions else RULES[0][0])}
+    known |= {"conditions": "" if rules else "\n".join(conditions)}
+    known |= {"alias": str(told.get("alias", "")), "file": str(told.get("file", ""))}
+    known |= {"allow_label_changes": "yes" if told.get("allow_label_changes") else ""}
+    return {name: visit.sent(name) or value for name, value in known.items()}
+
+
+def _page(visit: Visit, model: ModelRecord, wrong: str = "") -> Response:
     models, asked = visit.workspace.models, Asked.of(visit)
     found, total = models.page(asked.page - 1, ON_A_PAGE, {"name": model.name})
     names = models.alias_names()
     trains = visit.may(TRAIN)
     latest = visit.workspace.evaluations.latest(model.id) if trains else None
+    promotion = _promotion(visit, model) if trains else None
+    choice = _choice(visit, model, promotion)
     return model_page(
         visit,
         model,
@@ -141,11 +177,13 @@ def _page(visit: Visit, model: ModelRecord, wrong: str = "", outcome: Outcome | 
         pointing=_pointing(visit, model, names),
         all_aliases=sorted(name for each in names.values() for name in each)[:MOST_ALIASES],
         files=data_files(visit) if trains else [],
-        wanted=visit.sent("file") or (str(latest.told.get("file", "")) if latest else ""),
+        wanted=choice["file"] or (str(latest.told.get("file", "")) if latest else ""),
         rules=RULES,
-        rule=visit.sent("rule") or RULES[0][0],
+        choice=choice,
         wrong=wrong,
-        outcome=outcome,
+        promotion=promotion,
+        measures=promotion is not None and promotion.status in LIVE,
+        report=visit.workspace.promotions.report(promotion) if promotion and promotion.status == SUCCESS else None,
         status=400 if wrong else 200,
     )
 
