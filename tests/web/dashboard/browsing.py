@@ -14,7 +14,8 @@ import uvicorn
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+SERIOUS = {"serious", "critical"}
+"""What keeps people out, in axe's words."""
 
 
 @contextmanager
@@ -36,7 +37,9 @@ def serving(app: Any) -> Iterator[str]:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Yield the browser."""
+    """Yield the browser, or skip the test where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("needs chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -69,3 +72,12 @@ class Watched:
                 raise
             return False
         return True
+
+
+def passes_axe(page: Any) -> bool:
+    """Fail where axe finds what keeps people out."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = (each for each in Axe().run(page).response["violations"] if each["impact"] in SERIOUS)
+    assert [(page.url, each["id"], each["nodes"][0]["html"]) for each in found] == []
+    return True

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
 from time import time
 from typing import Any
@@ -16,6 +16,7 @@ from tamis.jobs.choosing import choices_of
 from tamis.jobs.tools import Tools
 from tamis.jobs.worker import owner_name
 from tamis.pages import Cell, Page
+from tamis.settings import Settings
 from tamis.store.records import (
     BatchRecord,
     CheckpointRecord,
@@ -25,10 +26,12 @@ from tamis.store.records import (
     OperationRecord,
     ShareRecord,
 )
+from tamis.web.app import create_app
 from tamis.web.dashboard import SECTIONS, entrance, safety
 from tamis.workspace import operations, promotions
 from tamis.workspace.keys import hash_of
 from tamis.workspace.workspace import Workspace
+from web.dashboard.browsing import Watched, chromium, serving
 from web.dashboard.evaluations import fill_evaluation, fill_operation
 from web.dashboard.looks import fill_looks
 from web.dashboard.preparations import fill_preparation
@@ -294,3 +297,25 @@ def acts_here(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
 def filled(workspace: Workspace) -> Workspace:
     fill(workspace)
     return workspace
+
+
+@pytest.fixture
+def address(workspace: Workspace, make_settings: Callable[..., Settings]) -> Iterator[str]:
+    """The address of a server over the workspace."""
+    with serving(create_app(workspace, make_settings())) as found:
+        yield found
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def watched(browser: Any) -> Iterator[Watched]:
+    """A page on which nothing may go wrong."""
+    opened = Watched(browser)
+    yield opened
+    assert opened.said == []
+    opened.context.close()

@@ -27,7 +27,7 @@ from tamis.web.dashboard.failures import FAILURES, UNKNOWN, failure_of
 from tamis.web.dashboard.job_stream import Streams, Watch, seen_of
 from tamis.web.dashboard.jobs import steps_of, took
 from tamis.workspace.workspace import Workspace
-from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
+from web.dashboard.browsing import Watched
 
 ID = "00000000-0000-4000-8000-000000000001"
 NAME = "<b>topic</b> &amp; " + "long " * 20
@@ -272,21 +272,6 @@ def test_a_trackers_address_is_a_link_only_where_it_is_one(visitor: Any, add: An
     assert 'href="javascript' not in page
 
 
-@pytest.fixture
-def address(workspace: Workspace, make_settings: Callable[..., Settings]) -> Iterator[str]:
-    with serving(create_app(workspace, make_settings())) as found:
-        yield found
-
-
-@pytest.fixture
-def watched() -> Iterator[Watched]:
-    with chromium() as browser:
-        opened = Watched(browser)
-        yield opened
-        assert opened.said == []
-        opened.context.close()
-
-
 def browsed(workspace: Workspace, step: int) -> None:
     """Write down what a trainer says of targets with hard names."""
     figures = {"epoch": step / 2, "train_loss": 1 / step, "valid_loss": 2 / step, f"{NAME}.accuracy": 0.5}
@@ -304,7 +289,6 @@ def until(page: Any, told: str) -> None:
     raise AssertionError(told)
 
 
-@needs_chromium
 def test_curves_grow_without_the_page_being_asked_for(
     workspace: Workspace, address: str, watched: Watched, add: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,7 +317,6 @@ def test_curves_grow_without_the_page_being_asked_for(
     assert page.evaluate("document.getElementById('curve-loss').data[0].x.length") == 3
 
 
-@needs_chromium
 def test_without_a_stream_the_page_asks_for_itself(
     workspace: Workspace, address: str, watched: Watched, add: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

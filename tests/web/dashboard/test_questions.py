@@ -1,42 +1,21 @@
 """Scripts where a model is tried: scores as one types, chats that grow, files that go up; all of it without, too."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tamis.settings import Settings
-from tamis.web.app import create_app
 from tamis.workspace.workspace import Workspace
-from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
-
-SERIOUS = {"serious", "critical"}
-
-pytestmark = needs_chromium
+from web.dashboard.browsing import Watched, passes_axe
 
 
 @pytest.fixture
-def served(models: Workspace, make_settings: Callable[..., Settings]) -> Iterator[Callable[[str, str], str]]:
+def served(models: Workspace, address: str) -> Callable[[str, str], str]:
     """The address of a model's page."""
     models.models.take_in()
-    with serving(create_app(models, make_settings())) as address:
-        yield lambda name, page: f"{address}/ui/models/{models.models.find(name).id}/{page}"
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
-
-
-def passes_axe(page: Any) -> bool:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == []
-    return True
+    return lambda name, page: f"{address}/ui/models/{models.models.find(name).id}/{page}"
 
 
 def test_scores_follow_as_one_types(browser: Any, served: Callable[[str, str], str], models: Workspace) -> None:

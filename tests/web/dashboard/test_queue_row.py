@@ -1,7 +1,7 @@
 """The review queue in a real browser: numbers pick, Enter accepts, S skips, U takes back; without a script too."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,10 @@ from tamis.settings import Settings
 from tamis.testing import tiny_base
 from tamis.web.app import create_app
 from tamis.workspace.workspace import Workspace
-from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
+from web.dashboard.browsing import Watched, passes_axe, serving
 
-SERIOUS = {"serious", "critical"}
 TEXTS = {"delivery": "where is my parcel", "payment": "you charge my card", "account": "change my password"}
 LONG = "a label with a name that is longer than any label should be, and that goes on and on " * 2
-
-pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +34,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def address(
-    workspace: Workspace, artifact: Path, make_settings: Callable[..., Settings], acts_here: None
-) -> Iterator[str]:
+def address(workspace: Workspace, artifact: Path, acts_here: None, address: str) -> str:
     """The queue of shop@1, in which three rows wait."""
     register(workspace.settings.home, "shop", artifact)
     workspace.models.take_in()
@@ -49,26 +44,11 @@ def address(
         for place, text in enumerate(texts)
     ]
     workspace.store.looks.add(look_at(sight, "shop", None) for sight in sights)
-    with serving(create_app(workspace, make_settings())) as at:
-        yield f"{at}/ui/queue/shop"
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
+    return f"{address}/ui/queue/shop"
 
 
 def answers(workspace: Workspace) -> dict[str, Any]:
     return {look.input[:20]: (look.status, look.answer) for look in workspace.store.looks.list(0, None)[0]}
-
-
-def passes_axe(page: Any) -> bool:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == []
-    return True
 
 
 def fits(page: Any) -> bool:

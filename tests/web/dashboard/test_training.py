@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from html import unescape
 from typing import Any
 
@@ -11,11 +10,10 @@ import pytest
 
 from tamis.errors import LimitExceeded, NothingToLearn, Overloaded, TooManyBadRows
 from tamis.settings import Settings
-from tamis.web.app import create_app
 from tamis.workspace.files import NewFile
 from tamis.workspace.jobs import Jobs, Measured, NewJob
 from tamis.workspace.workspace import Workspace
-from web.dashboard.browsing import Watched, chromium, needs_chromium, serving
+from web.dashboard.browsing import Watched
 
 PLACE = "/ui/new/train"
 TARGETS = (
@@ -280,21 +278,6 @@ def test_characters_that_nobody_sees_are_left_out(visitor: Any, workspace: Works
 
 
 @pytest.fixture
-def address(workspace: Workspace, make_settings: Callable[..., Settings]) -> Iterator[str]:
-    with serving(create_app(workspace, make_settings())) as found:
-        yield found
-
-
-@pytest.fixture
-def watched() -> Iterator[Watched]:
-    with chromium() as browser:
-        opened = Watched(browser)
-        yield opened
-        assert opened.said == []
-        opened.context.close()
-
-
-@pytest.fixture
 def browsed(workspace: Workspace) -> str:
     """A file, where no client of tests is at work."""
     coming = workspace.files.begin(NewFile(name="rows.jsonl"))
@@ -302,7 +285,6 @@ def browsed(workspace: Workspace) -> str:
     return coming.commit().id
 
 
-@needs_chromium
 def test_the_form_looks_up_times_hides_what_means_nothing_and_keeps_what_was_said(
     workspace: Workspace, address: str, watched: Watched, browsed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
