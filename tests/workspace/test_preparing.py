@@ -101,10 +101,30 @@ def test_of_a_bucket_only_the_beginning_is_fetched(here: Workspace, monkeypatch:
     file_id = put(here, rows if name == "rows.csv" else whole, name)
     monkeypatch.setattr(here.store.objects, "local_path", lambda key: None)
     monkeypatch.setattr(module, "HEAD", 500 if name == "rows.csv" else 1)
+    monkeypatch.setattr(module, "PIECE", 100)
     preparing = Preparing(here)
-    chunks = here.store.objects.read
-    monkeypatch.setattr(here.store.objects, "read", lambda key: chunks(key, chunk=200))
+    read, fetched = here.store.objects.read, list[tuple[int, int | None]]()
+
+    def spied(key: str, start: int = 0, chunk: int = 100, end: int | None = None) -> Iterator[bytes]:
+        fetched.append((start, end))
+        return read(key, start, chunk, end)
+
+    monkeypatch.setattr(here.store.objects, "read", spied)
     found = preparing.look(file_id, Choice())
     assert not found.problem
-    assert found.looked_at == 2 if name == "rows.json" else 10 < found.looked_at < 25
     assert not found.bad
+    assert found.looked_at == 2 if name == "rows.json" else 10 < found.looked_at < 25 + 16 * 3
+    if name == "rows.csv":  # the beginning, and places behind it
+        assert fetched[0] == (0, 500)
+        assert len(fetched) == 1 + module.PIECES
+        assert all(end is not None and end - start == 100 for start, end in fetched[1:])
+
+
+def test_of_a_bucket_rows_far_from_the_beginning_are_seen(here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = b"text,label\n" + b"".join(b"a text of some length,topic %d\n" % (n // 200) for n in range(2_000))
+    file_id = put(here, rows, "rows.csv")
+    monkeypatch.setattr(here.store.objects, "local_path", lambda key: None)
+    monkeypatch.setattr(module, "HEAD", 5_000)
+    monkeypatch.setattr(module, "PIECE", 500)
+    found = Preparing(here).look(file_id, Choice())
+    assert {"topic 0", "topic 5", "topic 9"} <= set(found.targets[0].labels)

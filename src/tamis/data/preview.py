@@ -1,6 +1,7 @@
-"""The beginning of a file: its columns with some of what stands in them, and its first rows as a model would see them.
+"""A look at a file: its columns with some of what stands in them, and its first rows as a model would see them.
 
-Reads a bounded part of the file, and makes a `Layout` of what a person chose among its columns, or of what is detected.
+Reads a bounded part of the file, its beginning and some rows from all over it, and makes a `Layout` of what a person
+chose among its columns, or of what is detected.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from tamis.data.formats.columns import likely_separator
+from tamis.data.formats.delimited import Cells
 from tamis.data.formats.detect import detect
-from tamis.data.formats.files import FORMATS, open_file
+from tamis.data.formats.files import FORMATS
 from tamis.data.formats.json_rows import Row
 from tamis.data.formats.jsonl import JsonSource
 from tamis.data.formats.objects import INPUT_KEYS, LABEL_KEYS
@@ -31,7 +34,7 @@ LOOKED_AT, CHARACTERS = 200, 2**21
 """Rows that are looked at; fewer where they have more than so many characters together."""
 
 LATER, STEP = 5_000, 20
-"""Rows after these, of which each so many are looked at too: rows may be sorted by their labels."""
+"""Rows after these, of which each so many are looked at too, where a file cannot be entered in its middle."""
 
 SHOWN, SHOWN_BAD, SHOWN_VALUES = 6, 5, 3
 MOST_COLUMNS = 200
@@ -40,7 +43,8 @@ _VALUE = 80
 TEXT, LABEL, FLAG, UNUSED = "text", "label", "flag", "unused"
 """What a column can be read as."""
 
-T = TypeVar("T")
+Pair = tuple[Cells | Row, Example | Rejected]
+"""What stands in a row, and what it comes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def look(path: Path, name: str, choice: Choice, limits: ReadOptions) -> Preview:
     cells = _Cells.of(path, name, plain.options(limits))
     plain = plain.model_copy(update={"header": cells.detected.header})
     try:
-        layout = cells.layout(choice, plain) if choice.roles else _detected(path, name, plain, limits, cells)
+        layout = cells.layout(choice, plain) if choice.roles else cells.guessed(path, name, plain, limits)
     except _Wrong as wrong:
         seen = _unread(cells, choice)
         return Preview(cells.detected, seen, plain, cells.hidden, problem=str(wrong))
@@ -156,21 +160,20 @@ def look_as(path: Path, name: str, layout: Layout, limits: ReadOptions, cells: _
     """
     cells = cells or _Cells.of(path, name, layout.model_copy(update={"text": None, "labels": ()}).options(limits))
     try:
-        source = open_file(path, name, layout.options(limits))
-        rows = iter(source)
-        read, later = list(_first(rows)), list(_later(rows))
+        source = _opened(path, name, layout.options(limits))
+        read, others = _looked_at(source, 1)
     except (DataError, InvalidSetting) as error:
         problem = getattr(error, "for_callers", error.message)
         return Preview(cells.detected, cells.seen(layout, None), layout, cells.hidden, problem=problem)
-    good = [row for row in read if isinstance(row, Example)]
-    bad = [row for row in read if isinstance(row, Rejected)]
+    good = [row for _, row in read if isinstance(row, Example)]
+    bad = [row for _, row in read if isinstance(row, Rejected)]
     return Preview(
         cells.detected,
         cells.seen(layout, source.detected),
         layout,
         cells.hidden,
         rows=tuple(SeenRow(row.line, row.input, row.labels) for row in good[:SHOWN]),
-        targets=tuple(_targets(row for row in (*good, *later) if isinstance(row, Example))),
+        targets=tuple(_targets(row for row in (*good, *(row for _, row in others)) if isinstance(row, Example))),
         looked_at=len(read),
         bad=len(bad),
         first_bad=tuple(bad[:SHOWN_BAD]),
@@ -182,7 +185,8 @@ def look_as(path: Path, name: str, layout: Layout, limits: ReadOptions, cells: _
 class _Cells:
     """The columns with what stands in them; of rows that name their targets themselves, those are columns too."""
 
-    detected: Detected
+    source: TableSource | JsonSource
+    rows: Sequence[Any]
     columns: Mapping[str, Sequence[Value]]
     targets: frozenset[str] = frozenset()
 
@@ -190,31 +194,48 @@ class _Cells:
     def of(cls, path: Path, name: str, options: ReadOptions) -> _Cells:
         """Read them, without asking which column is what."""
         options = replace(options, labelled=False, text_column=0, label_columns=(), label_separator=None)
-        found, file = detect(path, name, options)
-        if found not in READABLE:
-            raise UnknownFormat(
-                f"{name} is {found}: columns can be chosen in CSV, TSV and JSONL files. Save it as one."
-            )
         try:
-            source = FORMATS[found](file, replace(options, binary_columns=None))
+            source = _opened(path, name, replace(options, binary_columns=None))
         except MissingColumn:  # there is none at all
             raise _no_rows(name) from None
         columns: dict[str, list[Value]] = {}
         targets: dict[str, None] = {}
+        first, others = _looked_at(source, 0)
+        rows = [row for row, _ in (*first, *others)]
         if isinstance(source, TableSource):
             columns = {column: [] for column in source.names}
-            for row in _some(cells for cells, _ in source.with_cells()):
-                for column, value in zip(source.names, row, strict=False):
-                    columns[column].append(value)
-        elif isinstance(source, JsonSource):
-            for record in _some(record for record, _ in source.with_objects()):
-                own = _targets_of(record)
+        for row in rows:
+            if isinstance(row, dict):
+                own = _targets_of(row)
                 targets.update(dict.fromkeys(own))
-                for key, given in {**_without(record, own), **own}.items():
+                for key, given in {**_without(row, own), **own}.items():
                     columns.setdefault(key, []).append(given)
+            else:
+                for column, value in zip(columns, row, strict=False):
+                    columns[column].append(value)
         if not any(columns.values()):
             raise _no_rows(name)
-        return cls(source.detected, columns, frozenset(targets))
+        return cls(source, rows, columns, frozenset(targets))
+
+    @property
+    def detected(self) -> Detected:
+        return self.source.detected
+
+    def guessed(self, path: Path, name: str, plain: Layout, limits: ReadOptions) -> Layout:
+        """The layout that the file seems to have, with what seems to part several labels."""
+        with suppress(MissingColumn):  # its beginning alone does not tell
+            _opened(path, name, plain.options(limits))
+        try:
+            found = self.source.told_by(self.rows, plain.options(limits))
+        except MissingColumn:
+            raise _Wrong("It cannot be told which columns hold the text and the labels: choose them.") from None
+        itself = "*" in found.labels
+        labels = sorted(self.targets) if itself else list(found.labels)
+        marks = {label: self.likely_separator(label) for label in labels} if found.style == "plain" else {}
+        made: dict[str, object] = {"separators": {label: mark for label, mark in marks.items() if mark}}
+        if not itself:
+            made |= {"text": found.text, "labels": tuple(labels), "flags": found.style == "flags"}
+        return plain.model_copy(update=made)
 
     @property
     def hidden(self) -> int:
@@ -275,21 +296,6 @@ class _Cells:
         return SeenColumn(name, values, len(different), len(self.columns[name]) - len(filled), role, separator)
 
 
-def _detected(path: Path, name: str, plain: Layout, limits: ReadOptions, cells: _Cells) -> Layout:
-    """The layout that the file seems to have, with what seems to part several labels."""
-    try:
-        found = open_file(path, name, plain.options(limits)).detected
-    except MissingColumn:
-        raise _Wrong("It cannot be told which columns hold the text and the labels: choose them.") from None
-    itself = "*" in found.labels
-    labels = sorted(cells.targets) if itself else list(found.labels)
-    marks = {label: cells.likely_separator(label) for label in labels} if found.style == "plain" else {}
-    made: dict[str, object] = {"separators": {label: mark for label, mark in marks.items() if mark}}
-    if not itself:
-        made |= {"text": found.text, "labels": tuple(labels), "flags": found.style == "flags"}
-    return plain.model_copy(update=made)
-
-
 def _unread(cells: _Cells, choice: Choice) -> tuple[SeenColumn, ...]:
     """The columns with the roles that were chosen, though they cannot be meant."""
     return tuple(
@@ -298,30 +304,34 @@ def _unread(cells: _Cells, choice: Choice) -> tuple[SeenColumn, ...]:
     )
 
 
-def _first(rows: Iterable[T]) -> Iterator[T]:
-    """The first rows, until they are many or long."""
+def _opened(path: Path, name: str, options: ReadOptions) -> TableSource | JsonSource:
+    """A file of which columns can be chosen."""
+    found, file = detect(path, name, options)
+    source = FORMATS[found](file, options) if found in READABLE else None
+    if not isinstance(source, TableSource | JsonSource):
+        raise UnknownFormat(f"{name} is {found}: columns can be chosen in CSV, TSV and JSONL files. Save it as one.")
+    return source
+
+
+def _looked_at(source: TableSource | JsonSource, part: int) -> tuple[list[Pair], list[Pair]]:
+    """The first rows, and others: from all over the file, or where it cannot be entered in its middle, the next ones.
+
+    `part`: of what the length counts, the cells (0) or what they come to (1).
+    """
+    rows: Iterator[Pair] = source.with_cells() if isinstance(source, TableSource) else source.with_objects()
+    first = list(islice(_short(rows, part), LOOKED_AT))
+    others = list(_short(source.spread(first[-1][1].line if first else 0), part))
+    return first, others or list(islice(_short(islice(rows, LATER), part), STEP - 1, None, STEP))
+
+
+def _short(rows: Iterator[Pair], part: int) -> Iterator[Pair]:
+    """The rows, until they are long together."""
     left = CHARACTERS
-    for row in islice(rows, LOOKED_AT):
+    for row in rows:
         yield row
-        left -= _length(row)
+        left -= _length(row[part])
         if left < 0:
             return
-
-
-def _later(rows: Iterator[T]) -> Iterator[T]:
-    """Some of the rows after the first ones, as far as they are not too long."""
-    left = CHARACTERS
-    for place, row in enumerate(islice(rows, LATER), start=1):
-        left -= _length(row)
-        if left < 0:
-            return
-        if place % STEP == 0:
-            yield row
-
-
-def _some(rows: Iterator[T]) -> Iterator[T]:
-    yield from _first(rows)
-    yield from _later(rows)
 
 
 def _length(row: object) -> int:

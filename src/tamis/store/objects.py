@@ -90,15 +90,15 @@ class Objects:
             return BucketWriter(self._store, key)
         return FolderWriter(self.root / UNFINISHED, self.root / key)
 
-    def read(self, key: str, start: int = 0, chunk: int = CHUNK) -> Iterator[bytes]:
-        """Return an object's bytes from `start` on, piece by piece.
+    def read(self, key: str, start: int = 0, chunk: int = CHUNK, end: int | None = None) -> Iterator[bytes]:
+        """Return an object's bytes from `start` on, piece by piece, up to its end or to `end`.
 
         Raises:
             UnknownFile: it is not there; raised at once, not when the first piece is asked for.
             StorageFailed: it cannot be read.
         """
         size = self.size(key)
-        return self._pieces(key, min(max(0, start), size), size, chunk)
+        return self._pieces(key, min(max(0, start), size), size if end is None else min(end, size), chunk)
 
     def size(self, key: str) -> int:
         """Return how many bytes an object has.

@@ -15,6 +15,7 @@ from tamis.data.formats.json_rows import Row, parse_row
 from tamis.data.formats.objects import INPUT_KEYS, LABEL_KEYS, ObjectRows
 from tamis.data.formats.opening import CutLine, DataFile, decoded, numbered_lines
 from tamis.data.formats.options import Detected, ReadOptions
+from tamis.data.formats.spread import lines_from_all_over
 from tamis.data.formats.table_rows import TableRows
 from tamis.data.formats.values import Value
 from tamis.data.rows import BadRow, Notes, Rejected
@@ -78,7 +79,18 @@ class JsonSource:
     @property
     def detected(self) -> Detected:
         """What was found out."""
-        columns, file = self._columns, self._file
+        return self._detected(self._columns)
+
+    def told_by(self, rows: Sequence[Row], options: ReadOptions) -> Detected:
+        """Return what would be found out of its columns by these rows.
+
+        Raises:
+            MissingColumn: text or labels are not to be found.
+        """
+        return self._detected(columns_of(rows, options, self.name))
+
+    def _detected(self, columns: Columns | None) -> Detected:
+        file = self._file
         return Detected(
             format="json" if self._document else "jsonl",
             compression=file.compression,
@@ -114,6 +126,23 @@ class JsonSource:
                         yield row, example(row, line)
                 except BadRow as bad:
                     yield row, decoded(bad, raw).at(self.name, line, raw)
+
+    def spread(self, after: int) -> Iterator[tuple[Row, Example | Rejected]]:
+        """Yield rows from all over the file, some hundred at most, as `with_objects` does; their lines are not known.
+
+        Args:
+            after: lines at its beginning that are left out.
+        """
+        if self._document:  # its rows are no lines
+            return
+        example = row_maker(self._columns, self._options, Notes()).example
+        for raw in (lines[0] for lines in lines_from_all_over(self._file, after)):
+            row: Row = {}
+            try:
+                row = parse_row(raw, self._options.max_nesting)
+                yield row, example(row, 0)
+            except BadRow as bad:
+                yield row, decoded(bad, raw).at(self.name, 0, raw)
 
     def _sample(self) -> Iterator[Row]:
         """The first rows that are objects."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -11,6 +11,7 @@ from tamis.data.formats.columns import Columns, Table, assign
 from tamis.data.formats.delimited import SAMPLE_ROWS, Cells, Dialect, Record, looks_like_header, records, sniff
 from tamis.data.formats.opening import DataFile, decoded, numbered_lines
 from tamis.data.formats.options import Detected, ReadOptions
+from tamis.data.formats.spread import lines_from_all_over
 from tamis.data.formats.table_rows import TableRows
 from tamis.data.rows import BadRow, Notes, Rejected
 from tamis.errors import NoRows, UnknownFormat
@@ -57,7 +58,9 @@ class TableSource:
     @property
     def detected(self) -> Detected:
         """What was found out."""
-        columns = self._columns
+        return self._detected(self._columns)
+
+    def _detected(self, columns: Columns) -> Detected:
         return Detected(
             format="csv",
             compression=self._file.compression,
@@ -77,6 +80,15 @@ class TableSource:
     def names(self) -> tuple[str, ...]:
         """Its columns; those without a name of their own by their position."""
         return self._columns.names
+
+    def told_by(self, rows: Sequence[Cells], options: ReadOptions) -> Detected:
+        """Return what would be found out of its columns by these rows.
+
+        Raises:
+            MissingColumn: text or labels are not to be found.
+        """
+        whole = [row for row in rows if len(row) == self._width]
+        return self._detected(assign(Table(self.name, self.names, whole, self._header), options))
 
     def __iter__(self) -> Iterator[Example | Rejected]:
         """Yield the rows."""
@@ -99,6 +111,31 @@ class TableSource:
                         yield cells, rows.example(cells, record.line)
                 except BadRow as bad:
                     yield cells or [], decoded(bad, record.raw).at(self.name, record.line, record.raw)
+
+    def spread(self, after: int) -> Iterator[tuple[Cells, Example | Rejected]]:
+        """Yield rows from all over the file, some hundred at most, as `with_cells` does; their lines are not known.
+
+        Args:
+            after: lines at its beginning that are left out.
+        """
+        rows = TableRows(self._columns, self._options, Notes())
+        for lines in lines_from_all_over(self._file, after):
+            cells = self._row_among(lines)
+            if cells is not None:
+                try:
+                    yield cells, rows.example(cells, 0)
+                except BadRow as bad:
+                    yield cells, bad.at(self.name, 0, "")
+
+    def _row_among(self, lines: list[str]) -> Cells | None:
+        """The first row of lines that may begin, and end, within a quoted cell; None where there is none."""
+        limit, quoted = self._options.max_line_bytes, self._dialect.quoted
+        found = list(records(enumerate(lines), self._dialect, limit))
+        if quoted and _sound(found) < len(found):
+            within = list(records(enumerate(['"' + lines[0], *lines[1:]]), self._dialect, limit))
+            found = within[1:] if _sound(within) > _sound(found) else found
+        every = (record.cells for record in found)
+        return next((row for row in every if isinstance(row, list) and len(row) == self._width and any(row)), None)
 
     def _cells(self, record: Record) -> Cells | None:
         """The cells; None for a row of empty cells."""
@@ -168,6 +205,12 @@ def column_names(header: Cells) -> tuple[str, ...]:
             name += "'"
         names[name] = None
     return tuple(names)
+
+
+def _sound(rows: list[Record]) -> int:
+    """How many rows there are before the first in which a quote opens or closes that has no other."""
+    broken = (n for n, row in enumerate(rows) if isinstance(row.cells, BadRow) or row.raw.count('"') % 2)
+    return next(broken, len(rows))
 
 
 def _usual_width(rows: list[Cells]) -> int:
