@@ -41,9 +41,6 @@ def test_a_table_has_no_million_columns(tmp_path, monkeypatch):
     assert len(read(tmp_path, "text,label,c\none,a,\n")[1]) == 1
     with pytest.raises(UnknownFormat, match="has 4 columns: give 3 at most, or name the delimiter"):
         read(tmp_path, "text,label,c,d\none,a,,\n")
-    monkeypatch.undo()
-    with pytest.raises(UnknownFormat, match="has 20,002 columns: give 10,000 at most"):
-        read(tmp_path, "text,label" + ",c" * 20_000 + "\none,a" + "," * 20_000 + "\n")
 
 
 def test_a_wrong_number_of_cells_is_a_bad_row(tmp_path):
