@@ -5,8 +5,10 @@ What the rows are worth is shown and decided on in `reviewing`; what is trained,
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -54,6 +56,12 @@ READ_AS = {"delimiter": DELIMITERS, "encoding": ENCODINGS, "header": HEADERS}
 
 SHOWN_FILES = 6
 MOST_COLUMNS = 200
+
+REMEMBERED = 16
+"""Previews of files."""
+
+_previews: OrderedDict[str, Preview] = OrderedDict()
+_lock = Lock()
 
 pages = Pages()
 
@@ -177,7 +185,7 @@ class Said:
 def _columns_page(visit: Visit, said: Said, status: int = 200) -> Response:
     files = {part: visit.workspace.files.get(said.files.get(part, "")) for part in PARTS if _is_told(part, said)}
     preparing = Preparing(visit.workspace)
-    seen = preparing.look(files[PARTS[0]].id, said.choice)
+    seen = _preview(preparing, files[PARTS[0]].id, said.choice)
     others = {part: _problem_of(preparing, files[part].id, seen) for part in SET_ASIDE if part in files}
     return visit.page(
         "new_columns.html",
@@ -191,6 +199,21 @@ def _columns_page(visit: Visit, said: Said, status: int = 200) -> Response:
         set_aside=SET_ASIDE,
         without={part: said.query(**{part: ""}) for part in SET_ASIDE},
     )
+
+
+def _preview(preparing: Preparing, file_id: str, choice: Choice) -> Preview:
+    """What the beginning of a file shows: remembered, for files never change, and many columns take a while."""
+    asked = f"{file_id} {choice}"
+    with _lock:
+        if asked in _previews:
+            _previews.move_to_end(asked)
+            return _previews[asked]
+    seen = preparing.look(file_id, choice)
+    with _lock:
+        _previews[asked] = seen
+        while len(_previews) > REMEMBERED:
+            _previews.popitem(last=False)
+    return seen
 
 
 def _is_told(part: str, said: Said) -> bool:
