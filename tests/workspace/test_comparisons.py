@@ -17,8 +17,14 @@ from tamis.workspace.workspace import Workspace
 
 ID = "00000000-0000-4000-8000-00000000000{}"
 EVALUATION: dict[str, Any] = {
-    **{"id": "e", "kind": "evaluate", "status": "SUCCESS", "title": "t"},
-    **{"created_at": 1, "modified_at": 1, "told": {"file": "f"}, "summary": {ANSWERS: [{"name": "x", "rows": 1}]}},
+    "id": "e",
+    "kind": "evaluate",
+    "status": "SUCCESS",
+    "title": "t",
+    "created_at": 1,
+    "modified_at": 1,
+    "told": {"file": "f"},
+    "summary": {ANSWERS: [{"name": "x", "rows": 1}]},
 }
 PRICED = AskedLlm("mini", 0.15, 0.6)
 

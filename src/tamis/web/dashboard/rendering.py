@@ -8,11 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tamis.web.dashboard import formats
 from tamis.web.dashboard.assets import address_of
-from tamis.web.dashboard.failures import in_words
+from tamis.web.dashboard.failures import failure_of, in_words
 
 FILTERS = (
     *(formats.plain, formats.cut, formats.number, formats.percent, formats.size, formats.binary),
-    *(formats.seconds, formats.exact, formats.iso, formats.ago, in_words),
+    *(formats.seconds, formats.exact, formats.iso, formats.ago, in_words, failure_of),
 )
 
 
