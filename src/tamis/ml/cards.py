@@ -5,7 +5,7 @@ They are only described here; see `tamis.ml.base_models` for how one is loaded.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,6 +60,25 @@ MINILM_L6 = BaseModelCard(
     notes="Distilled by Microsoft; sentence-transformers trained it further on a billion pairs of sentences.",
     tuned={"learning_rate": 3.5e-4, "weight_decay": 0.01, "freeze_layers": 4},
 )
+
+
+class Speed(NamedTuple):
+    """How many short texts a model of a base model answers in a second on two cores, and where that was measured.
+
+    It is no part of the card, which artifacts keep: it is that of this version of Tamis.
+    """
+
+    texts_per_second: int
+    source: str
+
+
+SPEEDS = {
+    STATIC_EN.id: Speed(62_000, "benchmarks/results/speed.md: banking77, 20,000 texts in a call"),
+    MINILM_L6.id: Speed(
+        750, "benchmarks/results/encoder_serving.md: banking77, calls of 64, with tamis[onnx]"
+    ),
+}
+"""What was measured; other base models have no figure."""
 
 CARDS: dict[str, BaseModelCard] = {card.id: card for card in (STATIC_EN, MINILM_L6)}
 """The base models that are known by an id of their own."""

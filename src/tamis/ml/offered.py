@@ -16,7 +16,7 @@ from pathlib import Path
 from tamis.data.languages import NAMES
 from tamis.errors import TamisError
 from tamis.ml.base_models import CONFIGS, tier_of
-from tamis.ml.cards import CARDS, BaseModelCard
+from tamis.ml.cards import CARDS, SPEEDS, BaseModelCard, Speed
 from tamis.ml.hub import REPOSITORY, local_place
 
 
@@ -52,6 +52,11 @@ class Offered:
     def languages(self) -> tuple[str, ...]:
         """English names of the languages that it was made for; none where that is not known."""
         return tuple(NAMES.get(code, code) for code in (self.card.languages if self.card else ()))
+
+    @property
+    def speed(self) -> Speed | None:
+        """How fast models of it answer; None where nobody measured it."""
+        return SPEEDS.get(self.card.id) if self.card else None
 
 
 def offered(names: Iterable[tuple[str, str]]) -> list[Offered]:

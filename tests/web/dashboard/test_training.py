@@ -270,6 +270,13 @@ def test_a_base_model_that_is_not_here_says_how_to_get_it_and_cannot_be_chosen(
     assert re.search(r'value="minilm-l6" disabled', page)
 
 
+def test_cards_say_how_fast_models_answer_where_that_was_measured(visitor: Any, file_id: str) -> None:
+    page = visitor.get(f"/ui/new/train?training={file_id}").text
+    assert "About 62,000 short texts a second on two cores" in page
+    assert "About 750 short texts a second on two cores" in page
+    assert "benchmarks/results/speed.md" in page
+
+
 def test_characters_that_nobody_sees_are_left_out(visitor: Any, workspace: Workspace, file_id: str) -> None:
     title = " Sh\u202eop\x00\ud800\n".encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     job = made(workspace, visitor.send(PLACE, training=file_id, base="static-en", title=title))
