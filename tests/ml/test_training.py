@@ -17,7 +17,7 @@ from tamis.errors import (
     UnknownBaseModel,
 )
 from tamis.evaluation.figures import SingleReport
-from tamis.ml import training
+from tamis.ml import run_facts
 from tamis.ml.artifact import open_artifact
 from tamis.ml.model import Model, load
 from tamis.ml.restart import RestartPoints
@@ -275,7 +275,7 @@ def test_the_default_base_model_and_a_large_number_of_targets(tiny_rows):
 
 def test_memory_is_not_told_where_the_system_does_not_say(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert training._peak_rss_mb() is None
+    assert run_facts.peak_rss_mb() is None
 
 
 def bytes_of(folder):

@@ -177,7 +177,7 @@ def _kept(contenders: Collection[object], *, no_cache: bool) -> Iterator[None]:
         yield
     except (UpstreamFailed, KeyboardInterrupt):
         if not no_cache and any(isinstance(given, str) and is_llm(given) for given in contenders):
-            err.print("Not finished: answers so far are kept, and the same command goes on from there.", soft_wrap=True)
+            err.print(llm.NOT_FINISHED, soft_wrap=True)
         raise
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _WHAT = "What to label (one of --labels, --targets, --like)"
 _HOW = "How the LLM is asked, and what it costs"
 CACHE_FOLDER = "llm-answers"
+NOT_FINISHED = "Not finished: answers so far are kept, and the same command goes on from there."
 
 Llm = Annotated[
     str,
@@ -217,7 +218,7 @@ def ready(
         yield Ready(labeler, price, budget, cache)
     except (UpstreamFailed, KeyboardInterrupt):
         if cache is not None and len(cache):
-            err.print("Not finished: answers so far are kept, and the same command goes on from there.", soft_wrap=True)
+            err.print(NOT_FINISHED, soft_wrap=True)
         raise
     finally:
         if cache is not None:

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from time import perf_counter
 
@@ -44,13 +41,14 @@ from tamis.ml.growing import (
     with_rehearsed,
 )
 from tamis.ml.growing import remarks_on as growth_remarks
-from tamis.ml.manifest import DataFile, DataManifest, Manifest, TargetManifest, installed_versions, now, tamis_version
+from tamis.ml.manifest import DataFile, DataManifest, Manifest, installed_versions, now, tamis_version
 from tamis.ml.model import Model
 from tamis.ml.processes import is_first
 from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothing
 from tamis.ml.reading import layout_of, learnt_layout, reading_facts, reading_for
 from tamis.ml.restart import RestartPoints
 from tamis.ml.rethresholding import for_purpose, remarks_on
+from tamis.ml.run_facts import figures_of, peak_rss_mb, plain_facts, target_entry, threads
 from tamis.ml.schedule import Hyperparameters, chosen_facts, hyperparameters
 from tamis.ml.scoping import learnt_targets, widened, without_unlearnt
 from tamis.ml.static.model import one_blas_thread
@@ -62,14 +60,6 @@ from tamis.schema import Target
 DEFAULT_BASE = "static-en"
 REOPENED_WITHIN = 1e-6
 """How far the scores of a stored model may be from those in memory."""
-
-FIGURES = (
-    *("n", "accuracy", "accuracy_ci", "subset_accuracy", "subset_accuracy_ci", "micro_f1", "micro_f1_ci"),
-    *("macro_f1", "macro_f1_ci", "weighted_f1", "weighted_f1_ci", "samples_jaccard", "mean_average_precision"),
-    *("log_loss", "brier", "ece_before", "ece", "coverage", "selective_accuracy"),
-    *("oos_rows", "oos_recall", "oos_recall_ci", "oos_auroc", "oos_auroc_ci"),
-)
-"""What a manifest keeps of a report."""
 
 MAX_NAME = 200
 
@@ -268,7 +258,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         restart.clear()
         model.run = replace(model.run, remarks=(*restart.remarks, *model.run.remarks))
     if model.run:
-        model.run = replace(model.run, seconds=watch.laps(), peak_rss_mb=_peak_rss_mb())
+        model.run = replace(model.run, seconds=watch.laps(), peak_rss_mb=peak_rss_mb())
     listener(Progress("done", 1.0))
     return model
 
@@ -340,7 +330,7 @@ class _Run:
         held_out = self._report(trained.held_out, decisions)
         model = Model(trained.scorer, self._manifest(trained, decisions))
         test = model.evaluate(self.loaded.test) if self.loaded.test is not None else None
-        metrics = {"held_out": _figures(held_out), **({"test": _figures(test)} if test else {})}
+        metrics = {"held_out": figures_of(held_out), **({"test": figures_of(test)} if test else {})}
         golden = golden_inputs(model.targets)
         rows = golden_rows(golden, model.predictor.checked_scores(golden), model.targets)
         manifest = model.manifest.model_copy(update={"metrics": metrics, "golden": tuple(rows)})
@@ -477,12 +467,12 @@ class _Run:
             name=self.name,
             base_model=self.base.card,
             tier=self.base.card.tier,
-            architecture=_json(trained.architecture),
+            architecture=plain_facts(trained.architecture),
             targets=tuple(
-                _entry(target, decisions[target.name], self._weights(), learnt=target.name in self.learnt)
+                target_entry(target, decisions[target.name], self._weights(), learnt=target.name in self.learnt)
                 for target in data.targets
             ),
-            hyperparameters=_json(chosen_facts(self.chosen)),
+            hyperparameters=plain_facts(chosen_facts(self.chosen)),
             data=DataManifest(
                 sha256=data.content_hash(),
                 train_rows=len(data),
@@ -490,9 +480,9 @@ class _Run:
                 files=tuple(files),
             ),
             parent=None if self.parent is None else parent_manifest(self.parent, data),
-            training=_json({**trained.facts, **self._learnt_from(), "remarks": list(trained.remarks)}),
-            checkpoints=tuple(_json(row) for row in trained.checkpoints),
-            versions=installed_versions(_threads()),
+            training=plain_facts({**trained.facts, **self._learnt_from(), "remarks": list(trained.remarks)}),
+            checkpoints=tuple(plain_facts(row) for row in trained.checkpoints),
+            versions=installed_versions(threads()),
             tolerance=trained.scorer.tolerance,
         )
 
@@ -500,48 +490,6 @@ class _Run:
         """How the data was laid out, and whether some inputs are chats, for who has to offer a box for one."""
         chats = any(not isinstance(given, str) for given in self.loaded.train.inputs)
         return {**({"chats": True} if chats else {}), **reading_facts(self.layout)}
-
-
-def _entry(target: Target, made: Decisions, weights: Mapping[str, float], *, learnt: bool) -> TargetManifest:
-    return TargetManifest(
-        name=target.name,
-        kind=target.kind,
-        labels=target.labels,
-        none_labels=target.none_labels,
-        calibration=made.calibration,
-        thresholds=made.thresholds,
-        chosen_for=made.chosen_for,
-        abstain=made.abstain,
-        weight=weights.get(target.name, 1.0),
-        oos_label=target.oos_label,
-        oos_learnt=learnt,
-    )
-
-
-def _figures(report: EvaluationReport | None) -> dict[str, JsonValue]:
-    """What a manifest keeps of a report."""
-    kept: dict[str, JsonValue] = {}
-    for name, target in (report.targets if report else {}).items():
-        plain = target.model_dump(mode="json", include=set(FIGURES))
-        kept[name] = {figure: plain[figure] for figure in FIGURES if plain.get(figure) is not None}
-    return kept
-
-
-def _json(facts: Mapping[str, object]) -> dict[str, JsonValue]:
-    """Facts as JSON has them; numbers that are not finite become null."""
-
-    def plain(value: object) -> JsonValue:
-        if isinstance(value, Mapping):
-            return {str(key): plain(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(item) for item in value]
-        if isinstance(value, float):
-            return float(value) if isfinite(value) else None
-        if value is None or isinstance(value, str | int):
-            return value
-        raise TypeError(f"{type(value).__name__} is no fact for a manifest")
-
-    return {name: plain(value) for name, value in facts.items()}
 
 
 def _stored(model: Model, folder: Path, *, overwrite: bool) -> Model:
@@ -575,21 +523,3 @@ def _name(name: str | None, out: str | Path | None, train: Data) -> str:
 def _plain_name(file: str) -> str:
     """The last part of a path; what is no path stays as it is."""
     return Path(file).name or file
-
-
-def _threads() -> int:
-    """The threads that matrix products use: they are part of what makes a run repeatable."""
-    from threadpoolctl import threadpool_info
-
-    pools = [int(pool["num_threads"]) for pool in threadpool_info() if pool.get("user_api") == "blas"]
-    return max(pools, default=os.cpu_count() or 1)
-
-
-def _peak_rss_mb() -> float | None:
-    """The most memory that this process has held so far, in MB."""
-    try:
-        from resource import RUSAGE_SELF, getrusage
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(getrusage(RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
