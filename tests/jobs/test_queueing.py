@@ -8,6 +8,7 @@ from time import time
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
 from jobs.conftest import put_file
@@ -18,6 +19,7 @@ from tamis.jobs.operating import Acting, Done
 from tamis.jobs.queueing import DIFFERENCES, SUSPECTS, UNSURE, fill
 from tamis.jobs.relabelling import gain, relabel
 from tamis.jobs.tools import Tools
+from tamis.ml import active
 from tamis.ml.training import train
 from tamis.store.opening import Store
 from tamis.store.records import LookRecord, ModelRecord, OperationRecord, ReviewRecord
@@ -74,7 +76,8 @@ Act = Callable[..., Done]
 @pytest.fixture
 def act(tools: Tools, tmp_path: Path) -> Act:
     def do(what: Callable[[Acting], Done], **told: object) -> Done:
-        said = {"name": "shop", "targets": TARGETS, "most": 10, "model_name": "shop@1", "file_name": "rows", **told}
+        said = {"name": "shop", "targets": TARGETS, "most": 10, "model_name": "shop@1", "file_name": "rows"}
+        said |= {"sure_too": True, **told}
         record = OperationRecord(id="o", kind="k", status="RUNNING", title="", created_at=0, modified_at=0, told=said)
         (tmp_path / "act").mkdir(exist_ok=True)
         return what(Acting(tools, record, tmp_path / "act", lambda share, stage: None))
@@ -96,6 +99,22 @@ class TestUnsureRows:
         assert "parcel card password" in [look.input for look in looks]
         assert all(look.proposed["topic"] and look.given == {} for look in looks)
         assert [look.priority for look in looks] == sorted((look.priority for look in looks), reverse=True)
+
+    def test_rows_that_the_model_is_sure_of_are_passed_over_and_counted(
+        self, store: Store, models, put, act: Act, monkeypatch
+    ):
+        texts = [*(f"where is my parcel {n}" for n in range(8)), "parcel card password"]
+        told = {"way": UNSURE, "model": models["good"], "file": put("\n".join(texts).encode(), "texts.txt")}
+        doubt = {text: 0.9 if "card" in text else 0.01 for text in texts}
+        monkeypatch.setattr(active, "uncertainties", lambda _, given, check: np.array([doubt[x] for x in given]))
+        monkeypatch.setattr(
+            "tamis.jobs.queueing.uncertainty_by_target",
+            lambda _, scores: {"topic": np.full(9, 0.1), "flags": np.full(9, 0.9)},
+        )
+        summary = act(fill, **told, sure_too=False).summary
+        assert (summary["added"], summary["looked_at"], summary["sure"]) == (1, 9, 8)
+        assert queue(store)[0].source["unsure"] == ["flags"]
+        assert act(fill, **told).summary["added"] == 8
 
     def test_rows_with_labels_bring_them(self, store: Store, models, put, act: Act):
         act(fill, way=UNSURE, model=models["good"], file=put(rows_of(5)), most=4)

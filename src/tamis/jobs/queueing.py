@@ -36,7 +36,7 @@ from tamis.jobs.models_here import finder
 from tamis.jobs.operating import Acting, Done
 from tamis.jobs.reviewing import file_ids, loaded_files, report_of
 from tamis.jobs.tools import files_here
-from tamis.ml.active import Floats, choose, disagreement
+from tamis.ml.active import SURE_BELOW, Floats, choose, disagreement, uncertainty_by_target
 from tamis.ml.predictor import Predictor
 from tamis.schema import Example, Input, Prediction, Target
 
@@ -135,11 +135,14 @@ def _joined(one: Sight, other: Sight) -> Sight:
 
 
 def _unsure(acting: Acting, most: int, seen: set[str]) -> tuple[Found, dict[str, Any]]:
-    """The rows of a file that the model is least sure of, and that are unlike each other."""
+    """The rows of a file that the model is not sure of, and that are unlike each other; or all, the sure ones last."""
     predictor = _predictor(acting, "model")
     pool = _pool(acting, seen, predictor)
-    chosen = choose(predictor, pool.inputs, most, check=lambda: acting.tell(0.6, "choosing rows"))
-    said = predictor.predict([pool.inputs[row] for row in chosen.rows.tolist()])
+    least = 0.0 if acting.told.get("sure_too") else SURE_BELOW
+    chosen = choose(predictor, pool.inputs, most, least=least, check=lambda: acting.tell(0.6, "choosing rows"))
+    scores = predictor.checked_scores([pool.inputs[row] for row in chosen.rows.tolist()])
+    doubts = uncertainty_by_target(predictor, scores)
+    said = predictor.predictions(scores)
     found = [
         Sight(
             given=pool.inputs[row],
@@ -147,11 +150,16 @@ def _unsure(acting: Acting, most: int, seen: set[str]) -> tuple[Found, dict[str,
             urgency=doubt,
             proposed=_proposed(answer),
             labels=pool.labels[row],
-            source=_place(acting, pool, row),
+            source={
+                **_place(acting, pool, row),
+                "unsure": [name for name, each in doubts.items() if each[place] >= SURE_BELOW],
+            },
         )
-        for row, doubt, answer in zip(chosen.rows.tolist(), chosen.uncertainty.tolist(), said, strict=True)
+        for place, (row, doubt, answer) in enumerate(
+            zip(chosen.rows.tolist(), chosen.uncertainty.tolist(), said, strict=True)
+        )
     ]
-    return found, _looked(pool, len(found))
+    return found, {**_looked(pool, len(found)), "sure": chosen.sure}
 
 
 def _differences(acting: Acting, most: int, seen: set[str]) -> tuple[Found, dict[str, Any]]:

@@ -28,6 +28,9 @@ SPREAD = 50
 LEAST_DOUBT = 0.1
 """Rows this much less uncertain than the last one that would be taken by uncertainty alone are passed over."""
 
+SURE_BELOW = 0.2
+"""A model is sure of what it doubts less than this: of two labels, one has nine parts in ten."""
+
 MOST_CLUSTERED = 20_000
 TURNS = 10
 
@@ -37,14 +40,24 @@ _CELLS = 4_000_000  # rows x centres whose distances are held at a time
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """Rows to look at, the most uncertain first: (count,) their numbers, and how uncertain each is, 0 to 1."""
+    """Rows to look at, the most uncertain first: (count,) their numbers, and how uncertain each is, 0 to 1.
+
+    `sure` rows are so certain that they were passed over.
+    """
 
     rows: Rows
     uncertainty: Floats
+    sure: int = 0
 
 
 def choose(
-    predictor: Predictor, inputs: Sequence[Input], count: int, *, seed: int = 0, check: Check = nothing
+    predictor: Predictor,
+    inputs: Sequence[Input],
+    count: int,
+    *,
+    least: float = 0.0,
+    seed: int = 0,
+    check: Check = nothing,
 ) -> Chosen:
     """Return the rows of a pool that are worth most to be labelled.
 
@@ -52,6 +65,7 @@ def choose(
         predictor: the model that is to learn from them.
         inputs: the pool, known to be right: rows that have no label yet, each once.
         count: how many are wanted; fewer where the pool is smaller.
+        least: rows that are less uncertain are passed over.
         seed: of the clustering: the same pool gives the same rows.
         check: called often; what it raises ends it.
     """
@@ -62,8 +76,12 @@ def choose(
         check()
         return np.concatenate([made(some[first : first + _AT_ONCE]) for first in range(0, len(some), _AT_ONCE)])
 
-    rows = diverse(doubt, lambda some: embed([inputs[row] for row in some.tolist()]), count, seed=seed)
-    return Chosen(rows, doubt[rows])
+    unsure: Rows = np.flatnonzero(doubt >= least).astype(np.int64)
+    places = diverse(
+        doubt[unsure], lambda some: embed([inputs[row] for row in unsure[some].tolist()]), count, seed=seed
+    )
+    rows = unsure[places]
+    return Chosen(rows, doubt[rows], len(inputs) - len(unsure))
 
 
 def uncertainties(predictor: Predictor, inputs: Sequence[Input], check: Check = nothing) -> Floats:
@@ -78,14 +96,18 @@ def uncertainties(predictor: Predictor, inputs: Sequence[Input], check: Check = 
 
 def uncertainty(predictor: Predictor, scores: Mapping[str, Floats]) -> Floats:
     """Return (n,) the same for calibrated scores of some inputs."""
-    doubts = [
-        nearness(scores[target.name], predictor.thresholds(target.name))
+    doubt: Floats = np.max(list(uncertainty_by_target(predictor, scores).values()), axis=0)
+    return doubt
+
+
+def uncertainty_by_target(predictor: Predictor, scores: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return (n,) how little sure a model is of each target, by its name."""
+    return {
+        target.name: nearness(scores[target.name], predictor.thresholds(target.name))
         if target.is_multi
         else closeness(scores[target.name])
         for target in predictor.targets
-    ]
-    doubt: Floats = np.max(doubts, axis=0)
-    return doubt
+    }
 
 
 def closeness(scores: Floats) -> Floats:

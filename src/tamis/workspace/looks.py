@@ -89,6 +89,7 @@ class Fill:
         file: the file's id.
         other: the version to compare the newest one with; any of its names.
         most: rows at most.
+        sure_too: whether rows come that the model is sure of, after the others, where unsure ones are looked for.
         text_column: of the file, the one with the texts; None: found out.
         by: who asks.
     """
@@ -99,6 +100,7 @@ class Fill:
     file: str | None = None
     other: str | None = None
     most: int = 100
+    sure_too: bool = False
     text_column: str | None = None
     by: str | None = None
 
@@ -315,6 +317,7 @@ class Looks:
         return f"Rows that a data check doubts, for {model.name}"
 
     def _unsure(self, asked: Fill, model: ModelRecord, told: dict[str, Any]) -> str:
+        told["sure_too"] = asked.sure_too
         self._of_file(asked, told)
         return f"Rows of {told['file_name']} that {told['model_name']} is least sure of"
 

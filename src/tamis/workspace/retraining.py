@@ -27,6 +27,9 @@ RELABEL, GAIN = "relabel", "gain"
 WRITING, TRAINING, MEASURING, DONE, FAILED = "writing", "training", "measuring", "done", "failed"
 UNDER_WAY = (WRITING, TRAINING, MEASURING)
 
+MOST_TRIES = 20
+"""Rounds that are looked through for one that did not fail."""
+
 FILE, JOB, GAINED, PROBLEM = "file", "job", "gain", "problem"
 """Keys of a round's summary: the new file, the job, the operation that measures, what went wrong."""
 
@@ -155,6 +158,12 @@ class Retraining:
         found, _ = self._operations.list(0, most, {"kind": RELABEL, "told": {"name": name}})
         return [self._stood(each) for each in found]
 
+    def learnt(self, name: str) -> int:
+        """Return how many answers the newest round learns from that has not failed, among the latest."""
+        found, _ = self._operations.list(0, MOST_TRIES, {"kind": RELABEL, "told": {"name": name}})
+        stood = (self._stood(each) for each in found)
+        return next((int(each.record.summary.get("answers", 0)) for each in stood if each.state != FAILED), 0)
+
     def _measured(self, origin: Origin, measured: str | None) -> list[str]:
         """The files whose rows a model must not learn from: what it is measured on, and what it was chosen by."""
         job = origin.job
@@ -189,7 +198,7 @@ class Retraining:
             return replace(known, state=TRAINING, share=_share_of(job.metadata))
         model = self._store.models.find(job.model_id) if job.model_id else None
         if job.status != SUCCESS or model is None:
-            return replace(known, problem=job.error or ("The new version was deleted." if job.model_id else job.status))
+            return replace(known, problem=_why(job))
         return self._measured_round(replace(known, model=model))
 
     def _with_job(self, record: OperationRecord) -> OperationRecord | None:
@@ -317,6 +326,13 @@ class Retraining:
 def _has_job(record: OperationRecord) -> bool:
     """Whether a round has its job, or cannot have one."""
     return bool(record.summary.get(JOB) or record.summary.get(PROBLEM))
+
+
+def _why(job: JobRecord) -> str:
+    """Why there is no model of a job that is over."""
+    if job.error:
+        return job.error
+    return "The new version was deleted." if job.model_id else "The training was cancelled."
 
 
 def _share_of(metadata: Mapping[str, Any]) -> float | None:

@@ -96,6 +96,16 @@ class TestOneRow:
         assert re.search(r"payment.{0,80}in the file", page, re.S)
         assert page.count('data-key="1"') == 2, "each target has its first label"
 
+    def test_the_question_is_named_of_which_the_model_is_unsure(self, shop: Workspace, visitor: Any) -> None:
+        look = put(shop, source={"unsure": ["flags"]})
+        page = visitor.get(f"/ui/queue/shop?look={look}").text
+        told = " ".join(unescape(re.sub(r"<[^>]+>", "", page)).split())
+        assert "the model is not sure of flags." in told
+        assert re.findall(r"<legend>.*?</legend>", page, re.S)[0].count("not sure") == 0
+        assert re.findall(r"<legend>.*?</legend>", page, re.S)[1].count("not sure") == 1
+        sure = put(shop, "another", source={"unsure": []})
+        assert "the model is rather sure of what it says" in visitor.get(f"/ui/queue/shop?look={sure}").text
+
     def test_chats_and_differences_are_shown(self, shop: Workspace, visitor: Any) -> None:
         said = {"versions": ["shop@2", "shop@1"], "said": [{"topic": ["delivery"]}, {"topic": ["payment"]}]}
         put(shop, (Message("user", "hello"), Message("assistant", "hi")), DISAGREEMENT, source=said)
@@ -165,13 +175,15 @@ class TestAnswering:
         assert shop.looks.get("shop", look).answer == {"topic": ["delivery"]}
 
     def test_a_new_label_is_asked_about_and_then_taken(self, shop: Workspace, visitor: Any) -> None:
-        look = put(shop)
+        look = put(shop, proposed={"topic": ["delivery"]})
         asked = self.answer(visitor, look, **{"typed-0": "returns", "label-1": "rude"})
         assert asked.status_code == 422
         assert "no label" in asked.text
         assert 'name="new"' in asked.text
         assert 'value="returns"' in asked.text, "what was typed stays"
-        assert "rude" in chosen(asked.text), "what was picked stays"
+        assert chosen(asked.text) == ["rude"], (
+            "what was picked stays, and what was proposed gives way to what was typed"
+        )
         self.answer(visitor, look, **{"typed-0": "returns", "new": "yes"})
         assert shop.looks.get("shop", look).answer == {"topic": ["returns"]}
 
@@ -272,7 +284,7 @@ class TestTheRest:
         sent = visitor.send("/ui/queue/shop/fill", way="texts", texts="a\r\nb\n", most="7")
         assert sent.headers["location"] == "/ui/queue/shop#find"
         assert b"".join(shop.files.read(asked[0].file)).split() == [b"a", b"b"]
-        assert (asked[0].name, asked[0].way, asked[0].most) == ("shop", "unsure", 7)
+        assert (asked[0].name, asked[0].way, asked[0].most, asked[0].sure_too) == ("shop", "unsure", 7, True)
         assert visitor.send("/ui/queue/shop/fill", way="texts", texts="  ").status_code == 422
 
     def test_a_file_is_uploaded(self, shop: Workspace, visitor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,6 +334,25 @@ class TestTheRest:
         page = visitor.get("/ui/queue/shop").text
         assert "Give less." in page
         assert "body." not in page
+
+    @pytest.mark.parametrize(("end", "error"), [("FAILED", "There was no memory left."), ("CANCELLED", None)])
+    def test_answers_of_which_no_model_was_made_wait(
+        self, shop: Workspace, visitor: Any, upload: Any, artifact: Path, acts_here: None, end: str, error: str | None
+    ) -> None:
+        def page() -> str:
+            return unescape(re.sub("<[^>]+>", "", visitor.get("/ui/queue/shop").text))
+
+        shop.looks.answer("shop", put(shop, "something new"), {"topic": ["payment"]})
+        visitor.send("/ui/queue/shop/train", training=upload(rows(15))["id"])
+        job = stood(shop, TRAINING).job
+        shop.store.jobs.change(job.id, when=("QUEUED",), to=end, error=error)
+        assert "No new version was made: 1 answer still waits to be learnt." in page()
+        assert (error or "The training was cancelled.") in page()
+        assert "All answers are learnt." not in page()
+        assert "Try again" in page()
+        visitor.send("/ui/queue/shop/train", training=upload(rows(15))["id"])
+        trained(shop, stood(shop, TRAINING).job.id, artifact)
+        assert "All answers are learnt." in page()
 
     def test_names_in_addresses_are_no_paths(self, shop: Workspace, visitor: Any) -> None:
         for name in ("..%2F..%2Fetc", "shop%00", "ft:classifier:x", "shop@1", "x" * 3000):

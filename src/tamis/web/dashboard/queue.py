@@ -146,6 +146,7 @@ def fill(visit: Visit) -> Response:
         file=file or None,
         other=visit.sent("other") or None,
         most=_count(visit.sent("most", str(USUAL))),
+        sure_too=way == TEXTS,
         by=visit.caller,
     )
     visit.workspace.looks.fill(asked)
@@ -199,7 +200,7 @@ def _page(visit: Visit, look: LookRecord | None = None, wrong: TamisError | None
         fillings=fillings,
         is_filling=any(each.status in LIVE for each in fillings),
         rounds=rounds,
-        unused=line.answered - (int(rounds[0].record.summary.get("answers", 0)) if rounds else 0),
+        unused=line.answered - workspace.retraining.learnt(name),
         most=MOST_AT_ONCE,
         usual=USUAL,
         place_of=place_of,

@@ -45,7 +45,8 @@ class Choice:
 class ShownTarget:
     """A question about a row: the labels that come first, the others, and what was typed.
 
-    `several` labels may be chosen. `unlisted` is how many are neither among the first nor the others.
+    `several` labels may be chosen. `unlisted` is how many are neither among the first nor the others. The model is
+    `unsure` of it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ShownTarget:
     unlisted: int
     typed: str = ""
     none: bool = False
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,11 @@ def _target(
     proposed, given = set(look.proposed.get(name, ())), set(look.given.get(name, ()))
     before = look.answer.get(name) if look.answer else None
     start = before if before is not None else _start(name, look)
-    chosen = set(form[f"label-{place}"]) if f"label-{place}" in form else set(start or ())
+    typed = next(iter(form.get(f"typed-{place}", ())), "")
+    sent = form.get(f"label-{place}")
+    chosen = set(sent or ()) if sent or typed.strip() else set(start or ())
+    if typed.strip() and not several:
+        chosen = set()  # what is typed goes before what was picked
     urgent = proposed | given | chosen
     ranked = sorted(labels, key=lambda label: (label not in urgent, -scores.get(label, 0.0)))[:MOST_LISTED]
     shown = [
@@ -137,8 +143,9 @@ def _target(
         others=tuple(sorted(shown[NUMBERED:], key=lambda choice: choice.label.lower())),
         suggested=tuple(labels[:MOST_SUGGESTED]),
         unlisted=max(0, len(labels) - MOST_LISTED),
-        typed=next(iter(form.get(f"typed-{place}", ())), ""),
-        none=(f"none-{place}" in form) or (not several and start is not None and not start),
+        typed=typed,
+        none=(f"none-{place}" in form) or (not several and start is not None and not start and not typed),
+        unsure=name in look.source.get("unsure", ()),
     )
 
 

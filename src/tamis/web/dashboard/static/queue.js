@@ -107,10 +107,12 @@ document.addEventListener("submit", (event) => {
   send(event.submitter?.hasAttribute("formaction") ? event.submitter : null);
 });
 
-document.addEventListener("change", (event) => {
-  const question = event.target.closest("[data-question]");
-  if (question) settle(question, event.target);
-});
+for (const each of ["change", "input"]) {
+  document.addEventListener(each, (event) => {
+    const question = event.target.closest("[data-question]");
+    if (question) settle(question, event.target);
+  });
+}
 
 document.addEventListener("focusin", (event) => {
   const place = questions().indexOf(event.target.closest("[data-question]"));
