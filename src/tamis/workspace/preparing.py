@@ -23,7 +23,7 @@ from tamis.errors import Conflict, InvalidRequest
 from tamis.jobs.choosing import choices_of
 from tamis.jobs.preparing import PARTS, TRAINING
 from tamis.jobs.tools import files_here, name_on_disk
-from tamis.workspace.background import SUCCESS
+from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.operations import NewOperation
 from tamis.workspace.reviews import Applied
 
@@ -144,16 +144,27 @@ class Preparing:
         told = {"layout": new.layout.model_dump(mode="json"), "shares": shares, "chosen": new.chosen}
         return self._begin({part: record.id for part, record in records.items()}, told, new.created_by)
 
-    def again(self, operation_id: str, applied: Applied, created_by: str | None = None) -> OperationRecord:
-        """Have the files looked at again, after the training file was changed.
+    def again(
+        self, operation_id: str, applied: Applied, decided: str, created_by: str | None = None
+    ) -> OperationRecord:
+        """Have the files looked at again, after the training file was changed; once for the same decisions.
 
         Raises:
             UnknownOperation: there was no such preparation.
             Conflict: it is not finished, or failed.
         """
         before = self.result(operation_id)
+        if there := self.after(before.review, decided):
+            return there
         files = {**before.files, TRAINING: applied.file.id}
-        return self._begin(files, {"layout": None, "shares": {}, "before": before.review}, created_by)
+        told = {"layout": None, "shares": {}, "before": before.review, "decided": decided}
+        return self._begin(files, told, created_by)
+
+    def after(self, review: str, decided: str) -> OperationRecord | None:
+        """Return the look at what these decisions on a review led to, under way or done; None where there is none."""
+        told = {"before": review, "decided": decided}
+        found, _ = self._operations.list(0, 1, {"kind": KIND, "told": told, "status": (*LIVE, SUCCESS)})
+        return found[0] if found else None
 
     def get(self, operation_id: str) -> OperationRecord:
         """Return a preparation, at work or finished.

@@ -6,6 +6,7 @@ in a process of its own, which ends with this one; what is found and applied the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,11 +71,15 @@ class NewReview:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided on an item of a finding, by its number, or on all of the finding (None)."""
+    """What was decided on an item of a finding, by its number, or on all of the finding (None).
+
+    With `rest`, all are those of which nothing was said one by one: that is not taken back.
+    """
 
     finding: str
     decision: str
     item: int | None = None
+    rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +225,7 @@ class Reviews:
         return finding, [item for item in items if decision in (None, item.decision)]
 
     def decide(self, review_id: str, decisions: Sequence[Decision]) -> ReviewRecord:
-        """Accept, reject or open again: items, or all of a finding, which also takes back what was said of its items.
+        """Accept, reject or open again: items, or all of a finding, which takes back what was said of its items.
 
         Raises:
             UnknownReview: there is no such review.
@@ -237,7 +242,8 @@ class Reviews:
 
         def change(known: dict[str, Any]) -> dict[str, Any]:
             for each in decisions:
-                own = {} if each.item is None else dict(known.get(each.finding, {}))
+                said = known.get(each.finding, {})
+                own = dict(said) if each.item is not None else _one_by_one(said) if each.rest else {}
                 own[ALL if each.item is None else str(each.item)] = each.decision
                 known[each.finding] = own
             return known
@@ -413,6 +419,11 @@ def accepted_of(record: ReviewRecord, finding: Mapping[str, Any]) -> int:
     return int(finding["count"]) - otherwise
 
 
+def mark_of(record: ReviewRecord) -> str:
+    """Return what tells the decisions on a review from any others."""
+    return hashlib.sha256(json.dumps(record.decisions, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def by_hand(record: ReviewRecord) -> dict[tuple[int, str], tuple[str, ...]]:
     """Return the labels that a person gave rows, by row and target."""
     found = {}
@@ -425,6 +436,11 @@ def by_hand(record: ReviewRecord) -> dict[tuple[int, str], tuple[str, ...]]:
 def changes_of(record: ReviewRecord) -> int:
     """Return how many changes were accepted, or made by hand: what applying it does."""
     return len(by_hand(record)) + sum(accepted_of(record, finding) for finding in record.summary)
+
+
+def _one_by_one(said: Mapping[str, str]) -> dict[str, str]:
+    """What was accepted or rejected item by item."""
+    return {key: decision for key, decision in said.items() if key != ALL and decision != OPEN}
 
 
 def _is_row(place: Place, given: Relabelled) -> bool:

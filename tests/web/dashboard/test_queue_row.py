@@ -75,6 +75,7 @@ def test_a_queue_is_worked_through_by_keys(browser: Any, address: str, workspace
     assert answers(workspace)["you charge my card"] == ("open", None)
     page.keyboard.press("/")
     page.keyboard.type("s1u returns")  # keys are letters where one types
+    assert page.locator("[data-question] >> nth=0 >> :checked").count() == 0, "what is typed goes before it"
     page.keyboard.press("Enter")
     page.wait_for_selector("[role=alert] >> text=no label")
     assert page.evaluate("document.activeElement.name") == "new"

@@ -77,6 +77,13 @@ def place(visitor: Any, workspace: Workspace, at_once: None) -> str:
     return found
 
 
+def shown(page: str) -> dict[str, str]:
+    """What a page sends along when its changes are applied."""
+    found = re.search(r'name="decided" value="([^"]+)"', page)
+    assert found
+    return {"decided": found[1]}
+
+
 def review_of(workspace: Workspace, place: str) -> Any:
     return workspace.reviews.get(preparing.Preparing(workspace).result(place.rsplit("/", 1)[1]).review)
 
@@ -106,7 +113,7 @@ def test_from_findings_to_a_new_file_that_is_looked_at_again(
     assert changes_of(review_of(workspace, place)) == 3
     assert "Apply 3 changes" in visitor.get(place).text
 
-    again = visitor.send(f"{place}/apply").headers["location"]
+    again = visitor.send(f"{place}/apply", **shown(visitor.get(place).text)).headers["location"]
     page = ready(visitor, again)
     assert "our.train.v2.jsonl" in page
     assert "Labels with nearly the same name" not in page
@@ -124,6 +131,37 @@ def test_from_findings_to_a_new_file_that_is_looked_at_again(
     to_training = re.search(r'href="(/ui/new/train\?[^"]+)"', page)
     assert to_training
     assert unescape(to_training[1]) == f"/ui/new/train?training={found.files['training']}&review={found.review}"
+
+
+def test_what_is_decided_on_all_leaves_what_was_said_row_by_row(visitor: Any, workspace: Workspace, place: str) -> None:
+    visitor.send(f"{place}/decide", finding="conflicts", decision="rejected", item="0")
+    page = visitor.get(place).text
+    assert "1 left as it is" in page
+    assert "Accept the rest" in page
+    visitor.send(f"{place}/decide", finding="conflicts", decision="accepted")
+    items = workspace.reviews.items(review_of(workspace, place).id, "conflicts")[1]
+    assert [each.decision for each in items] == ["rejected", "accepted"]
+    assert changes_of(review_of(workspace, place)) == 1
+    visitor.send(f"{place}/decide", finding="conflicts", decision="accepted", item="0")
+    visitor.send(f"{place}/decide", finding="conflicts", decision="rejected")
+    items = workspace.reviews.items(review_of(workspace, place).id, "conflicts")[1]
+    assert [each.decision for each in items] == ["accepted", "rejected"]
+
+
+def test_what_a_page_showed_is_applied_and_once(visitor: Any, workspace: Workspace, place: str) -> None:
+    visitor.send(f"{place}/decide", finding="conflicts", decision="accepted", item="0")
+    first = shown(visitor.get(place).text)
+    visitor.send(f"{place}/decide", finding="conflicts", decision="accepted")
+    answer = visitor.send(f"{place}/apply", **first)
+    assert answer.headers["location"] == place
+    page = visitor.get(place).text
+    assert "2 changes are accepted now. Nothing was applied yet" in page
+    assert review_of(workspace, place).output_file is None
+    second = shown(page)
+    made = [visitor.send(f"{place}/apply", **second).headers["location"] for _ in range(2)]
+    assert made[0] == made[1]
+    assert "were applied already" in visitor.get(made[1]).text
+    assert workspace.operations.list(0, 9, {"kind": "prepare"})[1] == 2
 
 
 def test_labels_by_hand_are_those_that_there_are(visitor: Any, workspace: Workspace, place: str) -> None:

@@ -19,7 +19,7 @@ from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.preparing import Prepared, Preparing
-from tamis.workspace.reviews import Decision, Relabelled, accepted_of, by_hand, changes_of, counts_of
+from tamis.workspace.reviews import Decision, Relabelled, accepted_of, by_hand, changes_of, counts_of, mark_of
 
 if TYPE_CHECKING:
     from tamis.store.records import ReviewRecord
@@ -83,6 +83,11 @@ class Found:
         return TITLES.get(str(self.card["code"]), str(self.card["code"]).replace("_", " ").capitalize())
 
     @property
+    def one_by_one(self) -> bool:
+        """Whether something was said of single rows: what is decided on all is then on the rest."""
+        return any(self.decided.get(state) for state in STATES[1:])
+
+    @property
     def suggestion(self) -> str:
         """What accepting it does, or what a person could do."""
         return INSTEAD.get(str(self.card["code"]), str(self.card["suggestion"]))
@@ -109,6 +114,7 @@ def data(visit: Visit) -> Response:
         report=report,
         found=found,
         changes=changes_of(review),
+        decided=mark_of(review),
         to_training=_to_training(prepared),
         next_data=_next_data(preparing, record.id, review.output_file),
     )
@@ -155,7 +161,8 @@ def decide(visit: Visit) -> Response:
     prepared = Preparing(visit.workspace).result(_id(visit))
     item = visit.sent("item")
     number = int(item) if item.isascii() and item.isdigit() and len(item) < 8 else None
-    decision = Decision(visit.sent("finding"), visit.sent("decision"), -1 if item and number is None else number)
+    which = -1 if item and number is None else number
+    decision = Decision(visit.sent("finding"), visit.sent("decision"), which, rest=True)
     visit.workspace.reviews.decide(prepared.review, [decision])
     return visit.go(_from(visit, f"item-{number}" if item else f"finding-{_anchor(decision.finding)}"))
 
@@ -186,11 +193,19 @@ def label(visit: Visit) -> Response:
 
 @pages.post("/new/data/{prepared_id}/apply", TRAIN)
 def apply(visit: Visit) -> Response:
-    """Write a new training file with what was accepted, and look at it again."""
+    """Write a new training file with what was accepted, and look at it again: once, and only what the page showed."""
     preparing = Preparing(visit.workspace)
     prepared = preparing.result(_id(visit))
+    review = visit.workspace.reviews.get(prepared.review)
+    decided, changes = mark_of(review), changes_of(review)
+    if changes and visit.sent("decided") != decided:
+        now = "1 change is" if changes == 1 else f"{changes:,} changes are"
+        told = f"Something else was decided meanwhile, in another window or by somebody else: {now} accepted now."
+        return visit.go(_place(visit), f"{told} Nothing was applied yet: look again, then apply.", "info")
+    if there := preparing.after(review.id, decided):
+        return visit.go(f"/ui/new/data/{there.id}", "These changes were applied already.", "info")
     applied = visit.workspace.reviews.apply(prepared.review)
-    again = preparing.again(_id(visit), applied, visit.caller)
+    again = preparing.again(_id(visit), applied, decided, visit.caller)
     told = f"{applied.file.name} has {applied.rows_after:,} rows (before: {applied.rows_before:,})."
     return visit.go(f"/ui/new/data/{again.id}", f"{told} The file before stays as it was.")
 
