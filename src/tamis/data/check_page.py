@@ -362,6 +362,8 @@ def _likeness(page: Page, report: CheckReport) -> None:
             [[lap.split, lap.other, lap.same, _cell_percent(lap.share), lap.near] for lap in likeness.overlaps],
             numeric={2, 3, 4},
         )
+    if len(report.splits) > 1:
+        page.paragraph(f"Counted over {', '.join(report.splits[:-1])} and {report.splits[-1]} together:")
     page.facts(
         [
             ("Texts with different labels", likeness.conflicts),

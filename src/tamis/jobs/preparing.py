@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tamis.data.check_page import check_page
 from tamis.data.checks.report import CheckReport, TargetReport
@@ -24,7 +25,7 @@ from tamis.data.checks.survey import CheckOptions, Listeners, check
 from tamis.data.dataset import Dataset, require_learnable
 from tamis.data.layout import Layout
 from tamis.data.loading import Loaded, load_splits
-from tamis.data.review.report import Review
+from tamis.data.review.report import Place, Review
 from tamis.data.rows import FOR_CALLERS
 from tamis.data.splits import split_rows
 from tamis.data.writers import rows_of, write_jsonl
@@ -52,6 +53,9 @@ _ELSEWHERE = ("Summary", "Findings", "Rejected rows")
 _JARGON = ("Effective labels",)
 _SHARES = {"read": 0.1, "written": 0.15, "counted": 0.35}
 _PIECE = 1 << 20
+
+Sources = Mapping[str, tuple[str, NDArray[np.int64]]]
+"""By split: the file that its rows were read from, and their lines there."""
 
 _REVIEWED = frozenset(
     {
@@ -112,14 +116,15 @@ def prepare(acting: Acting) -> Done:
     with files_here(tools.store, list(asked.files.values()), acting.work) as here:
         given = {part: here[file_id] for part, file_id in asked.files.items()}
         left_out: dict[str, Any] = {}
+        sources: Sources = {}
         if asked.layout is None:
             names = _linked(given, folder)
         else:
-            names, left_out = _written(acting, asked, asked.layout, given, folder)
+            names, left_out, sources = _written(acting, asked, asked.layout, given, folder)
         with chdir(folder):  # so that nothing names a place of this machine
             report = _counted(acting, names)
             loaded = _loaded(acting, names)
-            found = review(loaded, ReviewOptions(), listener=_listener(acting))
+            found = _sourced(review(loaded, ReviewOptions(), listener=_listener(acting)), sources)
     files = asked.files if asked.layout is None else _stored(acting, asked, {p: folder / n for p, n in names.items()})
     record = _reviewed(acting, files, found, asked.before)
     result = {
@@ -150,8 +155,8 @@ def _linked(given: Mapping[str, Path], folder: Path) -> dict[str, str]:
 
 def _written(
     acting: Acting, asked: Asked, layout: Layout, given: Mapping[str, Path], folder: Path
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """Read the files, split what is to be split, write each part; say what could not be used."""
+) -> tuple[dict[str, str], dict[str, Any], Sources]:
+    """Read the files, split what is to be split, write each part; say what could not be used, and what came whence."""
     acting.tell(0.0, "reading the rows")
     choices = acting.tools.choices
     loaded = load_splits(
@@ -175,7 +180,28 @@ def _written(
     names = {part: f"{stem}.{SPLITS[part]}.jsonl" for part in datasets}
     every = {folder / names[part]: rows_of(data, np.arange(len(data))) for part, data in datasets.items()}
     write_jsonl(every, overwrite=True)
-    return names, _left_out(loaded)
+    sources = {SPLITS[part]: (given.get(part, given[TRAINING]).name, data.lines) for part, data in datasets.items()}
+    return names, _left_out(loaded), sources
+
+
+def _sourced(found: Review, sources: Sources) -> Review:
+    """Note of each row where it stands in the file that it was read from: there a person can correct it."""
+
+    def known(place: Place) -> Place:
+        name, lines = sources[place.split]
+        return place.model_copy(update={"source_file": name, "source_line": int(lines[place.line - 1])})
+
+    if not sources:
+        return found
+    findings = [
+        finding.model_copy(
+            update={
+                "items": tuple(item.model_copy(update={"rows": tuple(map(known, item.rows))}) for item in finding.items)
+            }
+        )
+        for finding in found.findings
+    ]
+    return found.model_copy(update={"findings": tuple(findings)})
 
 
 def _parts(loaded: Loaded, asked: Asked) -> dict[str, Dataset]:

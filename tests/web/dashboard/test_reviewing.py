@@ -102,7 +102,7 @@ def test_from_findings_to_a_new_file_that_is_looked_at_again(
     assert back.headers["location"] == f"{place}/finding?finding=conflicts#item-1"
     one_by_one = visitor.get(f"{place}/finding?finding=conflicts").text
     assert re.search(r'value="open" aria-pressed="true">Accept<', one_by_one)
-    assert "leave row" in one_by_one
+    assert "leave line" in one_by_one
     left = visitor.get(f"{place}/finding?finding=conflicts&state=rejected").text
     assert left.count('class="item ') == 1
     row = workspace.reviews.items(review_of(workspace, place).id, "conflicts")[1][0].item.rows[0]
@@ -226,6 +226,46 @@ def test_it_can_be_stopped(visitor: Any, workspace: Workspace, monkeypatch: pyte
     page = visitor.get(found).text
     assert "data-live" not in page
     assert "The work was stopped" in page
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [("0", "is read row by row, and"), ("0.2", "is read row by row, split, and")]
+)
+def test_what_is_not_split_is_not_said_to_be(
+    visitor: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, share: str, told: str
+) -> None:
+    monkeypatch.setattr(workspace.operations._background, "submit", lambda *_: None)
+    coming = workspace.files.begin(NewFile(name="our.jsonl"))
+    coming.write(rows())
+    fields = {"training": coming.commit().id, "share_validation": "0", "share_test": share}
+    assert told in visitor.get(visitor.send("/ui/new/prepare", **fields).headers["location"]).text
+
+
+def test_rows_are_named_by_their_lines_in_the_file_that_came(visitor: Any, workspace: Workspace, at_once: None) -> None:
+    coming = workspace.files.begin(NewFile(name="ours.csv"))
+    lines = [f"the parcel {n} is late,{'a' if n % 2 else 'b'}" for n in range(40)]
+    lines[30:33] = [f"{line.partition(',')[0]},c" for line in lines[7:10]]
+    coming.write("\n".join(["text,topic", *lines]).encode())
+    chosen = {"c0": "text", "c1": "label", "share_validation": "0", "share_test": "0.2"}
+    place = visitor.send("/ui/new/prepare", training=coming.commit().id, **chosen).headers["location"]
+    ready(visitor, place)
+    review = review_of(workspace, place)
+    found = [row for each in workspace.reviews.report(review.id)[1].findings for i in each.items for row in i.rows]
+    assert found
+    for row in found:
+        assert (row.source_file, lines[row.source_line - 2].partition(",")[0]) == ("ours.csv", row.text)
+    finding = review.summary[0]["id"]
+    page = unescape(re.sub("<[^>]+>", "", visitor.get(f"{place}/finding?finding={finding}").text))
+    assert re.search(r"line \d+ of ours.csv", page)
+
+
+def test_it_is_said_which_rows_findings_and_tables_count(visitor: Any, workspace: Workspace, at_once: None) -> None:
+    coming = workspace.files.begin(NewFile(name="our.jsonl"))
+    coming.write(rows())
+    fields = {"training": coming.commit().id, "share_validation": "0", "share_test": "0.2"}
+    page = ready(visitor, visitor.send("/ui/new/prepare", **fields).headers["location"])
+    assert re.search(r"Of the \d+ rows to learn from", page)
+    assert "Counted over train and test together" in page
 
 
 def test_other_operations_are_no_preparations(visitor: Any, filled: Workspace) -> None:

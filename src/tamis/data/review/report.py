@@ -20,7 +20,10 @@ class _Part(BaseModel):
 
 
 class Place(_Part):
-    """A row: the split it is in, its number there from 0, its file and line, how it begins, its labels by target."""
+    """A row: the split it is in, its number there from 0, its file and line, how it begins, its labels by target.
+
+    `source_file` and `source_line` are those that the row was read from, where its file was written anew.
+    """
 
     split: str
     row: int
@@ -28,6 +31,8 @@ class Place(_Part):
     line: int
     text: str
     labels: Mapping[str, tuple[str, ...]] = {}
+    source_file: str | None = None
+    source_line: int | None = None
 
 
 class Item(_Part):

@@ -226,8 +226,8 @@ def _found(review: ReviewRecord, finding: Any) -> Found:  # noqa: ANN401  a find
 def _does(item: DecidedItem) -> Iterator[str]:
     """Say what accepting an item does, change by change."""
     for edit in item.item.edits:
-        line = next((place.line for place in item.item.rows if place.split == "train" and place.row == _row(edit)), 0)
-        where = f"row {line:,}" if line else "a row"
+        at = next((place for place in item.item.rows if place.split == "train" and place.row == _row(edit)), None)
+        where = "a row" if at is None else f"line {at.source_line:,}" if at.source_line else f"row {at.line:,}"
         if edit.kind == "remove_row":
             yield f"leave {where} out"
         elif edit.kind == "set_labels":
