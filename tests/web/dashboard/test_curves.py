@@ -29,7 +29,9 @@ def test_the_first_of_the_lowest_losses_is_the_best() -> None:
     assert (found.best.place, found.best.step) == (1, 2)
     assert found.best.told == "validation loss 0.4 after 1.0 passes over the data, accuracy 90.0 %"
     assert found.rate == 20.0
-    assert found.to_json()["quality"] == [{"name": "topic", "figure": "accuracy", "values": [0.5, 0.9, 0.95]}]
+    assert found.to_json()["quality"] == [
+        {"name": "topic", "figure": "accuracy", "values": [0.5, 0.9, 0.95], "training": None}
+    ]
 
 
 def test_very_many_points_are_thinned_and_keep_the_best_and_the_last() -> None:
@@ -68,3 +70,20 @@ def test_progress_is_told_in_a_line() -> None:
     assert Progress.of(said).told(1234.5) == "Fitting · 50.0 % · 1 min 15 s left · 1,234 tokens a second"
     assert Progress.of({}).told() == "Beginning"
     assert Progress.of({"progress": {"stage": None, "share": "x", "seconds_left": []}}) == Progress()
+
+
+def test_figures_of_rows_that_are_learnt_from_stand_beside_those_of_the_others() -> None:
+    of_both = {"a.accuracy": 0.5, "a.train_accuracy": 0.6, "b.micro_f1": 0.4, "valid_metric": 0.45}
+    found = curves_of(rows(of_both, of_both | {"a.train_accuracy": "x", "train_metric": 0.7}))  # type: ignore[arg-type]
+    assert found.has_training
+    assert [(name, training) for name, _, _, training in found.quality] == [
+        ("a", [0.6, None]),
+        ("b", None),
+        ("", [None, 0.7]),
+    ]
+    assert shown_figures({*of_both, "train_metric", "b.train_recall"}) == [
+        *("a.accuracy", "a.train_accuracy", "b.micro_f1", "valid_metric", "train_metric"),
+    ]
+    assert title_of("a.train_accuracy") == "a, accuracy, in training"
+    assert title_of("train_metric") == "mean of targets, in training"
+    assert not curves_of(rows({"a.accuracy": 0.5})).has_training

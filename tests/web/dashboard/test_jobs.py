@@ -191,7 +191,7 @@ def test_the_page_has_the_curves_the_best_point_and_every_figure(visitor: Any, w
     page = visitor.get(f"/ui/jobs/{ID}").text
     curves = json.loads(unescape(re.search(r'data-curves="([^"]*)"', page)[1]))  # type: ignore[index]
     assert (curves["valid_loss"], curves["best"]) == ([2.0, 1.0], 1)
-    assert curves["quality"] == [{"name": "topic", "figure": "accuracy", "values": [0.5, 0.5]}]
+    assert curves["quality"] == [{"name": "topic", "figure": "accuracy", "values": [0.5, 0.5], "training": None}]
     assert "Fitting · 50.0 % · 9 s left" in page
     assert "validation loss 1 after 1.0 passes over the data, accuracy 50.0 %" in page
     assert page.count('class="tag">best') == 1
@@ -269,7 +269,8 @@ def test_a_trackers_address_is_a_link_only_where_it_is_one(visitor: Any, add: An
 def browsed(workspace: Workspace, step: int) -> None:
     """Write down what a trainer says of targets with hard names."""
     figures = {"epoch": step / 2, "train_loss": 1 / step, "valid_loss": 2 / step, f"{NAME}.accuracy": 0.5}
-    workspace.store.jobs.add_checkpoints(ID, 0, [CheckpointRecord(ID, step, 1, {**figures, "flags.micro_f1": 0.7})])
+    figures |= {"flags.micro_f1": 0.7, "flags.train_micro_f1": 0.8}
+    workspace.store.jobs.add_checkpoints(ID, 0, [CheckpointRecord(ID, step, 1, figures)])
     told = {"stage": f"step {step}", "share": step / 10, "seconds_left": 9}
     workspace.store.jobs.change(ID, when=("RUNNING",), quiet=True, metadata={"progress": told})
 
@@ -299,6 +300,16 @@ def test_curves_grow_without_the_page_being_asked_for(
         "training",
         "validation",
     ]
+    drawn = "document.getElementById('curve-quality').data.map((each) => [each.name, each.line.dash, each.line.color])"
+    _, flags, training, key = page.evaluate(drawn)
+    assert (flags[:2], training[:2], key[:2]) == (
+        ["flags, micro-F1", None],
+        ["flags, micro-F1, in training", "dash"],
+        ["in training", "dash"],
+    )
+    assert flags[2] == training[2]
+    assert page.locator("#curve-quality .legendtext").count() == 3
+    assert page.is_visible("#curve-dashed")
     assert "<b>topic</b>" in page.inner_text("#curve-quality")
     assert page.locator("#curve-quality b").count() == 0
     assert "validation loss 0.6667" in page.inner_text("#job-best")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LOSSES, JUDGED_BY = ("epoch", "train_loss", "valid_loss"), (".accuracy", ".micro_f1")
 NAMES = {"accuracy": "accuracy", "micro_f1": "micro-F1"}
-MEAN = "valid_metric"
+MEAN, TRAIN_MEAN, OF_TRAINING = "valid_metric", "train_metric", "train_"
 TITLES = {"epoch": "passes", "train_loss": "training loss", "valid_loss": "validation loss", MEAN: "mean of targets"}
 MOST_POINTS = 240
 MOST_TOLD = 4
@@ -78,16 +78,22 @@ class Best:
 class Curves:
     """What the charts draw: points in the order of their steps.
 
-    `quality` holds for each curve what it is of (a target, or nothing for the mean of all), the figure, its values.
+    `quality` holds for each curve what it is of (a target, or nothing for the mean of all), the figure, its values, and
+    the same of rows that are learnt from, None where that is not known.
     """
 
     step: Sequence[int] = ()
     epoch: Values = field(default_factory=list)
     train_loss: Values = field(default_factory=list)
     valid_loss: Values = field(default_factory=list)
-    quality: Sequence[tuple[str, str, Values]] = ()
+    quality: Sequence[tuple[str, str, Values, Values | None]] = ()
     best: Best | None = None
     rate: float | None = None
+
+    @property
+    def has_training(self) -> bool:
+        """Whether some figure of rows that are learnt from is known."""
+        return any(training for _, _, _, training in self.quality)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the script of the page reads."""
@@ -96,7 +102,10 @@ class Curves:
             "epoch": self.epoch,
             "train_loss": self.train_loss,
             "valid_loss": self.valid_loss,
-            "quality": [{"name": cut(name, 40), "figure": figure, "values": of} for name, figure, of in self.quality],
+            "quality": [
+                {"name": cut(name, 40), "figure": figure, "values": of, "training": training}
+                for name, figure, of, training in self.quality
+            ],
             "best": self.best.place if self.best else None,
             "told": self.best.told if self.best else "",
         }
@@ -116,7 +125,7 @@ def curves_of(checkpoints: Sequence[CheckpointRecord]) -> Curves:
         epoch=_values(points, "epoch"),
         train_loss=_values(points, "train_loss"),
         valid_loss=_values(points, "valid_loss"),
-        quality=[(*_split(name), _values(points, name)) for name in names],
+        quality=[(*_split(name), _values(points, name), _known(points, in_training(name))) for name in names],
         best=None if best is None or where is None else _told(rows[best], where, names),
         rate=next((value for row in checkpoints[:1] if (value := _number(row.metrics.get("tokens_per_second")))), None),
     )
@@ -131,14 +140,25 @@ def judged(there: Collection[str]) -> list[str]:
 
 def shown_figures(there: Collection[str]) -> list[str]:
     """Return those figures of checkpoints that tell how a training goes, in the order of the table's columns."""
-    return [name for name in LOSSES if name in there] + judged(there)
+    of_both = [each for name in judged(there) for each in (name, in_training(name))]
+    return [name for name in (*LOSSES, *of_both) if name in there]
+
+
+def in_training(figure: str) -> str:
+    """Return what a figure that tells how right a model is is called where it is of rows that are learnt from."""
+    target, _, name = figure.rpartition(".")
+    return TRAIN_MEAN if figure == MEAN else f"{target}.{OF_TRAINING}{name}"
 
 
 def title_of(figure: str) -> str:
     """Return what people call a figure of a checkpoint."""
     if figure in TITLES:
         return TITLES[figure]
+    if figure == TRAIN_MEAN:
+        return f"{TITLES[MEAN]}, in training"
     target, name = _split(figure)
+    if name.startswith(OF_TRAINING):
+        return f"{title_of(f'{target}.{name.removeprefix(OF_TRAINING)}')}, in training"
     return f"{cut(target, 40)}, {name}"
 
 
@@ -160,6 +180,11 @@ def _thinned(n_rows: int, best: int | None) -> list[int]:
 
 def _values(rows: Sequence[CheckpointRecord], name: str) -> Values:
     return [None if (value := _number(row.metrics.get(name))) is None else round(value, 6) for row in rows]
+
+
+def _known(rows: Sequence[CheckpointRecord], name: str) -> Values | None:
+    values = _values(rows, name)
+    return None if all(value is None for value in values) else values
 
 
 def _split(name: str) -> tuple[str, str]:

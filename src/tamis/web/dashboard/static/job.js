@@ -36,7 +36,7 @@ function layoutOf(x, along, yaxis, names) {
   return themed({
     height: PLOT_PX + 90 + (many ? names * 20 : 0), margin: { l: 52, r: 12, t: 34, b: 56 + (many ? names * 20 : 0) },
     xaxis: { title, rangemode: "tozero", automargin: false }, yaxis: { ...yaxis, automargin: false },
-    uirevision: along, hovermode: "x unified", showlegend: true, legend: many ? below : {}, ...marks(x),
+    uirevision: along, hovermode: "x unified", showlegend: true, legend: { tracegroupgap: 0, ...(many ? below : {}) }, ...marks(x),
   });
 }
 
@@ -61,8 +61,18 @@ function draw() {
   Plotly.react(loss, losses, layoutOf(x, along, scale, losses.length), config);
   if (figures.quality.length === 0) return;
   const named = ({ name, figure }) => (name && figures.quality.length > 1 ? `${name}, ${figure}` : figure);
-  const right = figures.quality.map((each) => line(named(each), x, each.values));
-  Plotly.react(quality, right, layoutOf(x, along, SHARES, right.length), config);
+  const colors = themed({}).colorway;
+  const right = figures.quality.flatMap((each, place) => {
+    const of = colors[place % colors.length];
+    const held = line(named(each), x, each.values, { legendgroup: String(place), marker: { size: 4, color: of }, line: { width: 2, color: of } });
+    if (!each.training) return [held];
+    return [held, line(`${named(each)}, in training`, x, each.training, { legendgroup: String(place), showlegend: false, mode: "lines", line: { width: 1.5, color: of, dash: "dash" } })];
+  });
+  const both = right.length > figures.quality.length;
+  document.getElementById("curve-dashed").hidden = !both;
+  if (both) right.push(line("in training", [null], [null], { mode: "lines", hoverinfo: "skip", line: { width: 1.5, color: color("--soft"), dash: "dash" } }));
+  const names = figures.quality.length + both;
+  Plotly.react(quality, right, layoutOf(x, along, SHARES, names), config);
 }
 
 function show({ share, told }) {
