@@ -30,6 +30,7 @@ ACTIVE, REVOKED, EXPIRED, KEYLESS = STATES = ("active", "revoked", "expired", "k
 MINUTE_S = 60
 
 _AGAIN = "Ask whoever sent it for a new one."
+_ASK = "Ask whoever sent it whether there is another."
 _ENDED = {
     REVOKED: "was revoked by whoever made it",
     EXPIRED: "has expired",
@@ -141,11 +142,11 @@ class Shares:
         key = self._keys.live(found.created_by) if found.created_by else None
         state = state_of(found, {key.id} if key else ())
         if state != ACTIVE:
-            raise UnknownShare(f"This link {_ENDED[state]}. {_AGAIN}")
+            raise UnknownShare(f"This link {_ENDED[state]}. {_AGAIN}", model=found.model_id)
         try:
             return found, self._models.answering(found.model_id)
         except UnknownModel:
-            raise UnknownShare("The classifier behind this link was put away.") from None
+            raise UnknownShare(f"The classifier behind this link was put away. {_ASK}") from None
 
     def take(self, share: ShareRecord, n_inputs: int) -> None:
         """Count that so many inputs are asked through a link.

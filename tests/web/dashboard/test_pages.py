@@ -1,5 +1,6 @@
 """Every page has a scope and headers, every form is looked at; errors are pages that say what the API says."""
 
+import re
 import threading
 from html.parser import HTMLParser
 from typing import Any
@@ -151,6 +152,25 @@ def test_errors_are_pages_that_say_what_the_api_says(visitor: Any) -> None:
     assert visitor.send("/ui/nope").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("http://testserver/ui/files?search=a&page=2", "/ui/files?search=a&amp;page=2"),
+        ("http://testserver/ui/jobs/none", ""),
+        ("http://elsewhere/ui/files", ""),
+        ("http://testserver/v1/files", ""),
+        ("http://testserver/ui//elsewhere", ""),
+        ("http://[", ""),
+    ],
+)
+def test_errors_lead_back_to_where_one_was(visitor: Any, referer: str, back: str) -> None:
+    page = visitor.get(
+        "/ui/jobs/none", referer=referer.replace("testserver", visitor.client.base_url.netloc.decode())
+    ).text
+    assert re.findall(r'href="([^"]+)">Back', page) == ([back] if back else [])
+    assert 'href="/ui">Home' in page
+
+
 def test_what_cannot_be_now_is_said(visitor: Any, filled: Workspace) -> None:
     answer = visitor.send("/ui/jobs/00000000-0000-4000-8000-000000000012/cancel")
     assert answer.status_code == 409
@@ -175,6 +195,12 @@ def test_without_a_database_there_is_a_page(
     answer = visitor.get("/ui/jobs")
     assert answer.status_code == 503
     assert "The database cannot be used." in answer.text
+
+
+def test_what_may_work_later_can_be_asked_for_again(visitor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.Asked, "of", lambda *_: 1 / 0)
+    assert 'href="/ui/jobs?page=2">Try again' in visitor.get("/ui/jobs?page=2").text
+    assert "Try again" not in visitor.get("/ui/jobs/none").text
 
 
 def test_a_cookie_opens_no_route_of_the_api(sign_in: Any) -> None:

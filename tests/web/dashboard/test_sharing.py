@@ -135,6 +135,19 @@ def test_a_link_whose_key_was_revoked_says_so(sign_in: Any, stranger: Any, model
     assert "Its key has ended" in other.get(f"/ui/models/{model_id}/share").text
 
 
+def test_who_may_makes_a_new_link_in_place_of_one_that_ended(
+    sign_in: Any, stranger: Any, model_id: str, models: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = sign_in("train")
+    path = made(visitor, model_id)
+    later = shares.time() + 8 * 86_400
+    monkeypatch.setattr(shares, "time", lambda: later)
+    assert f'href="/ui/models/{model_id}/share"' in visitor.get(path).text
+    page = stranger.get(path).text
+    assert "has expired. Ask whoever sent it for a new one." in page
+    assert "/ui/models" not in page
+
+
 def test_what_is_no_link_is_told_apart_from_nothing(stranger: Any, models: Workspace) -> None:
     for token in ("x", "a" * 300, "%2e%2e"):
         answer = stranger.get(f"/ui/shared/{token}")

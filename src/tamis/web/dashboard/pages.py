@@ -238,7 +238,18 @@ def _told(visit: Visit, answer: Response) -> Response:
     problem, status = orjson.loads(bytes(answer.body)), answer.status_code
     title = TITLES.get(status, "This did not work" if status < 500 else "The server could not do this")
     signs_in = status in (401, 403, 404) and not visit.is_in
-    page = visit.page("error.html", status=status, title=title, problem=problem, signs_in=signs_in)
+    request = visit.request
+    back = safety.came_from(request.headers, visit.workspace.settings.public_url)
+    is_get = request.method == "GET"
+    page = visit.page(
+        "error.html",
+        status=status,
+        title=title,
+        problem=problem,
+        signs_in=signs_in,
+        back="" if is_get and back.partition("?")[0] == request.url.path else back,
+        may_help=is_get and (status >= 500 or status == problems.STATUS["overloaded"]),
+    )
     if "retry-after" in answer.headers:
         page.headers["retry-after"] = answer.headers["retry-after"]
     return page

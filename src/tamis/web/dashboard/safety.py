@@ -39,6 +39,17 @@ def place_of(asked: str) -> str:
     return asked if len(asked) <= 2000 and _PLACE.fullmatch(asked) and "//" not in asked else HOME
 
 
+def came_from(told: Mapping[str, str], public_url: str) -> str:
+    """Return the page of this dashboard that a request came from; empty where it came from none."""
+    try:
+        said = urlsplit(told.get("referer", ""))
+    except ValueError:
+        return ""
+    asked = said.path + (f"?{said.query}" if said.query else "")
+    is_mine = said.netloc.lower() in _mine(told, public_url)
+    return asked if is_mine and place_of(asked) == asked else ""
+
+
 def is_from_here(told: Mapping[str, str], public_url: str) -> bool:
     """Return whether a form's headers say that a page of this server sent it; a browser that says nothing may.
 
@@ -49,8 +60,12 @@ def is_from_here(told: Mapping[str, str], public_url: str) -> bool:
     origin = told.get("origin")
     if origin is None:
         return True
-    mine = {told.get("host", "").lower(), urlsplit(public_url).netloc.lower()} - {""}
-    return urlsplit(origin).netloc.lower() in mine
+    return urlsplit(origin).netloc.lower() in _mine(told, public_url)
+
+
+def _mine(told: Mapping[str, str], public_url: str) -> set[str]:
+    """The hosts, with their ports, by which this server is known."""
+    return {told.get("host", "").lower(), urlsplit(public_url).netloc.lower()} - {""}
 
 
 class Attempts:

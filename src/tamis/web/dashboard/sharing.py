@@ -92,7 +92,9 @@ def _shared(visit: Visit, question: Question | None) -> Response:
     try:
         link, model = visit.workspace.shares.open(visit.request.path_params["token"])
     except NotFound as error:
-        return _bare(visit, visit.page("shared_over.html", status=404, why=error.for_callers))
+        model_id = error.context.get("model") if visit.may(TRAIN) else None
+        makes = f"/ui/models/{model_id}/share" if model_id else ""
+        return _bare(visit, visit.page("shared_over.html", status=404, why=error.for_callers, makes=makes))
     facts = facts_of(visit, model.id)
     mode = visit.asked("as")
     shown = question or Question(mode if mode in MODES else CHAT if facts.chats else TEXT)
