@@ -146,7 +146,7 @@ def test_a_target_that_the_rows_do_not_mention_is_told_of(models, tmp_path):
     given = [
         {"text": row["text"], "labels": {"topic": row["labels"]["topic"]}} for row in rows(["delivery", "payment"])
     ]
-    report = judged(Rivals(models["two"], "two@1"), given, "micro_f1 >= 0", tmp_path)
+    report = judged(Rivals(models["two"], "two@1"), given, "micro_f1 >= 0", tmp_path, allow_unmeasured=True)
     assert report.targets.keys() == {"topic"}
     assert [each.target for each in report.conditions] == ["topic"]
     assert any("nothing about the target tags" in remark for remark in report.remarks)
@@ -187,3 +187,18 @@ def test_scores_of_many_rows_are_joined_in_their_order(models, tmp_path, monkeyp
     pieces = promotion._said(models["two"], part.data, lambda: None)["topic"]
     assert np.array_equal(whole.given, pieces.given)
     assert whole.scores == pytest.approx(pieces.scores, abs=1e-6)
+
+
+def test_a_target_of_which_the_rows_say_nothing_holds_back_the_promotion(models, tmp_path):
+    rivals = Rivals(models["two"], "two@2", models["two"], "two@1")
+    given = [
+        {"text": row["text"], "labels": {"topic": row["labels"]["topic"]}} for row in rows(["delivery", "payment"])
+    ]
+    report = judged(rivals, given, "micro_f1 >= current - 0.5pp", tmp_path)
+    assert not report.passed
+    assert [(each.target, each.holds) for each in report.conditions] == [("topic", True), ("tags", False)]
+    assert "name the column of its labels" in report.conditions[1].why
+    allowed = judged(rivals, given, "micro_f1 >= current - 0.5pp", tmp_path, allow_unmeasured=True)
+    assert allowed.passed
+    assert [each.target for each in allowed.conditions] == ["topic"]
+    assert judged(rivals, given, "micro_f1 of topic >= current - 0.5pp", tmp_path).passed

@@ -85,7 +85,7 @@ def classify(
     ).options()
     refuse_overwriting([output], input_file)
     loaded = load_model(model)
-    with _opened(texts, input_file, replace(options, labelled=False)) as given:
+    with _opened(texts, input_file, replace(loaded.reading(options), labelled=False)) as given:
         run = _Run(loaded, top, explain=explain)
         if output is not None:
             write_rows(output, run.rows(given))

@@ -66,6 +66,7 @@ def evaluate(
     refuse_overwriting((report, predictions), files)
     loaded = load_model(model)
     given = files[0] if len(files) == 1 else files
+    options = loaded.reading(options)
     part = load(given, scoped(loaded.targets, oos_label), options, max_bad_share=max_bad_share, rejects=rejects)
     measured = loaded.evaluate(part.data)
     written = _write(loaded, part.data, measured, report=report, predictions=predictions)

@@ -37,6 +37,9 @@ First = Annotated[
 AllowLabelChanges = Annotated[
     bool, typer.Option("--allow-label-changes", help="MODEL may lack labels that the current model has.")
 ]
+AllowUnmeasured = Annotated[
+    bool, typer.Option("--allow-unmeasured", help="Conditions may hold though the rows say nothing of a target.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Measure and judge, and move nothing.")]
 
 
@@ -49,6 +52,7 @@ def promote(
     conditions: If,
     first: First = False,
     allow_label_changes: AllowLabelChanges = False,
+    allow_unmeasured: AllowUnmeasured = False,
     dry_run: DryRun = False,
     max_bad_share: MaxBadShare = 0.0,
     as_json: AsJson = False,
@@ -69,6 +73,7 @@ def promote(
         data=", ".join(Path(each).name for each in data),
         first=first,
         allow_label_changes=allow_label_changes,
+        allow_unmeasured=allow_unmeasured,
         dry_run=dry_run,
         by=BY,
     )
@@ -103,8 +108,13 @@ def _promoted(workspace: Workspace, asked: Asked, data: list[str], reading: tupl
         options, max_bad_share = reading
         part = rows_for(rivals, data[0] if len(data) == 1 else data, options, max_bad_share=max_bad_share)
         say_left_out(part.tallies, {"evaluation": part.notes}, None)
-        allowed = asked.allow_label_changes
-        return contest(rivals, part.data, parse_all(asked.conditions), allow_label_changes=allowed)
+        return contest(
+            rivals,
+            part.data,
+            parse_all(asked.conditions),
+            allow_label_changes=asked.allow_label_changes,
+            allow_unmeasured=asked.allow_unmeasured,
+        )
 
     return workspace.promotions.promote(asked, measure)
 

@@ -207,7 +207,7 @@ def _evidence(
     if data is None:
         return evidence_in(artifact), []
     loaded = load(model)
-    part = load_data(data, loaded.targets, options, max_bad_share=max_bad_share)
+    part = load_data(data, loaded.targets, loaded.reading(options), max_bad_share=max_bad_share)
     return loaded.threshold_evidence(part.data), _warnings(artifact.manifest, part)
 
 

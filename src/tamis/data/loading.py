@@ -24,7 +24,7 @@ from tamis.data.declared import Declarations
 from tamis.data.formats import Detected, ReadOptions, Source, hub_splits, open_source
 from tamis.data.formats.split_files import data_files
 from tamis.data.known import refuse_several
-from tamis.data.rows import BadRow, Note, Notes, Rejected
+from tamis.data.rows import READ_AS, BadRow, Note, Notes, Rejected
 from tamis.errors import DataError, InvalidSetting, NoRows, TooManyBadRows
 from tamis.schema import Example, Target, plain_text
 
@@ -128,6 +128,11 @@ class Part:
     data: Dataset
     tallies: tuple[Tally, ...]
     notes: tuple[Note, ...]
+
+    @property
+    def read_as(self) -> tuple[str, ...]:
+        """How its files were read for a model, where that had to be found out: a sentence each."""
+        return read_as(note for tally in self.tallies for note in tally.notes)
 
 
 class RejectsFile(AbstractContextManager["RejectsFile"]):
@@ -344,6 +349,12 @@ def load(
     if targets is not None and len(builder):
         _match_targets(builder, tuple(target.name for target in targets), "evaluation", notes)
     return Part(builder.finish(targets), tuple(reading.tallies), tuple(notes))
+
+
+def read_as(notes: Iterable[Note]) -> tuple[str, ...]:
+    """Return how files were read for a model, where that had to be found out: a sentence each."""
+    told = dict.fromkeys(f"{note}." for note in notes if note.code in READ_AS)
+    return tuple(f"{each[0].upper()}{each[1:]}" for each in told)
 
 
 def read_inputs(given: str | Path, options: ReadOptions | None = None) -> Source:

@@ -79,6 +79,9 @@ NOTES = {
 }
 """Code of each remark on rows that are kept → what it means."""
 
+READ_AS = ("read_as_learnt", "read_as_called", "cells_divided")
+"""Those that tell how a file was read for a model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:

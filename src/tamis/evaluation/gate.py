@@ -36,6 +36,10 @@ MULTI = ("subset_accuracy", "micro_f1", "macro_f1", "weighted_f1", "samples_jacc
 SHOWN = {False: ("accuracy", "macro_f1", "log_loss", "ece"), True: ("micro_f1", "macro_f1", "samples_jaccard", "ece")}
 """Figures that are shown of every target, single-label and multi-label, beside those that conditions name."""
 
+NOT_MEASURED = (
+    "the rows say nothing of this target: name the column of its labels, give rows that have them, or say that it need "
+    "not be measured"
+)
 _MANY = 10
 Key = tuple[str, str | None]
 """A figure, and the label that it is of."""
@@ -237,6 +241,12 @@ def judge(conditions: Sequence[Condition], weighed: Sequence[Weighed], p50: Mapp
         about = concerned(condition, [each.target for each in weighed])
         found += [_judged(condition, each) for each in weighed if each.target in about]
     return tuple(found)
+
+
+def unmeasured(conditions: Sequence[Condition], targets: Sequence[Target]) -> tuple[Judged, ...]:
+    """Return what becomes of conditions on all of a model where the rows say nothing of these targets: none holds."""
+    whole = [each for each in conditions if each.target is None and each.figure != P50]
+    return tuple(_result(each, target.name)(holds=False, why=NOT_MEASURED) for each in whole for target in targets)
 
 
 class _Part:

@@ -1,7 +1,7 @@
 """The act "evaluate": a model measured on an uploaded file, with the rows behind its figures.
 
-Told: `model` and `file` are ids; `text_column` and `label_columns` say how to read a file whose columns are called
-otherwise. The result is a `tamis.evaluation.kept.Evaluation` in JSON.
+Told: `model` and `file` are ids; `text_column`, `label_columns` and `label_separator` say how to read a file that is
+laid out otherwise than what the model learnt from. The result is a `tamis.evaluation.kept.Evaluation` in JSON.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def evaluate(acting: Acting) -> Done:
     file_id = str(told["file"])
     acting.tell(0.05, "reading the rows")
     with files_here(store, [file_id], acting.work) as paths:
-        options = reading(acting.tools.choices.reading, told)
+        options = model.reading(reading(acting.tools.choices.reading, told))
         part = load(paths[file_id], model.targets, options, max_bad_share=MOST_BAD_SHARE)
     file = store.files.find(file_id)
     made = measured(acting, model, part, (record, file))
@@ -77,11 +77,12 @@ def evaluate(acting: Acting) -> Done:
 
 
 def reading(options: ReadOptions, told: Mapping[str, Any]) -> ReadOptions:
-    """Return how the file is read: as it looks, unless columns are named."""
+    """Return how the file is read: as it looks, or as is told."""
     return replace(
         options,
         text_column=told.get("text_column") or None,
         label_columns=tuple(told.get("label_columns") or ()),
+        label_separator=told.get("label_separator") or None,
     )
 
 
@@ -147,6 +148,7 @@ def rows_of(data: Dataset, report: EvaluationReport, targets: Mapping[str, KeptT
 def remarks_of(model: Model, part: Part) -> list[str]:
     """Return what should be known beside the figures."""
     remarks = [LEARNT_FROM] if served(part.data, model.manifest).learnt_from else []
+    remarks += part.read_as
     left_out = sum(tally.rejected for tally in part.tallies)
     if left_out:
         first = next(bad for tally in part.tallies for bad in tally.first)

@@ -27,6 +27,7 @@ from tamis.jobs.operating import Acting, Done
 from tamis.jobs.tools import files_here
 from tamis.ml.manifest import TargetManifest
 from tamis.ml.predictor import Predictor
+from tamis.ml.reading import reading_for
 from tamis.schema import Answer, Example, Input, Prediction, plain_text
 
 CSV, JSONL = "csv", "jsonl"
@@ -130,6 +131,7 @@ def classify(acting: Acting) -> Done:
     with files_here(acting.tools.store, [wanted.file], acting.work) as paths:
         path = paths[wanted.file]
         options = replace(acting.tools.choices.reading, labelled=False, text_column=wanted.text_column)
+        options = reading_for(options, [predictor.manifest])
         source = open_file(path, path.name, options)
         acting.tell(0.0, "Reading the file")
         counted = _counted(source, acting.tools.choices.max_batch_requests)

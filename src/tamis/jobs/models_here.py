@@ -5,10 +5,13 @@ from __future__ import annotations
 from tamis.errors import InvalidRequest, UnknownModel
 from tamis.jobs.batch import Find
 from tamis.jobs.tools import Choices, Tools
+from tamis.ml.artifact import read_manifest
+from tamis.ml.manifest import Manifest
 from tamis.ml.model import Model, load
 from tamis.ml.predictor import Predictor
 from tamis.store.artifacts import CACHE, folder_of
 from tamis.store.opening import Store
+from tamis.store.records import ModelRecord
 
 MOST_LOADED = 4
 
@@ -31,6 +34,15 @@ def finder(store: Store, choices: Choices) -> Find:
         return found[reference]
 
     return find
+
+
+def manifest_of(tools: Tools, record: ModelRecord) -> Manifest:
+    """Return all that is known of a model, without its weights.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    return read_manifest(folder_of(tools.store.objects, record, tools.choices.home / CACHE))
 
 
 def model_of(tools: Tools, model_id: str) -> Model:

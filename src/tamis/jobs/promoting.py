@@ -55,7 +55,14 @@ def _measured(tools: Tools, told: Mapping[str, Any], work: Path, tell: Tell) -> 
     with files_here(tools.store, [told["file"]], work) as paths:
         part = rows_for(rivals, paths[told["file"]], tools.choices.reading, max_bad_share=told["max_bad_share"])
     tell(0.4, f"Measuring on {len(part.data):,} rows")
-    return contest(rivals, part.data, conditions, allow_label_changes=told["allow_label_changes"])
+    report = contest(
+        rivals,
+        part.data,
+        conditions,
+        allow_label_changes=told["allow_label_changes"],
+        allow_unmeasured=bool(told.get("allow_unmeasured")),
+    )
+    return report.model_copy(update={"remarks": (*part.read_as, *report.remarks)})
 
 
 def _loaded(tools: Tools, model_id: str) -> Model:

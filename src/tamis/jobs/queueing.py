@@ -16,7 +16,7 @@ import numpy as np
 
 from tamis.data.dataset import Dataset
 from tamis.data.formats import ReadOptions
-from tamis.data.loading import read_inputs
+from tamis.data.loading import read_as, read_inputs
 from tamis.data.review.corpus import TRAIN
 from tamis.data.rows import Rejected
 from tamis.errors import Conflict, DataError, NoRows, UnknownReview
@@ -38,6 +38,7 @@ from tamis.jobs.reviewing import file_ids, loaded_files, report_of
 from tamis.jobs.tools import files_here
 from tamis.ml.active import SURE_BELOW, Floats, choose, disagreement, uncertainty_by_target
 from tamis.ml.predictor import Predictor
+from tamis.ml.reading import reading_for
 from tamis.schema import Example, Input, Prediction, Target
 
 SUSPECTS, UNSURE, DIFFERENCES = "suspects", "unsure", "differences"
@@ -62,6 +63,7 @@ class Pool:
     known: int = 0  # are in the queue, or were
     repeats: int = 0
     unusable: int = 0
+    read_as: tuple[str, ...] = ()
 
 
 def fill(acting: Acting) -> Done:
@@ -232,9 +234,10 @@ def _pool(acting: Acting, seen: set[str], predictor: Predictor) -> Pool:
     tools, pool = acting.tools, Pool()
     file_id = str(acting.told["file"])
     with files_here(tools.store, [file_id], acting.work) as paths:
-        labels = _labels_by_line(acting, paths[file_id], predictor)
+        labels, pool.read_as = _labels_by_line(acting, paths[file_id], predictor)
         met = set[str]()
-        for row in read_inputs(paths[file_id], _reading(acting)):
+        source = read_inputs(paths[file_id], _reading(acting, predictor))
+        for row in source:
             if len(pool.inputs) >= MOST_POOL:
                 break
             if isinstance(row, Rejected) or not is_readable(row.input):
@@ -249,6 +252,9 @@ def _pool(acting: Acting, seen: set[str], predictor: Predictor) -> Pool:
             pool.inputs.append(row.input)
             pool.labels.append(labels.get(row.line, {}))
             pool.lines.append(row.line)
+        text = source.detected.text or ""
+        found = (f"Texts from {text}.",) if text in getattr(source, "names", ()) else ()
+        pool.read_as = pool.read_as or read_as(source.notes) or found
     if not pool.inputs:
         why = "all of its rows are in the queue already, or were answered" if pool.known else "it has no usable row"
         raise NoRows(f"There is nothing new in this file: {why}. Choose another file.")
@@ -256,8 +262,13 @@ def _pool(acting: Acting, seen: set[str], predictor: Predictor) -> Pool:
     return pool
 
 
-def _labels_by_line(acting: Acting, path: Path, predictor: Predictor) -> dict[int, Mapping[str, tuple[str, ...]]]:
-    """What the file says of its rows, for the model's targets; nothing where it is one of texts alone."""
+def _labels_by_line(
+    acting: Acting, path: Path, predictor: Predictor
+) -> tuple[dict[int, Mapping[str, tuple[str, ...]]], tuple[str, ...]]:
+    """What the file says of its rows, for the model's targets, and how it was read.
+
+    Nothing where it is one of texts alone.
+    """
     from tamis.data.formats import open_source
 
     targets = {target["name"] for target in acting.told["targets"]}
@@ -265,7 +276,8 @@ def _labels_by_line(acting: Acting, path: Path, predictor: Predictor) -> dict[in
     known = {target.name: set(target.labels) for target in predictor.targets}
     found: dict[int, Mapping[str, tuple[str, ...]]] = {}
     try:
-        for row in _examples(open_source(path, _reading(acting))):
+        source = open_source(path, _reading(acting, predictor))
+        for row in _examples(source):
             mine = {name: each for name, each in row.labels.items() if name in targets}
             if not mine and only is not None and len(row.labels) == 1:
                 said = next(iter(row.labels.values()))  # a file's only target is the model's only target, if it has its
@@ -275,12 +287,22 @@ def _labels_by_line(acting: Acting, path: Path, predictor: Predictor) -> dict[in
             if len(found) >= MOST_POOL:
                 break
     except DataError:
-        return {}
-    return found
+        if acting.told.get("label_columns"):
+            raise
+        return {}, ()
+    return found, read_as(source.notes)
 
 
-def _reading(acting: Acting) -> ReadOptions:
-    return replace(acting.tools.choices.reading, text_column=acting.told.get("text_column"))
+def _reading(acting: Acting, predictor: Predictor) -> ReadOptions:
+    """How the file is read: as is told, else like what the model learnt from."""
+    told = acting.told
+    options = replace(
+        acting.tools.choices.reading,
+        text_column=told.get("text_column") or None,
+        label_columns=tuple(told.get("label_columns") or ()),
+        label_separator=told.get("label_separator") or None,
+    )
+    return reading_for(options, [predictor.manifest])
 
 
 def _examples(rows: Any) -> Iterator[Example]:  # noqa: ANN401
@@ -313,4 +335,5 @@ def _looked(pool: Pool, found: int) -> dict[str, Any]:
         "known": pool.known,
         "repeats": pool.repeats,
         "unusable": pool.unusable,
+        "read_as": list(pool.read_as),
     }

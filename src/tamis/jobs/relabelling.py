@@ -8,20 +8,24 @@ two versions on the same rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tamis.data.dataset import Dataset
+from tamis.data.layout import Layout
 from tamis.data.loading import load_splits, read_inputs
 from tamis.data.writers import Row, input_row, rows_of, write_jsonl
-from tamis.errors import Conflict
+from tamis.errors import Conflict, ModelError
 from tamis.jobs.looks import ANSWERED, hash_of, input_of
-from tamis.jobs.models_here import model_of
+from tamis.jobs.models_here import manifest_of, model_of
 from tamis.jobs.operating import Acting, Done
-from tamis.jobs.tools import files_here
+from tamis.jobs.tools import Tools, files_here
+from tamis.ml.manifest import Manifest
 from tamis.ml.promotion import Rivals, contest, rows_for
+from tamis.ml.reading import layout_of, learnt_layout, reading_for
 from tamis.schema import Example
 from tamis.store.records import LookRecord
 
@@ -68,7 +72,8 @@ def relabel(acting: Acting) -> Done:
     training, measured = [str(each) for each in told["files"]], [str(each) for each in told["measured"]]
     output = acting.work / "rows.jsonl"
     with files_here(tools.store, [*training, *measured], acting.work) as paths:
-        reading = tools.choices.reading
+        known = _known(tools, str(told["before"]))
+        reading = reading_for(tools.choices.reading, known) if known else tools.choices.reading
         loaded = load_splits([paths[each] for each in training], options=reading, max_bad_share=1.0)
         acting.tell(0.3, "reading the rows")
         kept_out = {
@@ -85,7 +90,24 @@ def relabel(acting: Acting) -> Done:
     if not counts.changed and not counts.added:
         raise Conflict(NOTHING)
     summary = {**counts.to_json(), "name": told["name"], "answers": len(answers), "labels": _labels(answers.values())}
+    summary["layout"] = _layout(tools, training, known, learnt_layout(loaded.tallies, reading))
     return Done(output, name=str(told["output"]), media_type="application/jsonl", summary=summary)
+
+
+def _known(tools: Tools, model_id: str) -> list[Manifest]:
+    """What is known of the version before, unless it is gone."""
+    record = tools.store.models.find(model_id)
+    with suppress(ModelError):
+        return [] if record is None else [manifest_of(tools, record)]
+    return []
+
+
+def _layout(tools: Tools, training: Sequence[str], known: Sequence[Manifest], learnt: Layout | None) -> object:
+    """How the rows were laid out that the files were made from: as these say, the model, or they themselves."""
+    records = (tools.store.files.find(each) for each in training)
+    kept = next((each.layout for each in records if each is not None and each.layout), None)
+    layout = next(filter(None, map(layout_of, known)), learnt)
+    return kept or (None if layout is None else layout.model_dump(mode="json"))
 
 
 def _relabelled(acting: Acting, data: Dataset, answers: Mapping[str, LookRecord], counts: Counts) -> Iterator[Row]:
@@ -187,5 +209,5 @@ def gain(acting: Acting) -> Done:
         found = None if table is None else next((each for each in table.figures if each.figure == figure), None)
         if table is not None and found is not None:
             targets[target.name] = {"rows": table.rows, **found.model_dump(mode="json")}
-    summary = {"rows": report.rows, "targets": targets, "remarks": list(report.remarks)}
+    summary = {"rows": report.rows, "targets": targets, "remarks": [*part.read_as, *report.remarks]}
     return Done(report.model_dump_json().encode(), name="gain.json", summary=summary)

@@ -12,6 +12,7 @@ from time import monotonic, time
 from typing import cast
 from uuid import uuid4
 
+from tamis.data.layout import Layout
 from tamis.errors import Cancelled, StorageFailed, TamisError, UnknownFile
 from tamis.jobs.reporting import Reporter
 from tamis.jobs.states import Move, Status, before
@@ -65,6 +66,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool], trackin
             name=job.name,
             targets=declarations(job),
             options=tools.choices.reading,
+            layout=_layout(tools, job),
             max_bad_share=job.max_bad_share,
             overwrite=True,
             listener=listen,
@@ -78,6 +80,13 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool], trackin
         raise Cancelled("The job was cancelled at its end: its model was not kept.")
     if _keep(tools.store, job, model, work / "model"):
         forget(tools, job.id)
+
+
+def _layout(tools: Tools, job: JobRecord) -> Layout | None:
+    """How the files were laid out that the training files were made from, where these were."""
+    records = (tools.store.files.find(file_id) for file_id, _ in job.training_files)
+    kept = next((each.layout for each in records if each is not None and each.layout), None)
+    return None if kept is None else Layout.model_validate(kept)
 
 
 def forget(tools: Tools, job_id: str) -> None:

@@ -47,6 +47,7 @@ from tamis.ml.given import Data, given_to_measure, open_given
 from tamis.ml.model import Model
 from tamis.ml.model import load as load_model
 from tamis.ml.own_rows import served
+from tamis.ml.reading import reading_for
 from tamis.schema import Target
 
 MOST_SCORES = 50_000_000
@@ -130,6 +131,8 @@ def compare(  # noqa: PLR0913  (the door to a comparison)
     if limit is not None and limit < 1:
         raise InvalidSetting(f"The limit is {limit} rows: give 1 or more.", setting="limit")
     entrants = _Entrants(_opened(names_of(contenders), home), llms or Llms(), seed)
+    made = [each.manifest for each in entrants.named.values() if isinstance(each, Model)]
+    options = reading_for(options, made) if made else options
     reading = _Reading(options, max_bad_share, rejects, oos_label or outside_of_all(entrants.known_targets()))
     if against is not None and against not in entrants.named:
         raise InvalidSetting(f"{against!r} is none of the contenders {', '.join(entrants.named)}.", setting="against")
@@ -444,6 +447,7 @@ def _notes(part: Part, targets: Sequence[Target], says: Bools, entrants: _Entran
     if entrants.keyless:
         hosts = ", ".join(sorted(entrants.keyless))
         yield f"The key was not sent to {hosts}: of several hosts it is for that of TAMIS_LLM_BASE_URL alone."
+    yield from part.read_as
     for note in part.notes:
         if note.code == "target_renamed":
             yield f"{str(note)[0].upper()}{str(note)[1:]}."

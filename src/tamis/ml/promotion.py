@@ -27,6 +27,7 @@ from tamis.evaluation.gate import (
     asked_of,
     compared,
     judge,
+    unmeasured,
     weigh,
 )
 from tamis.evaluation.said import Said
@@ -94,6 +95,7 @@ def contest(
     conditions: Sequence[Condition],
     *,
     allow_label_changes: bool = False,
+    allow_unmeasured: bool = False,
     check: Check = lambda: None,
 ) -> GateReport:
     """Measure both on the rows, and judge.
@@ -103,6 +105,7 @@ def contest(
         data: rows with the targets of `rivals`.
         conditions: what must hold; those about the current model hold where there is none.
         allow_label_changes: whether the candidate may lack labels that the current model has.
+        allow_unmeasured: whether conditions that name no target may hold where the rows say nothing of one.
         check: called often; raises what is to end it.
 
     Raises:
@@ -121,6 +124,8 @@ def contest(
     asks_time = any(condition.figure == P50 for condition in conditions)
     p50 = _p50(rivals.models, data.inputs, check) if asks_time else {}
     judged = judge(conditions, weighed, p50)
+    if not allow_unmeasured:
+        judged += unmeasured(conditions, [target for target in data.targets if target.name not in there])
     return GateReport(
         rows=len(data),
         candidate=rivals.name,

@@ -46,6 +46,7 @@ class Evaluations:
         *,
         text_column: str | None = None,
         label_columns: Sequence[str] = (),
+        label_separator: str | None = None,
         created_by: str | None = None,
     ) -> OperationRecord:
         """Begin to measure a model on a file; return the one that is at just that already, if one is.
@@ -57,7 +58,7 @@ class Evaluations:
             Overloaded: very many operations are not finished.
             StorageFull: there is no room on the disk.
         """
-        named = (text_column or "", *label_columns)
+        named = (text_column or "", label_separator or "", *label_columns)
         if len(named) > MOST_COLUMNS or max(map(len, named)) > LONGEST_COLUMN:
             message = f"Name {MOST_COLUMNS:,} columns at most, with {LONGEST_COLUMN:,} characters each."
             raise InvalidRequest(message, loc=["body", "label_columns"])
@@ -67,6 +68,8 @@ class Evaluations:
             told["text_column"] = text_column
         if label_columns:
             told["label_columns"] = list(label_columns)
+        if label_separator:
+            told["label_separator"] = label_separator
         live, _ = self._operations.list(0, 100, {"kind": KIND, "status": LIVE, "model_id": model.id})
         same = next((each for each in live if dict(each.told) == told), None)
         title = f"{model.name}@{model.version} on {file.name}"

@@ -54,6 +54,7 @@ MOST_LABELS = 1_000
 """Labels of one answer."""
 
 LONGEST_LABEL = 256
+LONGEST_COLUMN = 1_000
 
 MOST_BY_LINK = 1_000
 """Corrections that wait under one name, from which on links bring no more: strangers shall not fill the queue."""
@@ -91,6 +92,8 @@ class Fill:
         most: rows at most.
         sure_too: whether rows come that the model is sure of, after the others, where unsure ones are looked for.
         text_column: of the file, the one with the texts; None: found out.
+        label_columns: of the file, those with labels; none: found out.
+        label_separator: what parts several labels of a cell; None: found out.
         by: who asks.
     """
 
@@ -102,6 +105,8 @@ class Fill:
     most: int = 100
     sure_too: bool = False
     text_column: str | None = None
+    label_columns: Sequence[str] = ()
+    label_separator: str | None = None
     by: str | None = None
 
 
@@ -335,7 +340,12 @@ class Looks:
         if not asked.file:
             raise InvalidRequest("Choose a file, or give texts.", loc=["body", "file"])
         file = self.files.get(asked.file)
+        named = (asked.text_column or "", asked.label_separator or "", *asked.label_columns)
+        if len(named) > MOST_LABELS or max(map(len, named)) > LONGEST_COLUMN:
+            message = f"Name {MOST_LABELS:,} columns at most, with {LONGEST_COLUMN:,} characters each."
+            raise InvalidRequest(message, loc=["body", "label_columns"])
         told |= {"file": file.id, "file_name": file.name, "text_column": asked.text_column}
+        told |= {"label_columns": list(asked.label_columns), "label_separator": asked.label_separator}
 
     def _checked(self, model: ModelRecord, labels: Labels, *, new: bool = False) -> Said:
         """Return an answer as it is kept."""

@@ -49,6 +49,7 @@ class Asked:
         data: what the rows are called, for the history.
         first: let conditions about the current model hold where there is none.
         allow_label_changes: the candidate may lack labels that the current model has.
+        allow_unmeasured: conditions may hold though the rows say nothing of one of the candidate's targets.
         dry_run: measure and judge, but move nothing.
         by: who asks.
     """
@@ -59,6 +60,7 @@ class Asked:
     data: str
     first: bool = False
     allow_label_changes: bool = False
+    allow_unmeasured: bool = False
     dry_run: bool = False
     by: str | None = None
 
@@ -177,6 +179,7 @@ class Promotions:
             conditions=told["conditions"],
             data=told["data"],
             allow_label_changes=told["allow_label_changes"],
+            allow_unmeasured=bool(told.get("allow_unmeasured")),
             dry_run=told["dry_run"],
             by=record.created_by,
         )
@@ -232,6 +235,7 @@ def _told(asked: Asked, candidate: ModelRecord, current: ModelRecord | None) -> 
         "current_name": None if current is None else name_of(current),
         "conditions": list(asked.conditions),
         "allow_label_changes": asked.allow_label_changes,
+        "allow_unmeasured": asked.allow_unmeasured,
     }
 
 

@@ -225,7 +225,8 @@ class Retraining:
 
     def _file(self, record: OperationRecord) -> FileRecord:
         name = str(record.result_name)
-        upload = self._files.begin(NewFile(name=name, purpose=FINE_TUNE, created_by=record.created_by))
+        by, layout = record.created_by, record.summary.get("layout")
+        upload = self._files.begin(NewFile(name=name, purpose=FINE_TUNE, created_by=by, layout=layout))
         try:
             for piece in self._operations.read(record.id):
                 upload.write(piece)

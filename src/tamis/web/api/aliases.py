@@ -41,6 +41,7 @@ class PromotionRequest(_Body):
     )
     first: bool = False
     allow_label_changes: bool = False
+    allow_unmeasured: bool = False
     dry_run: bool = False
     max_bad_share: float = 0.0
 
@@ -209,6 +210,7 @@ def promote(request: Request, alias: str, body: PromotionRequest) -> Response:
         data=body.file,
         first=body.first,
         allow_label_changes=body.allow_label_changes,
+        allow_unmeasured=body.allow_unmeasured,
         dry_run=body.dry_run,
         by=caller_of(request),
     )

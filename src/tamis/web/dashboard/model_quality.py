@@ -12,6 +12,7 @@ from tamis.errors import InvalidRequest, TamisError
 from tamis.web.auth import TRAIN
 from tamis.web.dashboard.downloads import download
 from tamis.web.dashboard.model import model_of, model_page
+from tamis.web.dashboard.named_columns import COLUMNS, named_columns
 from tamis.web.dashboard.pages import FORM_TOKEN, Pages, require_token
 from tamis.web.dashboard.visits import Visit
 from tamis.web.uploads import Form, boundary_of, receive_files
@@ -19,13 +20,14 @@ from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.files import FINE_TUNE, NewFile, Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tamis.evaluation.kept import Evaluation, ToldTarget
     from tamis.store.records import FileRecord, ModelRecord, OperationRecord
 
 MOST_FILES, MOST_RUNS = 100, 20
 FILE = "file"
+FIELDS = (FORM_TOKEN, "model", *COLUMNS)
 
 pages = Pages()
 
@@ -55,9 +57,10 @@ def quality(visit: Visit) -> Response:
     evaluations = visit.workspace.evaluations
     runs = evaluations.list(model.id, MOST_RUNS)
     run = _chosen(visit, model, runs)
-    known: dict[str, Any] = {"evaluation": None, "target": None, "place": 0, "cell": None}
+    known: dict[str, Any] = {"evaluation": None, "target": None, "place": 0, "cell": None, "unmeasured": []}
     if run is not None and run.status == SUCCESS:
         known = _looked_at(visit, evaluations.read(model.id, run.id))
+        known["unmeasured"] = _unmeasured(model, known["evaluation"])
     return model_page(
         visit,
         model,
@@ -77,6 +80,12 @@ def _chosen(visit: Visit, model: ModelRecord, runs: Sequence[OperationRecord]) -
     if asked := visit.asked("run"):
         return visit.workspace.evaluations.get(model.id, asked)
     return next((run for run in runs if run.status == SUCCESS), runs[0] if runs else None)
+
+
+def _unmeasured(model: ModelRecord, evaluation: Evaluation) -> list[str]:
+    """The targets of which the rows said nothing."""
+    measured = {name for name, report in evaluation.report.targets.items() if report.n}
+    return [str(target["name"]) for target in model.targets if target["name"] not in measured]
 
 
 def _looked_at(visit: Visit, evaluation: Evaluation) -> dict[str, Any]:
@@ -100,35 +109,29 @@ def measure(visit: Visit) -> Response:
     model = model_of(visit)
     if not (file := visit.sent("file")):
         raise InvalidRequest("No file was chosen: choose one with labelled rows.", loc=["body", "file"])
-    columns = [each.strip() for each in visit.sent("label_columns").split(",") if each.strip()]
-    run = visit.workspace.evaluations.start(
-        model.id,
-        file,
-        text_column=visit.sent("text_column").strip() or None,
-        label_columns=columns,
-        created_by=visit.caller,
-    )
+    run = visit.workspace.evaluations.start(model.id, file, created_by=visit.caller, **named_columns(visit.sent))
     return visit.go(f"/ui/models/{model.id}/quality?run={run.id}")
 
 
 @pages.upload("/measure", TRAIN)
 async def measure_new(visit: Visit) -> Response:
     """Store a file that was dropped, and begin to measure a model on it."""
-    form = Form(boundary_of(visit.request.headers.get("content-type", "")), (FILE,), (FORM_TOKEN, "model"))
+    form = Form(boundary_of(visit.request.headers.get("content-type", "")), (FILE,), FIELDS)
     found = await receive_files(
         visit.request, form, partial(_begin, visit), lambda form: require_token(visit, form.fields.get(FORM_TOKEN, ""))
     )
     if FILE not in found:
         raise InvalidRequest("Choose a file first.", loc=["body", FILE])
-    return await anyio.to_thread.run_sync(_measured_on, visit, form.fields.get("model", ""), found[FILE].id)
+    return await anyio.to_thread.run_sync(_measured_on, visit, form.fields, found[FILE].id)
 
 
 def _begin(visit: Visit, part: str, name: str) -> Upload:
     return visit.workspace.files.begin(NewFile(name=name or f"{part}.csv", purpose=FINE_TUNE, created_by=visit.caller))
 
 
-def _measured_on(visit: Visit, model: str, file_id: str) -> Response:
-    run = visit.workspace.evaluations.start(model, file_id, created_by=visit.caller)
+def _measured_on(visit: Visit, fields: Mapping[str, str], file_id: str) -> Response:
+    columns = named_columns(lambda name: fields.get(name, ""))
+    run = visit.workspace.evaluations.start(fields.get("model", ""), file_id, created_by=visit.caller, **columns)
     return visit.go(f"/ui/models/{run.model_id}/quality?run={run.id}")
 
 

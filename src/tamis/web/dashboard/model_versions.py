@@ -83,6 +83,7 @@ def point(visit: Visit) -> Response:
             data="",
             first=True,
             allow_label_changes=visit.sent("allow_label_changes") == "yes",
+            allow_unmeasured=visit.sent("allow_unmeasured") == "yes",
             dry_run=visit.sent("act") == "try",
             by=visit.caller,
         )
@@ -157,7 +158,7 @@ def _choice(visit: Visit, model: ModelRecord, promotion: OperationRecord | None)
     known = {"rule": next(iter(rules), OWN if conditions else RULES[0][0])}
     known |= {"conditions": "" if rules else "\n".join(conditions)}
     known |= {"alias": str(told.get("alias", "")), "file": str(told.get("file", ""))}
-    known |= {"allow_label_changes": "yes" if told.get("allow_label_changes") else ""}
+    known |= {name: "yes" if told.get(name) else "" for name in ("allow_label_changes", "allow_unmeasured")}
     return {name: visit.sent(name) or value for name, value in known.items()}
 
 

@@ -14,6 +14,7 @@ from fastapi import Response
 from tamis.errors import InvalidRequest, TamisError, UndeclaredLabel, UnknownModel
 from tamis.web.auth import TRAIN
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
+from tamis.web.dashboard.named_columns import COLUMNS, named_columns
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.queue_row import ShownRow, answered_labels, shown_row
 from tamis.web.dashboard.uploading import received
@@ -148,6 +149,7 @@ def fill(visit: Visit) -> Response:
         most=_count(visit.sent("most", str(USUAL))),
         sure_too=way == TEXTS,
         by=visit.caller,
+        **({} if way == TEXTS else named_columns(visit.sent)),
     )
     visit.workspace.looks.fill(asked)
     return visit.go(place_of(name) + "#find")
@@ -157,8 +159,10 @@ def fill(visit: Visit) -> Response:
 async def upload(visit: Visit) -> Response:
     """Take a file of texts, and look for rows in it."""
     name = visit.asked("name")
-    found = await received(visit, [FILE], FINE_TUNE)
-    asked = Fill(name=name, way=UNSURE, file=found[FILE].id, most=USUAL, by=visit.caller)
+    said = dict.fromkeys(COLUMNS, "")
+    found = await received(visit, [FILE], FINE_TUNE, said)
+    columns = named_columns(said.__getitem__)
+    asked = Fill(name=name, way=UNSURE, file=found[FILE].id, most=USUAL, by=visit.caller, **columns)
     await anyio.to_thread.run_sync(visit.workspace.looks.fill, asked)
     return visit.go(place_of(name) + "#find")
 

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from tamis.web.dashboard.visits import Visit
 
 
-async def received(visit: Visit, names: Sequence[str], purpose: str) -> dict[str, FileRecord]:
+async def received(
+    visit: Visit, names: Sequence[str], purpose: str, said: dict[str, str] | None = None
+) -> dict[str, FileRecord]:
     """Store the files of a form, those parts of these names that hold one, and return their records.
+
+    What stands in other fields of the form that `said` has is put there.
 
     The form's token stands before its files, or in a header: nothing is stored before it was seen.
 
@@ -29,7 +33,7 @@ async def received(visit: Visit, names: Sequence[str], purpose: str) -> dict[str
         Forbidden: the form is none of this session's pages.
         BodyRefused: any of these, before the body's end.
     """
-    form = Form(boundary_of(visit.request.headers.get("content-type", "")), names, {FORM_TOKEN})
+    form = Form(boundary_of(visit.request.headers.get("content-type", "")), names, {FORM_TOKEN, *(said or ())})
     files, caller = visit.workspace.files, visit.caller
 
     def begin(part: str, filename: str) -> Upload:
@@ -40,4 +44,7 @@ async def received(visit: Visit, names: Sequence[str], purpose: str) -> dict[str
         if names[0] not in form.filenames or not form.filenames[names[0]]:
             raise InvalidRequest("No file was chosen: choose one, then send it again.", loc=["body", names[0]])
 
-    return await receive_files(visit.request, form, begin, ready)
+    found = await receive_files(visit.request, form, begin, ready)
+    if said is not None:
+        said.update((name, form.fields[name]) for name in said.keys() & form.fields.keys())
+    return found
