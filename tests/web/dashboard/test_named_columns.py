@@ -1,4 +1,4 @@
-"""A table of somebody's own on pages that measure a model: read as the model knows it, or as is said, never in silence."""
+"""A table of somebody's own on pages that measure a model: read as the model knows it, or as is said, and told."""
 
 import re
 from html import unescape
