@@ -43,8 +43,3 @@ def test_it_comes_back_from_a_restart_point(learnt):
     learnt.add(9.0, [(9, 9), (9, 9)])
     learnt.restore(facts)
     assert learnt.take() == wanted
-
-
-def test_a_restart_point_of_a_version_that_did_not_count_goes_on(learnt):
-    learnt.restore({"since": [2.0]})
-    assert learnt.take() == {"train_loss": 2.0}

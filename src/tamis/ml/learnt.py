@@ -53,8 +53,6 @@ class Learnt:
         return {"since": list(self._losses), "right": cast("JsonValue", self._counts.tolist())}
 
     def restore(self, facts: Mapping[str, JsonValue]) -> None:
-        """The way back; versions that did not count have no `right`."""
+        """The way back."""
         self._losses = [float(loss) for loss in cast("list[float]", facts["since"])]
-        self._counts = self._nothing()
-        if "right" in facts:
-            self._counts += np.asarray(cast("list[list[int]]", facts["right"]), dtype=np.int64)
+        self._counts = np.asarray(cast("list[list[int]]", facts["right"]), dtype=np.int64)

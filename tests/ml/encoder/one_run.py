@@ -30,11 +30,11 @@ def run(base, restart, told, chosen):
     digest = hashlib.sha256()
     for name, weight in sorted(finished.network.state_dict().items()):
         digest.update(name.encode() + weight.numpy().tobytes())
-    digest.update(finished.held.logits.tobytes() + json.dumps(finished.checkpoints).encode())
+    digest.update(finished.held.said["logits"].tobytes() + json.dumps(finished.checkpoints).encode())
     return {
         "digest": digest.hexdigest(),
         "resumed": points.resumed,
-        "logits": finished.held.logits[:9].tolist(),
+        "logits": finished.held.said["logits"][:9].tolist(),
         "processes": finished.facts["processes"],
     }
 

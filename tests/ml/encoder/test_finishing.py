@@ -44,7 +44,7 @@ def test_held_out_logits_are_those_of_the_form_that_is_served(
     encoded = trained.scorer.reader.encoding.encode([held.data.inputs[row] for row in rows])
     moved = trained.scorer.of_tokens(encoded) - float_logits(finished.network, encoded)
     assert np.abs(moved).max() > 1e-5, "else nothing is tested"
-    np.testing.assert_allclose(trained.held_out.logits["t"], held.logits[rows] + moved, atol=1e-5)
+    np.testing.assert_allclose(trained.held_out.logits["t"], held.said["logits"][rows] + moved, atol=1e-5)
     assert len(trained.held_out.truth["t"]) == len(rows) == trained.held_out.n
 
 
@@ -52,4 +52,4 @@ def test_in_32_bit_numbers_they_are_what_they_were(finished, task, base_of, monk
     monkeypatch.setattr(variants, "MOST_TIME", 0.0)
     trained = finishing.finish(finished, base_of("bert"), task, Attended())
     assert trained.architecture["served"] == "float32"
-    np.testing.assert_array_equal(trained.held_out.logits["t"], finished.held.logits)
+    np.testing.assert_array_equal(trained.held_out.logits["t"], finished.held.said["logits"])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tamis.errors import Cancelled, InvalidSetting
-from tamis.ml.encoder.trainer import NOTHING_TO_VALIDATE, EncoderTrainer
+from tamis.ml.encoder.trainer import EncoderTrainer, held_out
+from tamis.ml.holding_out import NOTHING_TO_VALIDATE
 from tamis.ml.progress import StopCheck
 from tamis.ml.schedule import EVALUATIONS, hyperparameters
 from tamis.ml.trained import Attended, Task
@@ -40,7 +41,7 @@ def state(finished):
 @pytest.mark.parametrize("kind", [*ENCODERS, *DECODERS])
 def test_every_architecture_learns(train, single, kind):
     finished = train(single(60), single(51, seed=1), kind=kind, epochs=12, **FAST)
-    assert (finished.held.logits.argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.6
+    assert (finished.held.said["logits"].argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.6
     assert finished.network.config.num_labels == 3
     assert not finished.network.training
 
@@ -48,7 +49,7 @@ def test_every_architecture_learns(train, single, kind):
 def test_few_rows_are_cross_validated(train, single):
     finished = train(single(40), epochs=6, **FAST)
     assert finished.held.rows == "5-fold cross-validation"
-    assert len(finished.held.logits) == 40
+    assert len(finished.held.said["logits"]) == 40
     assert len(finished.checkpoints) >= EVALUATIONS
     assert all(
         row["step"] < after["step"] for row, after in zip(finished.checkpoints, finished.checkpoints[1:], strict=False)
@@ -60,7 +61,7 @@ def test_of_many_rows_a_share_is_held_out_once(train, single):
     finished = train(single(1_000), epochs=2, **FAST)
     assert finished.checkpoints[0]["train_metric"] < 0.7 < finished.checkpoints[-1]["t.train_accuracy"]
     assert finished.held.rows == "201 of the training rows, held out"
-    assert (finished.held.logits.argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.9
+    assert (finished.held.said["logits"].argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.9
 
 
 def test_nothing_is_held_out_of_a_handful(train, single):
@@ -71,7 +72,7 @@ def test_nothing_is_held_out_of_a_handful(train, single):
 
 def test_a_small_validation_set_chooses_and_training_rows_calibrate(train, single):
     finished = train(single(60), single(12, seed=1), epochs=2)
-    out = finished.held.out()
+    out = held_out(finished.held)
     assert out.rows == "5-fold cross-validation; the validation data is small"
     assert len(out.logits["t"]) == len(out.truth["t"]) == 60
     assert any("fewer than 50 rows" in remark for remark in finished.remarks)
@@ -88,7 +89,7 @@ def test_several_targets_with_unknown_labels(train, rows_of):
         labels = {"t": label} if place % 4 else {}
         rows.append((text, labels | {"m": [label, *(["first"] if place % 2 else [])]}))
     finished = train(rows, epochs=8, **FAST)
-    out = finished.held.out()
+    out = held_out(finished.held)
     assert out.logits["t"].shape == (80, len(finished.held.data.target("t").labels))
     assert out.logits["m"].shape == (80, 4)
     known = out.truth["t"].known
@@ -101,10 +102,10 @@ def test_several_targets_with_unknown_labels(train, rows_of):
 def test_weights_of_rows_and_targets_count(train, single):
     rows = [("same text", {"t": label}) for label in ("a", "b")] * 20
     heavy = train(rows, rows[:10], weights=[5.0 if labels["t"] == "a" else 1.0 for _, labels in rows], epochs=6, **FAST)
-    assert (heavy.held.logits.argmax(1) == 0).all()
+    assert (heavy.held.said["logits"].argmax(1) == 0).all()
     both = [(text, {"t": labels["t"], "u": labels["t"]}) for text, labels in single(60)]
     finished = train(both, both[:50], target_weights={"t": 1.0, "u": 0.0}, epochs=8, **FAST)
-    out = finished.held.out()
+    out = held_out(finished.held)
     accuracies = [(out.logits[name].argmax(1) == out.truth[name].codes).mean() for name in ("t", "u")]
     assert accuracies[0] > accuracies[1] + 0.2
 
@@ -147,10 +148,18 @@ def test_what_is_recalled_is_what_the_frozen_layers_say(train, single, monkeypat
     from tamis.ml.encoder import frozen
 
     rows, chosen = single(30), {"epochs": 3, "encoder": {"freeze_layers": 2}, **FAST}
+    remember, asked = frozen.FrozenLayers.remember, []
+
+    def by_the_layers(layers, *given):
+        asked.append(any(isinstance(module, frozen._Layer) for module in layers._model.modules()))
+        return remember(layers, *given)
+
+    monkeypatch.setattr(frozen.FrozenLayers, "remember", by_the_layers)
     recalled = train(rows, rows[:15], **chosen)
+    assert asked == [False, False], "training and validation rows, while the layers are in their place"
     monkeypatch.setattr(frozen, "MOST_BYTES", 0)
     computed = train(rows, rows[:15], **chosen)
-    assert recalled.held.logits == pytest.approx(computed.held.logits, abs=4e-3)
+    assert recalled.held.said["logits"] == pytest.approx(computed.held.said["logits"], abs=4e-3)
 
 
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])
@@ -173,7 +182,7 @@ def test_lora_gives_plain_weights_that_differ_in_the_layers(train, single, base_
     assert set(before) | {"score.weight"} == set(after)
     assert not np.array_equal(before["layers.0.self_attn.q_proj.weight"], after["layers.0.self_attn.q_proj.weight"])
     assert np.array_equal(before["embed_tokens.weight"], after["embed_tokens.weight"])
-    assert (finished.held.logits.argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.6
+    assert (finished.held.said["logits"].argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.6
     assert finished.facts["lora"] is True
 
 
@@ -188,7 +197,7 @@ def test_gradient_checkpointing_computes_the_same(train, single, monkeypatch, ma
     monkeypatch.setattr("tamis.ml.encoder.fits.MANY_ROWS", many)
     rows = single(20)
     plain, saved = (train(rows, rows[:10], epochs=1, encoder={"gradient_checkpointing": on}) for on in (False, True))
-    assert plain.held.logits == pytest.approx(saved.held.logits, abs=1e-4)
+    assert plain.held.said["logits"] == pytest.approx(saved.held.said["logits"], abs=1e-4)
 
 
 @pytest.mark.parametrize("many", [3_000, 10])
@@ -201,7 +210,7 @@ def test_what_is_cut_is_told_and_windows_read_it(train, rows_of, monkeypatch, ma
     windows = train(rows, rows, epochs=10, seq_len=100, encoder={"long_texts": "windows"}, **FAST)
     assert windows.facts["cut_share"] == 0.0
     assert windows.remarks == ()
-    assert (windows.held.logits.argmax(1) == windows.held.data.truth["t"].codes).mean() > 0.6
+    assert (windows.held.said["logits"].argmax(1) == windows.held.data.truth["t"].codes).mean() > 0.6
 
 
 def test_more_than_is_sensible_is_not_planned(train, single):

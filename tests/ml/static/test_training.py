@@ -12,16 +12,18 @@ from tamis.data.splits import split_rows
 from tamis.errors import Cancelled
 from tamis.examples import example_path
 from tamis.ml.base_models import load_base
+from tamis.ml.holding_out import FEW_ROWS, NOTHING_TO_VALIDATE
 from tamis.ml.progress import Progress, nobody
 from tamis.ml.restart import RestartPoints
 from tamis.ml.schedule import EVALUATIONS, Plan, hyperparameters
-from tamis.ml.static import encoded, fitting, packed, sampled, updates
+from tamis.ml.static import encoded, fits, fitting, packed, sampled, updates
 from tamis.ml.static import training as module
 from tamis.ml.static.judging import loss_at_best_temperature, some_rows
 from tamis.ml.static.losses import loss_of
 from tamis.ml.static.model import Semantics, tensors_of
 from tamis.ml.static.tokens import RunTokenizer
-from tamis.ml.static.training import NOTHING_TO_VALIDATE, Attended, StaticTrainer
+from tamis.ml.static.training import StaticTrainer
+from tamis.ml.trained import Attended
 
 EVERY = slice(None)
 WHERE = ("step", "epoch", "update", "tokens", "learning_rate")
@@ -107,7 +109,7 @@ class TestWaysToHoldOut:
         self.judge(trained, 70, rows_of)
 
     def test_too_few_rows(self, run, rows_of):
-        trained = run(rows_of(module.FEW_ROWS - 1))
+        trained = run(rows_of(FEW_ROWS - 1))
         assert trained.held_out is None
         assert len(trained.checkpoints) >= EVALUATIONS
         assert {*WHERE, *TRAIN} == set(trained.checkpoints[-1])
@@ -432,12 +434,12 @@ class TestGoingOnWithAllRows:
         monkeypatch.setattr(module, "MANY_ROWS", 100)
         passes = []
 
-        class Counted(module.Updates):
+        class Counted(fits.Updates):
             def run(self, after, pulse, end=None):
                 super().run(after, pulse, end)
                 passes.append(self.update * self.plan.batch)
 
-        monkeypatch.setattr(module, "Updates", Counted)
+        monkeypatch.setattr(fits, "Updates", Counted)
         return passes
 
     @pytest.mark.parametrize("epochs", [0.5, 1, 1.7, 3, 8])

@@ -19,16 +19,18 @@ from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
+from tamis.ml.encoder.fits import LOGITS
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import last_linear, quiet
 from tamis.ml.encoder.onnx_file import NotExportable, export
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
 from tamis.ml.encoder.placement import DATA, MODEL
 from tamis.ml.encoder.torch_scorer import TorchScorer
-from tamis.ml.encoder.trainer import Finished, Held
+from tamis.ml.encoder.trainer import Finished, held_out
 from tamis.ml.encoder.variants import FLOAT, Variant, choose_variant
 from tamis.ml.export.folding import Head
 from tamis.ml.golden import golden_inputs
+from tamis.ml.holding_out import Held
 from tamis.ml.progress import Check, Progress
 from tamis.ml.scorer import Scorer
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
@@ -119,7 +121,7 @@ class _Served:
     def _out(self, held: Held | None) -> HeldOut | None:
         """What calibration is fitted on, and whether the network could hold all that it may come to."""
         network = self.finished.network
-        return None if held is None else replace(held.out(), shift=Head(network, last_linear(network)).takes_shifts)
+        return None if held is None else replace(held_out(held), shift=Head(network, last_linear(network)).takes_shifts)
 
     def _as_served(self, held: Held, variant: Variant, check: Check) -> Held:
         """Return held-out rows with logits as the form that is served gives them, of very many rows evenly some.
@@ -127,11 +129,11 @@ class _Served:
         What a fold's network said of a row is shifted by how far the form is off for the network that is served: a
         form of each fold's own network comes to the same calibration (docs/log.md).
         """
-        data, logits = _some_of(held.data, MOST_SHIFTED), held.logits[_evenly(len(held.data), MOST_SHIFTED)]
+        data, logits = _some_of(held.data, MOST_SHIFTED), held.said[LOGITS][_evenly(len(held.data), MOST_SHIFTED)]
         asked = held is self.finished.held and len(held.data) == len(variant.logits)
         moved = variant.logits - variant.reference if asked else self._moved(data, variant, check)
         instead = {name: self._as_served(other, variant, check) for name, other in held.instead.items()}
-        return Held(held.rows, data, logits + moved, instead)
+        return Held(held.rows, data, {LOGITS: logits + moved}, instead)
 
     def _moved(self, data: Dataset, variant: Variant, check: Check) -> Floats:
         """(rows, labels) how far a form is off the 32-bit numbers."""

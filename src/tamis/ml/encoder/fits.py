@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tamis.data.dataset import Dataset, columns_of
+from tamis.ml.curve import Best, Checkpoint, Curve, Outcome, checkpoints_in
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.frozen import FrozenLayers
 from tamis.ml.encoder.inputs import Encoded
@@ -28,15 +29,22 @@ from tamis.ml.encoder.network import check_padding, checkpoint_layers, freeze, l
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import AVERAGED, MANY_ROWS, Method, Reading, plan_of
 from tamis.ml.encoder.second_head import SecondHead, can_have
-from tamis.ml.encoder.watching import Best, Watcher, rows_to_judge
+from tamis.ml.encoder.watching import Watcher, rows_to_judge
+from tamis.ml.holding_out import BEGIN, END, HELD, Place, Watched, second_plan
 from tamis.ml.progress import Progress
 from tamis.ml.restart import Stage, State
 from tamis.ml.schedule import Plan
-from tamis.ml.static.watching import Checkpoint, Curve, Outcome, checkpoints_in
 from tamis.ml.trained import Attended, Task
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
+
+LOGITS = "logits"
+
+WORTH_BEGINNING_AGAIN = 3_000
+"""Rows below which all are fitted from the beginning: a fifth that was held out then tells (`docs/log.md`)."""
+
+MORE_EPOCHS = 2
+"""How many passes a fit to more rows goes on with those that were held out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,20 +62,6 @@ class Part:
     def tokens(self) -> int:
         """Tokens of all rows."""
         return int(self.material.encoded.offsets[-1])
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a fit stands in the run: its name among the restart points, its shares of progress, is it a fold."""
-
-    name: str
-    begin: float
-    end: float
-    fold: bool = False
-
-    def share(self, done: float) -> float:
-        """How much of the run is behind when so much of the fit is."""
-        return self.begin + (self.end - self.begin) * done
 
 
 class Fits:
@@ -106,7 +100,7 @@ class Fits:
         averaged = AVERAGED if many else 0.0
         self._trainee = Trainee(model.to(self.machine.device), parts, self._reading.pad_id, frozen, second, averaged)
         self._set_prior(self._task.train)
-        self._first = self.weights()
+        self._first = self._weights()
 
     def _set_prior(self, data: Dataset) -> None:
         bias = last_linear(self._trainee.model).bias
@@ -142,14 +136,14 @@ class Fits:
         """Return the run for some rows."""
         return plan_of(len(part.data), part.tokens, self._task.chosen, self._options, self._method.tuned)
 
-    def watched(self, part: Part, held: Part, place: Place) -> tuple[Outcome, Floats]:
-        """Fit to some rows; return how it went, and the logits of the held rows at the state that was best.
+    def watched(self, train: Part, held: Part, place: Place, later: Part | None = None) -> Watched[State]:
+        """Fit to some rows until others say stop; what it says of those are the `LOGITS` of all its labels.
 
-        The network is left in that state.
+        The network is left as it was when it was best.
         """
         stage = self._attended.stage(place.name)
         set_weights(self._trainee, self._first)
-        updates = self._updates(part, self.plan(part), 0)
+        updates = self._updates(train, self.plan(train), 0)
         ended = stage.recall("ended")
         if ended is None:
             looked = rows_to_judge(held.data, updates.plan)
@@ -162,10 +156,11 @@ class Fits:
             outcome = Outcome.of(updates.plan, ended.facts)
         stage.keep("ended", ended)
         set_weights(self._trainee, ended)
-        return outcome, self.logits(held)
+        logits = all_logits(self._trainee, held.material, self.machine, self._attended.check)
+        return Watched(ended, outcome, {LOGITS: logits})
 
     def _run(self, updates: Updates, watcher: Watcher, stage: Stage, place: Place) -> tuple[Best, Curve]:
-        best = Best(self._trainee, updates.plan)
+        best = Best(lambda: self._weights().arrays, updates.plan)
         last, before = stage.recall("last"), stage.recall("best")
         if last is not None and before is not None:
             updates.restore(last)
@@ -186,16 +181,29 @@ class Fits:
         updates.run(after, lambda: stage.pulse(running), check=self._attended.check)
         return best, curve
 
-    def unwatched(
-        self, part: Part, plan: Plan, place: Place, *, end: int | None = None, go_on: bool
-    ) -> list[Checkpoint]:
-        """Fit to some rows with nobody watching, up to an update of the plan; go on, or begin afresh.
+    def alone(self, given: Part, share: float | None = None) -> tuple[State, list[Checkpoint]]:
+        """Fit to all rows from the beginning, with nobody watching, for a share of the plan; return the own loss."""
+        plan, known = self.plan(given), share is not None
+        place = Place("all", HELD if known else BEGIN, END, fold=known)
+        end = plan.updates if share is None else max(1, round(share * plan.updates))
+        return self._unwatched(given, plan, place, self._first, end)
 
-        Return checkpoints of its own loss.
-        """
+    def go_on(self, first: Watched[State], train: Part, given: Part) -> State:
+        """Go on with all rows; of few rows, begin again with them."""
+        outcome = first.outcome
+        if len(given.data) < WORTH_BEGINNING_AGAIN:
+            return self.alone(given, outcome.best_update / outcome.plan.updates)[0]
+        plan = second_plan(outcome, train, given, MORE_EPOCHS)
+        if not plan.updates:
+            return first.fit
+        return self._unwatched(given, plan, Place("all", HELD, END, fold=True), first.fit, plan.updates)[0]
+
+    def _unwatched(
+        self, part: Part, plan: Plan, place: Place, begin: State, end: int
+    ) -> tuple[State, list[Checkpoint]]:
+        """Fit to some rows from these weights on, up to an update of the plan; return checkpoints of its own loss."""
         stage = self._attended.stage(place.name)
-        if not go_on:
-            set_weights(self._trainee, self._first)
+        set_weights(self._trainee, begin)
         updates = self._updates(part, plan, 1)
         last, ended = stage.recall("last"), stage.recall("ended")
         curve = Curve(plan, self._task.chosen.learning_rate, checkpoints_in(ended or last))
@@ -211,10 +219,9 @@ class Fits:
                 updates.restore(last)
             running = partial(self._state_of, updates, curve)
             updates.run(after, lambda: stage.pulse(running), end, self._attended.check)
-            ended = State(self.weights().arrays, curve.facts())
+            ended = State(self._weights().arrays, curve.facts())
         stage.keep("ended", ended)
-        set_weights(self._trainee, ended)
-        return curve.rows
+        return ended, curve.rows
 
     @staticmethod
     def _state_of(updates: Updates, curve: Curve) -> Mapping[str, State]:
@@ -225,20 +232,12 @@ class Fits:
         seed = 2 * self._task.chosen.seed + number
         return Updates(self._trainee, part.material, losses, plan, self.machine, seed)
 
-    def weights(self) -> State:
-        """Return the present weights."""
+    def _weights(self) -> State:
         return State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()})
 
-    def set_weights(self, state: State) -> None:
-        """Go back to weights that `weights` gave."""
-        set_weights(self._trainee, state)
-
-    def logits(self, part: Part) -> Floats:
-        """Return (rows, labels) logits of the network as it is now."""
-        return all_logits(self._trainee, part.material, self.machine, self._attended.check)
-
-    def network(self) -> nn.Module:
-        """Return the network as it is now, on the CPU, without additions and as for use; no fit follows."""
+    def network(self, weights: State) -> nn.Module:
+        """Return the network with these weights, on the CPU, without additions and as for use; no fit follows."""
+        set_weights(self._trainee, weights)
         if self._trainee.second is not None:
             self._trainee.second.leave()
         model = merged(self._trainee.model) if self._method.lora else self._trainee.model

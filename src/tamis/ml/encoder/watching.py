@@ -1,4 +1,4 @@
-"""A network judged on held-out rows while it is trained: the best state so far, and when to stop.
+"""A network judged on held-out rows while it is trained.
 
 It does not know how the rows were held out.
 """
@@ -6,22 +6,19 @@ It does not know how the rows were held out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset, columns_of
-from tamis.data.truth import SingleTruth, Truth
-from tamis.ml.encoder.loop import Material, Trainee, all_logits, weights_in
+from tamis.ml.encoder.loop import Material, Trainee, all_logits
 from tamis.ml.encoder.losses import relative
 from tamis.ml.encoder.machine import Machine
+from tamis.ml.holding_out import judged_rows
 from tamis.ml.progress import Check
-from tamis.ml.restart import State
-from tamis.ml.schedule import EVALUATIONS, Plan
+from tamis.ml.schedule import Plan
 from tamis.ml.static.judging import loss_at_best_temperature, macro_rates, means, metric
 from tamis.ml.static.losses import loss_of
-from tamis.ml.static.watching import HOPELESS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -45,12 +42,6 @@ def rows_to_judge(data: Dataset, plan: Plan) -> Ints:
     affordable = SHARE * BACKWARD * plan.updates * plan.batch / max(evaluations, 1)
     most = int(np.clip(affordable, LEAST_JUDGED, MOST_JUDGED))
     return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)] if len(rows) > most else rows
-
-
-def judged_rows(truth: Truth) -> NDArray[np.bool_]:
-    """Return (n,) which rows have a label that the model has."""
-    known = truth.known
-    return known & (truth.codes < truth.n_labels) if isinstance(truth, SingleTruth) else known
 
 
 class Watcher:
@@ -80,29 +71,3 @@ class Watcher:
             loss += self._weights[name] * of_rows / len(rows)
             metrics |= metric(name, some, wanted) | macro_rates(name, some, wanted)
         return {"valid_loss": loss, **metrics, **means(metrics)}
-
-
-class Best:
-    """The best state of a network so far, and whether to go on looking for a better one."""
-
-    def __init__(self, trainee: Trainee, plan: Plan) -> None:
-        """Start with nothing: the first evaluation is the best."""
-        self._trainee, self._plan = trainee, plan
-        self._loss: float | None = None
-        self.update = 0
-        self.state = State({}, {"update": 0, "loss": None})
-
-    def look(self, update: int, loss: float, n_checkpoints: int) -> bool:
-        """Take the present state if it is better; return whether to stop."""
-        if self._loss is None or loss < self._loss:
-            self._loss, self.update = loss, update
-            copies = {name: np.array(weight) for name, weight in weights_in(self._trainee).items()}
-            self.state = State(copies, {"update": update, "loss": loss})
-        enough = n_checkpoints >= EVALUATIONS or not loss <= HOPELESS * self._loss
-        return enough and update - self.update >= self._plan.patience
-
-    def restore(self, state: State) -> None:
-        """Go on with the best state of an earlier attempt."""
-        self.state = state
-        self._loss = cast("float | None", state.facts["loss"])
-        self.update = int(cast("int", state.facts["update"]))

@@ -1,83 +1,27 @@
-"""A network judged on held-out rows while it is trained: checkpoints, the best state, and when to stop.
+"""A network judged on held-out rows while it is trained.
 
 It does not know how the rows were held out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import ceil
-from time import perf_counter
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from pydantic import JsonValue
 
 from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.restart import State
-from tamis.ml.schedule import EVALUATIONS, STEP_TOKENS, Plan
 from tamis.ml.static.encoded import Rows
-from tamis.ml.static.fitting import Lexical, Semantic
+from tamis.ml.static.fitting import Semantic
 from tamis.ml.static.judging import Judge, means, some_rows
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
-from tamis.ml.static.updates import network_arrays, relative, restore_network
-
-Checkpoint = dict[str, float]
-
-NOT_REPEATABLE = "tokens_per_second"
-WHERE = ("epoch", "update", "tokens", "learning_rate", NOT_REPEATABLE)
-"""Figures that say where a fit stands, not how good it is."""
-
-HOPELESS = 1e6
-"""A loss so many times the best one, or that is no number, ends the curve early: what follows would be no numbers."""
+from tamis.ml.static.updates import relative, restore_network
 
 WORTH_THINNING = 0.8
 """Held-out rows are thinned to those that are judged where these are a smaller share."""
-
-
-class Curve:
-    """Checkpoints while they come: `rows` has the figures of each."""
-
-    def __init__(self, plan: Plan, learning_rate: float, rows: list[Checkpoint]) -> None:
-        """Start the clock; `rows` are those of an earlier attempt, `learning_rate` is the hyperparameter."""
-        self.plan, self.learning_rate, self.rows = plan, learning_rate, rows
-        self._moment, self._update = perf_counter(), int(self.rows[-1]["update"]) if self.rows else 0
-
-    def facts(self) -> dict[str, JsonValue]:
-        """As a restart point keeps it."""
-        return {"checkpoints": cast("JsonValue", repeatable(self.rows))}
-
-    def add(self, update: int, figures: Mapping[str, float]) -> Checkpoint:
-        """Append a checkpoint with figures of training and, where somebody watches, of held-out rows; return it."""
-        plan, moment = self.plan, perf_counter()
-        tokens = plan.epochs_at(update) * plan.data_tokens
-        since = tokens - plan.epochs_at(self._update) * plan.data_tokens
-        row: Checkpoint = {
-            "step": next_step(self.rows, plan.steps_at(update)),
-            "epoch": plan.epochs_at(update),
-            "update": update,
-            "tokens": round(tokens),
-            **figures,
-            "learning_rate": self.learning_rate * plan.factor(update),
-            NOT_REPEATABLE: since / max(moment - self._moment, 1e-9),
-        }
-        self.rows.append(row)
-        self._moment, self._update = perf_counter(), update
-        return row
-
-
-def checkpoints_in(state: State | None) -> list[Checkpoint]:
-    """Return the checkpoints that a state remembers."""
-    return list(cast("list[Checkpoint]", state.facts["checkpoints"])) if state else []
-
-
-def next_step(rows: list[Checkpoint], steps: float) -> int:
-    """Return the number of the next checkpoint: steps of tokens, rounded up, or one more than the last."""
-    last = int(rows[-1]["step"]) if rows else 0
-    return max(last + 1, ceil(steps - 1e-9))
 
 
 class Watcher:
@@ -109,128 +53,8 @@ def _looked_at(held: Dataset) -> Ints:
     return np.unique(np.concatenate([*rows, np.zeros(0, dtype=np.int64)]))
 
 
-class Best:
-    """The best state of a network so far, and whether to go on looking for a better one."""
-
-    def __init__(self, semantic: Semantic, plan: Plan) -> None:
-        """Start with the untrained network."""
-        self._semantic, self._plan = semantic, plan
-        self._loss: float | None = None
-        self.update = 0
-        self.state = self._copy()
-
-    def look(self, update: int, loss: float, n_checkpoints: int) -> bool:
-        """Take the present state if it is better; return whether to stop."""
-        if self._loss is None or loss < self._loss:
-            self._loss, self.update = loss, update
-            self.state = self._copy()
-        enough = n_checkpoints >= EVALUATIONS or not loss <= HOPELESS * self._loss
-        return enough and update - self.update >= self._plan.patience
-
-    def _copy(self) -> State:
-        copies = {name: parameter.copy() for name, parameter in network_arrays(self._semantic.network).items()}
-        return State(copies, {"update": self.update, "loss": self._loss})
-
-    def restore(self, state: State) -> None:
-        """Go on with the best state of an earlier attempt."""
-        self.state = state
-        self._loss = cast("float | None", state.facts["loss"])
-        self.update = int(cast("int", state.facts["update"]))
-
-
-@dataclass(slots=True, eq=False)
-class Watched:
-    """One watched fit: the parts as they were at the best evaluation, and the logits of the watched rows then."""
-
-    lexical: Lexical
-    semantic: Semantic
-    lexical_logits: Floats
-    semantic_logits: Floats
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """How a watched fit went: its plan, the update of its best state, the one it stopped at, its checkpoints."""
-
-    plan: Plan
-    best_update: int
-    stopped_at: int
-    checkpoints: list[Checkpoint]
-
-    def facts(self) -> dict[str, JsonValue]:
-        """As a restart point keeps it, without the plan."""
-        return {
-            "best_update": self.best_update,
-            "stopped_at": self.stopped_at,
-            "checkpoints": cast("JsonValue", repeatable(self.checkpoints)),
-        }
-
-    def remarks(self) -> list[str]:
-        """Return what is to be said of how long the fit went on."""
-        planned, said = self.plan, []
-        if planned.capped:
-            said.append(
-                f"{planned.allowed_epochs:,.0f} passes over the data were allowed; "
-                f"{planned.epochs_at(planned.updates):,.0f} were planned, since more only overfit."
-            )
-        if self.stopped_at < planned.updates:
-            said.append(
-                f"Stopped early after {planned.epochs_at(self.stopped_at):.1f} passes over the data: the loss on "
-                f"held-out rows was lowest after {planned.epochs_at(self.best_update):.1f}."
-            )
-        return said
-
-    @staticmethod
-    def remarks_on_all(outcomes: Sequence[Outcome]) -> list[str]:
-        """Return what is to be said of fits to parts of the rows, whose mean curve is shown."""
-        capped = replace(outcomes[0], stopped_at=outcomes[0].plan.updates).remarks()
-        if all(each.stopped_at >= each.plan.updates for each in outcomes):
-            return capped
-        best = sorted(each.plan.epochs_at(each.best_update) for each in outcomes)
-        after = " to ".join(dict.fromkeys(f"{epochs:.1f}" for epochs in (best[0], best[-1])))
-        told = (
-            f"Stopped early: in {len(outcomes)} parts, each held out of a fit of its own, the loss was lowest after "
-            f"{after} passes over the data. The curve is their mean."
-        )
-        return [*capped, told]
-
-    @classmethod
-    def of(cls, plan: Plan, facts: Mapping[str, JsonValue]) -> Outcome:
-        """The way back."""
-        checkpoints = cast("list[Checkpoint]", facts["checkpoints"])
-        return cls(plan, int(cast("int", facts["best_update"])), int(cast("int", facts["stopped_at"])), checkpoints)
-
-
 def with_network(semantic: Semantic, state: State) -> Semantic:
     """Return the part with the parameters of a state, in memory of its own."""
     network = semantic.network.copy()
     restore_network(network, state)
     return replace(semantic, network=network)
-
-
-def repeatable(checkpoints: list[Checkpoint]) -> list[Checkpoint]:
-    """Return checkpoints without what is never the same twice."""
-    return [{name: value for name, value in row.items() if name != NOT_REPEATABLE} for row in checkpoints]
-
-
-def averaged(runs: list[list[Checkpoint]]) -> list[Checkpoint]:
-    """Return the mean curve of several fits of one plan; one that has stopped stays at its last figures.
-
-    A fit whose held-out rows say nothing of a target has no figure for it. Where the fits stand (epoch, tokens, rate)
-    is told by those that still go on.
-    """
-    curve: list[Checkpoint] = []
-    for place in range(max(map(len, runs), default=0)):
-        going = [rows[place] for rows in runs if place < len(rows)]
-        every = [rows[min(place, len(rows) - 1)] for rows in runs if rows]
-        names = dict.fromkeys(name for row in every for name in row)
-        mean = {name: _mean(name, going if name in WHERE else every) for name in names}
-        steps = float(np.mean([row["tokens"] for row in going])) / STEP_TOKENS
-        curve.append({**mean, "step": next_step(curve, steps), "update": round(mean["update"])})
-    return curve
-
-
-def _mean(name: str, rows: list[Checkpoint]) -> float:
-    values = [row[name] for row in rows if name in row]
-    return float(np.mean(values)) if values else 0.0
