@@ -50,5 +50,7 @@ def test_each_extra_is_explained():
 def test_callers_of_a_server_are_told_whom_to_ask():
     with pytest.raises(MissingExtra) as caught:
         require("no_such_library", "data")
-    assert caught.value.message == "no_such_library is needed here: pip install 'tamis[data]'"
+    assert caught.value.message == (
+        "no_such_library is needed here: pip install 'tamis[data]', or '.[data]' in the folder of Tamis' sources"
+    )
     assert "operator" in caught.value.for_callers

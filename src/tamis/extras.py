@@ -17,7 +17,7 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        cure = f"pip install 'tamis[{extra}]'"
+        cure = f"pip install 'tamis[{extra}]', or '.[{extra}]' in the folder of Tamis' sources"
         raise MissingExtra(
             f"{module} is needed here: {cure}",
             for_callers=f"The server lacks {module} for this. Its operator can add it: {cure}",

@@ -35,6 +35,7 @@ def test_each_sdk_has_the_name_that_it_knows() -> None:
     assert f'model="{MODEL.id}-ft"' in found["cohere"]
     assert 'model="shop@3"' in found["openai"]
     assert 'tamis.load("shop-3")' in found["python"]
+    assert "installed as its README says" in found["python"]
     assert 'server_url="http://h:1"' in found["mistralai"]
     assert 'base_url="http://h:1/v1"' in found["openai"]
 

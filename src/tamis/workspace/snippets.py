@@ -197,6 +197,7 @@ def _openai(asking: Asking) -> Snippet:
 def _tamis(asking: Asking) -> Snippet:
     given = _python(asking.messages) if asking.chat else _python(asking.text)
     lines = [
+        "# Needs Tamis itself, installed as its README says.",
         "import tamis",
         "",
         f"model = tamis.load({_python(folder_name(asking.model))})",
@@ -208,7 +209,6 @@ def _tamis(asking: Asking) -> Snippet:
         id="python",
         title="Python, without a server",
         about="the model in your own program: download its folder first",
-        install="pip install tamis",
         code=_text(lines),
     )
 

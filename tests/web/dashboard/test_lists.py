@@ -134,3 +134,24 @@ def test_models_are_chosen_to_be_compared_by_who_may(visitor: Any, sign_in: Any,
     assert page.count('type="checkbox" name="model"') == 3
     assert 'action="/ui/compare/new"' in page
     assert "/ui/compare/new" not in sign_in("infer").get("/ui/models").text
+
+
+def test_figures_name_the_rows_that_they_were_measured_on(visitor: Any, workspace: Workspace) -> None:
+    for version, source in ((1, "test"), (2, "held_out")):
+        record = ModelRecord(
+            id=f"model-{version}",
+            name="shop",
+            version=version,
+            root="r",
+            base="b",
+            place=f"objects:{version}",
+            created_at=version,
+            targets=({"name": "t", "labels": ["a", "b"]},),
+            metrics={source: {"t": {"accuracy": 0.9}}},
+        )
+        with workspace.store.jobs._database.writing() as connection:
+            connection.execute(insert(models), [row_of(record)])
+    for path in ("/ui", "/ui/models", "/ui/compare/new"):
+        page = visitor.get(path).text
+        assert "accuracy on test rows" in page or "accuracy 90.0 % on test rows" in page, path
+        assert "on held-out rows" in page, path

@@ -139,7 +139,7 @@ def test_trackers_are_offered_where_they_can_be_used(
 ) -> None:
     monkeypatch.setattr("tamis.workspace.estimates.is_installed", lambda library: False)
     page = visitor.get(f"{PLACE}?training={file_id}").text
-    assert "tamis[wandb]" in page
+    assert "pip install &#39;.[wandb]&#39;" in page or "pip install '.[wandb]'" in page
     assert 'name="wandb_key"' not in page
     workspace.settings = Settings(home=workspace.settings.home, mlflow_tracking_uri="http://secret:pw@mlflow")
     page = visitor.get(f"{PLACE}?training={file_id}").text

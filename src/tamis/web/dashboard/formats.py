@@ -94,7 +94,7 @@ def figure_of(metrics: Mapping[str, Any], target: str) -> tuple[str, float | Non
 
     Nothing has checked a model's metrics: what is no share is passed over.
     """
-    for source, rows in (("test", "test data"), ("held_out", "held-out rows")):
+    for source, rows in (("test", "test rows"), ("held_out", "held-out rows")):
         found = metrics.get(source)
         figures = found.get(target) if isinstance(found, dict) else None
         for key, name in _FIGURES.items():
