@@ -59,6 +59,15 @@ def test_calibration_before_is_told_where_known():
     assert "(before calibration: 19.2)" in texts(report, "ok")
 
 
+def test_calibration_that_made_scores_worse_is_no_praise():
+    codes = [0, 1, 2] * 60
+    report = report_of(codes, codes).model_copy(update={"ece": 0.025, "ece_before": 0.015})
+    told = texts(report, "info")
+    assert "calibration made them a little worse on these rows: off by 2.5 points on average" in told
+    assert "(before calibration: 1.5)" in told
+    assert "Scores" not in texts(report, "ok")
+
+
 def test_nothing_measured_says_so():
     report = report_of([-1] * 3, [0] * 3)
     assert [remark.severity for remark in verdict(report)] == ["error"]

@@ -104,6 +104,9 @@ def _calibration(report: SingleReport | MultiReport) -> Remark:
     error = report.ece or 0.0
     before = f" (before calibration: {100 * report.ece_before:.1f})" if report.ece_before is not None else ""
     points = f"off by {100 * error:.1f} points on average{before}"
+    if report.ece_before is not None and round(error - report.ece_before, 3) > 0 and error <= ROUGH:
+        meant = "near what they say" if error <= CLOSE else "roughly right"
+        return Remark("info", f"Scores are {meant}, but calibration made them a little worse on these rows: {points}.")
     if error <= CLOSE:
         return Remark("ok", f"Scores mean what they say: {points}.")
     if error <= ROUGH:
