@@ -16,6 +16,7 @@ from tamis.ml.review import ReviewOptions
 from tamis.web.app import create_app
 from tamis.workspace import reviews
 from tamis.workspace.files import NewFile
+from tamis.workspace.preparing import Choice, Preparing, Preview
 from tamis.workspace.workspace import Workspace
 from web.dashboard.browsing import Watched, passes_axe, serving
 
@@ -63,6 +64,26 @@ def bring(workspace: Workspace) -> Any:
 def checked(html: str) -> dict[str, str]:
     """The roles that are chosen on a page, by column."""
     return dict(re.findall(r'name="c(\d+)" value="(\w+)" checked', html))
+
+
+def test_what_a_file_shows_is_looked_at_once_for_each_choice(
+    visitor: Any, workspace: Workspace, bring: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    look = Preparing.look
+
+    def noted(self: Preparing, file_id: str, choice: Choice) -> Preview:
+        looked.append(file_id)
+        return look(self, file_id, choice)
+
+    monkeypatch.setattr(Preparing, "look", noted)
+    place = f"/ui/new/columns?training={(file_id := bring())}"
+    assert visitor.get(place).text == visitor.get(place).text
+    assert len(looked) == 1
+    assert checked(visitor.get(f"{place}&c0=text&c1=unused&c2=label").text)["0"] == "text"
+    assert len(looked) == 2
+    workspace.files.delete(file_id)
+    assert visitor.get(place).status_code == 404
 
 
 def test_the_columns_are_shown_as_they_are_told(visitor: Any, bring: Any) -> None:

@@ -95,6 +95,14 @@ def test_a_file_is_deleted_unless_a_job_needs_it(visitor: Any, client: Any, uplo
     assert answer.headers["location"] == "/ui/files"
     assert "rows.jsonl is deleted." in visitor.get("/ui/files").text
     assert "is deleted" not in visitor.get("/ui/files").text
+    needed = upload()["id"]
+    times = {"created_at": 1, "modified_at": 1}
+    job = JobRecord(id="job", status="RUNNING", model="m", base="b", name="shop", fingerprint="", **times)
+    workspace.store.jobs.add(replace(job, training_files=((needed, 1.0),)))
+    refused = visitor.send(f"/ui/files/{needed}/delete", on="/ui/files")
+    assert refused.status_code == 409
+    assert "job" in refused.text
+    assert workspace.files.get(needed).id == needed
 
 
 def test_a_file_is_brought_and_taken_along(visitor: Any, workspace: Workspace) -> None:

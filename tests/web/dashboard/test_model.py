@@ -5,15 +5,19 @@ import re
 import zipfile
 from collections.abc import Callable
 from html import unescape
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
 from tamis.errors import UnknownModel
+from tamis.jobs import exporting
 from tamis.ml.model import load
+from tamis.workspace import exports
 from tamis.workspace.background import LIVE
 from tamis.workspace.workspace import Workspace
+from web.dashboard.evaluations import fill_evaluation
 
 WAIT_S = 60.0
 ROWS = b"".join(
@@ -208,6 +212,28 @@ def test_it_is_taken_along(visitor: Any, models: Workspace, ids: dict[str, str],
     assert load(tmp_path / "intents-1").classify("where is my parcel")["topic"].label == "delivery"
     visitor.send(f"{place}/export", on=details, format="artifact")
     assert models.operations.list(0, 9, {"kind": "export"})[1] == 1
+
+
+@pytest.mark.parametrize("format", ["onnx", "hf"])
+def test_it_is_taken_along_as_something_else_where_it_can_become_that(
+    visitor: Any, models: Workspace, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    def write(model: Path, into: str, out: Path) -> Path:
+        out.mkdir()
+        (out / "config.json").write_text(into)
+        return out
+
+    monkeypatch.setattr(exporting, "export", write)
+    monkeypatch.setattr(exports, "_why_not", lambda *_: "")
+    place = f"/ui/models/{ids['intents']}"
+    assert "Not for this model" not in visitor.get(f"{place}/details").text
+    visitor.send(f"{place}/export", on=f"{place}/details", format=format)
+    settle(models, ids["intents"])
+    (link,) = re.findall(r'href="([^"]+/model\.zip)"', visitor.get(f"{place}/details").text)
+    answer = visitor.get(link)
+    assert f'filename="intents-1-{format}.zip"' in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.read("intents-1/config.json").decode() == format
 
 
 def test_a_model_whose_files_are_gone_can_still_be_deleted(visitor: Any, filled: Workspace) -> None:

@@ -1,6 +1,7 @@
 """A link lets a stranger try one model, so often a minute, and nothing else; it is shown once and revoked for good."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from time import time
 from typing import Any
@@ -124,6 +125,21 @@ def test_a_revoked_link_says_so(sign_in: Any, stranger: Any, model_id: str, mode
     assert "was revoked" in page.text
     assert stranger.post(path, data={"text": "x"}).status_code in (403, 404)
     assert "Revoked" in visitor.get(f"/ui/models/{model_id}/share").text
+
+
+def test_a_link_whose_time_is_over_says_so(sign_in: Any, stranger: Any, model_id: str, models: Workspace) -> None:
+    visitor = sign_in("train")
+    path = made(visitor, model_id)
+    (record,) = models.store.shares.list(model_id)
+    models.store.shares.drop_of(model_id)
+    models.store.shares.add(replace(record, expires_at=1))
+    page = stranger.get(path)
+    assert page.status_code == 404
+    assert "has expired" in page.text
+    assert "<textarea" not in page.text
+    listed = visitor.get(f"/ui/models/{model_id}/share").text
+    assert "Expired" in listed
+    assert "/revoke" not in listed
 
 
 def test_a_link_whose_key_was_revoked_says_so(sign_in: Any, stranger: Any, model_id: str, models: Workspace) -> None:
