@@ -72,7 +72,7 @@ def relabel(acting: Acting) -> Done:
     training, measured = [str(each) for each in told["files"]], [str(each) for each in told["measured"]]
     output = acting.work / "rows.jsonl"
     with files_here(tools.store, [*training, *measured], acting.work) as paths:
-        known = _known(tools, str(told["before"]))
+        known = _known(tools, str(told.get("before")))
         reading = reading_for(tools.choices.reading, known) if known else tools.choices.reading
         loaded = load_splits([paths[each] for each in training], options=reading, max_bad_share=1.0)
         acting.tell(0.3, "reading the rows")

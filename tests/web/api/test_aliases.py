@@ -68,7 +68,12 @@ def test_promoted_or_not(client: TestClient, models: Workspace, upload: Callable
     refused = promote("intents", "accuracy >= current")
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
     assert '"first": true' in refused.json()["message"]
-    first = promote("both", "accuracy >= current and accuracy >= 50%", first=True).json()
+    silent = promote("both", "accuracy >= current and accuracy >= 50%", first=True).json()  # of a and b
+    assert (silent["moved"], {each["target"] for each in silent["report"]["conditions"]}) == (
+        False,
+        {"topic", "a", "b"},
+    )
+    first = promote("both", "accuracy >= current and accuracy >= 50%", first=True, allow_unmeasured=True).json()
     assert (first["moved"], first["passed"], first["former"]) == (True, True, None)
     assert first["report"]["targets"]["topic"]["figures"][0]["candidate"] is not None
     no = promote("intents", "accuracy >= current").json()
