@@ -40,6 +40,15 @@ def test_each_sdk_has_the_name_that_it_knows() -> None:
     assert 'base_url="http://h:1/v1"' in found["openai"]
 
 
+def test_an_answer_that_is_none_is_told_of_where_the_sdk_cannot() -> None:
+    single, several = (codes(Asking(url="http://h:1", model=model)) for model in (MODEL, FLAGS))
+    for id in ("mistralai", "mistralai-1", "cohere"):
+        assert "gives no answer" in single[id]
+        assert "gives no answer" not in several[id]
+    assert "# no labels: no answer" in single["python"]
+    assert "# no labels: no answer" not in several["python"]
+
+
 def test_a_chosen_name_is_everywhere() -> None:
     found = codes(Asking(url="http://h:1", model=FLAGS, name="production"))
     assert all('"production"' in code for id, code in found.items() if id != "python")

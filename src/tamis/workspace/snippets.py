@@ -23,6 +23,12 @@ KEY = "TAMIS_API_KEY"
 """The environment variable that snippets take the key from: a key in a program's text is soon in a repository."""
 
 
+ABSTAINED = [
+    "# Where the model gives no answer, this SDK tells its best label all the same, as it knows no other way.",
+    "# The call for curl does tell it: \"abstained\": true.",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
     """One of the names by which a model is asked, and what it stands for tomorrow."""
@@ -65,6 +71,13 @@ class Asking:
     def moderates(self) -> bool:
         """Whether a target of the model takes several labels."""
         return any(target.get("kind") == Kind.MULTI_LABEL for target in self.model.targets)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a program is to know where the SDK's answers have no place for "no answer"."""
+        if all(target.get("kind") == Kind.MULTI_LABEL for target in self.model.targets):
+            return []
+        return ABSTAINED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +153,7 @@ def _mistral(asking: Asking) -> list[Snippet]:
             f"MODEL = {model}",
             f"client = Mistral(api_key={_key(asking)}, server_url={_python(asking.url)})",
             f"answer = client.classifiers.{call}",
+            *asking.remarks,
             "for target, said in answer.results[0].items():",
             "    label = max(said.scores, key=said.scores.get)",
             "    print(target, label, said.scores[label])",
@@ -168,6 +182,7 @@ def _cohere(asking: Asking) -> Snippet:
         *_imports(asking, "import cohere"),
         f"co = cohere.Client({_key(asking)}, base_url={_python(asking.url)})",
         f"answer = co.classify(model={model}, inputs=[{_python(asking.text)}])",
+        *asking.remarks,
         "for found in answer.classifications:",
         "    print(found.predictions, found.confidences)",
     ]
@@ -203,7 +218,7 @@ def _tamis(asking: Asking) -> Snippet:
         f"model = tamis.load({_python(folder_name(asking.model))})",
         f"answer = model.classify({given})",
         "for target, said in answer.answers.items():",
-        "    print(target, said.labels, said.confidence)",
+        "    print(target, said.labels, said.confidence)" + ("  # no labels: no answer" if asking.remarks else ""),
     ]
     return Snippet(
         id="python",
