@@ -82,3 +82,7 @@ def test_light_and_dark_are_remembered(visitor: Any) -> None:
     assert 'data-theme="dark"' in visitor.get("/ui").text
     visitor.send("/ui/theme", theme='"><b>')
     assert 'data-theme="system"' in visitor.get("/ui").text
+
+
+def test_no_page_leads_to_what_only_developers_need(visitor: Any) -> None:
+    assert "/ui/components" not in visitor.get("/ui").text

@@ -20,6 +20,7 @@ def test_sizes(n_bytes: int | None, told: str) -> None:
         (61, "1 minute ago"),
         (7200, "2 hours ago"),
         (-86_400 * 3, "in 3 days"),
+        (3 - 86_400 * 7, "in 7 days"),
         (86_400 * 800, "2 years ago"),
         (10**12, "32150 years ago"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import ceil
 from time import time
 from typing import Any
 
@@ -75,7 +76,7 @@ def iso(moment: int) -> str:
 
 
 def ago(moment: int, now: float | None = None) -> str:
-    """Return how long ago a moment was, or how far ahead it is."""
+    """Return how long ago a moment was, or how far ahead it is: what begins to pass is still whole."""
     away = (time() if now is None else now) - moment
     left = abs(away)
     if left < 10:
@@ -84,7 +85,7 @@ def ago(moment: int, now: float | None = None) -> str:
     while left >= steps[0][0]:
         left /= steps.pop(0)[0]
     unit = steps[0][1]
-    count = int(left)
+    count = int(left) if away > 0 else ceil(left)
     told = f"{count} {unit}{'' if count == 1 else 's'}"
     return f"{told} ago" if away > 0 else f"in {told}"
 
