@@ -143,3 +143,13 @@ def test_what_cannot_be_learnt_from_or_kept_is_refused(quick: None, act: Any, st
     object.__setattr__(tools.choices, "max_labels", 1)
     with pytest.raises(LimitExceeded, match="max_labels"):
         act(files={"training": put_file(store, "d.csv", table())}, layout=LAYOUT)
+
+
+def test_languages_that_base_models_do_not_know_are_told(quick: None, act: Any, store: Store) -> None:
+    german = tuple(f"{k};Ich habe die Rechnung {k} nicht bekommen und warte noch darauf;payment" for k in range(40))
+    for extra, told in ((german, True), ((), False)):
+        file_id = put_file(store, "tickets.csv", table(extra=extra))
+        _, found = act(files={"training": file_id}, layout=LAYOUT, shares={"validation": 0.1, "test": 0.1})
+        said = [each["message"] for each in found["findings"] if each["code"] == "other_languages"]
+        assert len(said) == told
+        assert all("static-en" in each and "German" in each for each in said)

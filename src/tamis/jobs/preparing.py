@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.check_page import check_page
-from tamis.data.checks.report import CheckReport, TargetReport
+from tamis.data.checks.report import CheckReport, Finding, TargetReport
 from tamis.data.checks.survey import CheckOptions, Listeners, check
 from tamis.data.dataset import Dataset, require_learnable
+from tamis.data.languages import NAMES, UNDETERMINED
 from tamis.data.layout import Layout
 from tamis.data.loading import Loaded, load_splits
 from tamis.data.review.report import Place, Review
@@ -33,6 +34,7 @@ from tamis.errors import LimitExceeded, NoRows
 from tamis.jobs.operating import Acting, Done
 from tamis.jobs.reviewing import kept_report, settled
 from tamis.jobs.tools import files_here, name_on_disk
+from tamis.ml.cards import CARDS
 from tamis.ml.progress import Listener, Progress
 from tamis.ml.review import ReviewOptions, review
 from tamis.store.records import FileRecord, ReviewRecord
@@ -56,6 +58,9 @@ _PIECE = 1 << 20
 
 Sources = Mapping[str, tuple[str, NDArray[np.int64]]]
 """By split: the file that its rows were read from, and their lines there."""
+
+_ENOUGH_TEXTS, _WORTH_TELLING = 20, 0.05
+"""Texts whose language was looked for, and the share in others than a base model knows, from which that is told."""
 
 _REVIEWED = frozenset(
     {
@@ -129,7 +134,7 @@ def prepare(acting: Acting) -> Done:
     record = _reviewed(acting, files, found, asked.before)
     result = {
         "blocks": _blocks(report),
-        "findings": [each.model_dump(mode="json") for each in report.findings if each.code not in _REVIEWED],
+        "findings": [each.model_dump(mode="json") for each in _findings(report) if each.code not in _REVIEWED],
         "left_out": left_out,
         "targets": [
             {"name": each.name, "kind": each.kind.value, "labels": list(each.labels)} for each in loaded.train.targets
@@ -329,6 +334,27 @@ def _reviewed(acting: Acting, files: Mapping[str, str], found: Review, before: s
     )
     acting.tools.store.reviews.add(record)
     return record
+
+
+def _findings(report: CheckReport) -> Iterator[Finding]:
+    """What was found, and which base models do not know the texts' languages: none is chosen yet."""
+    yield from report.findings
+    train = next((each for each in report.languages if each.split == SPLITS[TRAINING]), None)
+    if train is None or train.measured < _ENOUGH_TEXTS:
+        return
+    told = {code: share for code, share in train.shares.items() if code != UNDETERMINED and share >= 0.01}
+    lost = {code for card in CARDS.values() if card.languages for code in told if code not in card.languages}
+    share = sum(told[code] for code in lost)
+    if share > _WORTH_TELLING:
+        names = ", ".join(NAMES[code] for code in sorted(lost, key=lambda code: -told[code])[:5])
+        short = [card.id for card in CARDS.values() if card.languages and not lost <= set(card.languages)]
+        yield Finding(
+            severity="warning",
+            code="other_languages",
+            message=f"{share:.0%} of the texts to learn from seem to be in a language that {' and '.join(short)} "
+            f"{'was' if len(short) == 1 else 'were'} not made for: {names}.",
+            action="A base model that knows it is likely to do better; with these, look at what such texts get.",
+        )
 
 
 def _blocks(report: CheckReport) -> list[dict[str, Any]]:
