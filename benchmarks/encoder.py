@@ -2,7 +2,7 @@
 
     python benchmarks/encoder.py --data DATA                      # atis_subset, five seeds
     python benchmarks/encoder.py --data DATA --folds 5            # cross-validation of all its rows
-    python benchmarks/encoder.py --data DATA --sets hwu64,banking77 --seeds 1
+    python benchmarks/encoder.py --data DATA --sets hwu64,banking77 --seeds 1 --methods encoder,words,static,trainer
     python benchmarks/encoder.py --data DATA --quick              # one seed, 200 rows to learn from
     python benchmarks/encoder.py --data DATA --sets movie_reviews_long --methods encoder,windows,static --seeds 1 \
         --split validation --rows 200 --watch 40 --epochs 3 --measured 100 --title encoder_windows  # long texts
@@ -33,6 +33,9 @@ from record import preamble, surroundings, table
 
 BASE = "minilm-l6"
 METHODS = ("encoder", "static", "trainer")
+OPTIONS: dict[str, dict[str, object]] = {"windows": {"long_texts": "windows"}, "words": {"words": True}}
+"""Further methods: the encoder with an option."""
+
 RATE, EPOCHS, BATCH = 5e-5, 3, 16
 """What transformers' Trainer is usually given."""
 
@@ -129,7 +132,7 @@ def by_tamis(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Row
     def run(name: str, seed: int, train: Rows, test: Rows) -> list[Result]:
         import tamis
 
-        how: dict[str, Any] = {"encoder_options": {"long_texts": "windows"}} if method == "windows" else {}
+        how: dict[str, Any] = {"encoder_options": OPTIONS[method]} if method in OPTIONS else {}
         learnt, watched = (train[chosen.watch :], train[: chosen.watch]) if chosen.watch else (train, None)
         with tempfile.TemporaryDirectory() as folder:
             wall, cpu = perf_counter(), process_time()
@@ -186,7 +189,7 @@ def by_trainer(name: str, seed: int, train: Rows, test: Rows) -> list[Result]:
 
 
 def method_of(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Rows, Rows], list[Result]]:
-    """Return what trains and measures: `windows` is `encoder` with long texts in windows."""
+    """Return what trains and measures."""
     return by_trainer if method == "trainer" else by_tamis(method, chosen)
 
 

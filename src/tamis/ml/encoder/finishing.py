@@ -24,10 +24,12 @@ from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import last_linear, quiet
 from tamis.ml.encoder.onnx_file import NotExportable, export
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
-from tamis.ml.encoder.placement import DATA, MODEL
+from tamis.ml.encoder.placement import DATA, MODEL, WORDS
+from tamis.ml.encoder.planning import MANY_ROWS
 from tamis.ml.encoder.torch_scorer import TorchScorer
 from tamis.ml.encoder.trainer import Finished, held_out
 from tamis.ml.encoder.variants import FLOAT, Variant, choose_variant
+from tamis.ml.encoder.words import WithWords, without_words, write_words
 from tamis.ml.export.folding import Head
 from tamis.ml.golden import golden_inputs
 from tamis.ml.holding_out import Held
@@ -69,8 +71,18 @@ def finish(finished: Finished, base: EncoderBase, task: Task, attended: Attended
         architecture={**finished.reading.facts(), "served": form},
         held_out=held,
         checkpoints=finished.checkpoints,
-        remarks=(*finished.remarks, told),
+        remarks=(*finished.remarks, told, *_worth_words(finished, len(task.train))),
         facts={**finished.facts, "served": told},
+    )
+
+
+def _worth_words(finished: Finished, n_rows: int) -> tuple[str, ...]:
+    """What may be gained where rows are many."""
+    if n_rows < MANY_ROWS or isinstance(finished.network, WithWords):
+        return ()
+    return (
+        f"With {n_rows:,} rows, adding what the tokens alone tell (--encoder-option words=true) is often right half a "
+        "point to a point more; transformers cannot load such a model, all else is the same.",
     )
 
 
@@ -120,7 +132,7 @@ class _Served:
 
     def _out(self, held: Held | None) -> HeldOut | None:
         """What calibration is fitted on, and whether the network could hold all that it may come to."""
-        network = self.finished.network
+        network = without_words(self.finished.network)
         return None if held is None else replace(held_out(held), shift=Head(network, last_linear(network)).takes_shifts)
 
     def _as_served(self, held: Held, variant: Variant, check: Check) -> Held:
@@ -160,7 +172,7 @@ def _portions(encoded: Encoded, check: Check) -> Iterator[Encoded]:
 
 def _write_files(finished: Finished, base: EncoderBase, folder: Path) -> None:
     """Write what transformers loads: weights, configuration, tokenizer."""
-    network = cast("Any", finished.network)
+    network = cast("Any", without_words(finished.network))
     network.should_save_on_this_rank = lambda _: True  # of several processes each has a folder of its own here
     with quiet():
         network.save_pretrained(folder, max_shard_size="1TB")
@@ -169,6 +181,8 @@ def _write_files(finished: Finished, base: EncoderBase, folder: Path) -> None:
     config.pop("_name_or_path", None)  # a place on this machine
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (folder / "tokenizer.json").write_bytes(base.tokenizer_json)
+    if isinstance(finished.network, WithWords):
+        write_words(finished.network.words, folder / WORDS)
     for name in (TOKENIZER_CONFIG, TEMPLATE):
         if (base.folder / name).is_file():
             copyfile(base.folder / name, folder / name)

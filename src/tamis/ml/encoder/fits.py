@@ -30,6 +30,7 @@ from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import AVERAGED, MANY_ROWS, Method, Reading, plan_of
 from tamis.ml.encoder.second_head import SecondHead, can_have
 from tamis.ml.encoder.watching import Watcher, rows_to_judge
+from tamis.ml.encoder.words import WithWords, Words, fit_words, vocabulary_of
 from tamis.ml.holding_out import BEGIN, END, HELD, Place, Watched, second_plan
 from tamis.ml.progress import Progress
 from tamis.ml.restart import Stage, State
@@ -143,6 +144,7 @@ class Fits:
         """
         stage = self._attended.stage(place.name)
         set_weights(self._trainee, self._first)
+        self._read_words(train)
         updates = self._updates(train, self.plan(train), 0)
         ended = stage.recall("ended")
         if ended is None:
@@ -204,6 +206,7 @@ class Fits:
         """Fit to some rows from these weights on, up to an update of the plan; return checkpoints of its own loss."""
         stage = self._attended.stage(place.name)
         set_weights(self._trainee, begin)
+        self._read_words(part)
         updates = self._updates(part, plan, 1)
         last, ended = stage.recall("last"), stage.recall("ended")
         curve = Curve(plan, self._task.chosen.learning_rate, checkpoints_in(ended or last))
@@ -232,15 +235,25 @@ class Fits:
         seed = 2 * self._task.chosen.seed + number
         return Updates(self._trainee, part.material, losses, plan, self.machine, seed)
 
+    def _read_words(self, part: Part) -> None:
+        """Fit what tokens alone tell to the rows that a fit learns from."""
+        if self._options.words:
+            n_vocabulary = vocabulary_of(self._trainee.model)
+            words = fit_words(part.material.encoded, part.data, n_vocabulary, self._attended.check)
+            self._trainee = replace(self._trainee, words=words.to(self.machine.device))
+
     def _weights(self) -> State:
-        return State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()})
+        """The present weights, and words."""
+        words = {} if self._trainee.words is None else self._trainee.words.arrays()
+        return State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()} | words)
 
     def network(self, weights: State) -> nn.Module:
-        """Return the network with these weights, on the CPU, without additions and as for use; no fit follows."""
+        """Return the network with these weights and words, on the CPU and as for use; no fit follows."""
         set_weights(self._trainee, weights)
         if self._trainee.second is not None:
             self._trainee.second.leave()
         model = merged(self._trainee.model) if self._method.lora else self._trainee.model
         for weight in model.parameters():
             weight.requires_grad_(False)
-        return model.float().cpu().eval()
+        model = model.float().cpu().eval()
+        return WithWords(model, Words.of(weights.arrays)).eval() if self._options.words else model

@@ -10,8 +10,11 @@ MODEL = "model.onnx"
 DATA = "model.onnx.data"
 """Its weights."""
 
+WORDS = "words.safetensors"
+"""What tokens alone tell, where the model was trained with that; in the graph, too."""
+
 FILES = (
-    *(MODEL, DATA, "model.safetensors", "config.json"),
+    *(MODEL, DATA, "model.safetensors", WORDS, "config.json"),
     *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
 )
 """All there may be."""
