@@ -176,7 +176,8 @@ def _leave_waiting(workspace: Workspace, found: Furnished) -> None:
     store.jobs.add_checkpoints(RUNNING_JOB, 0, points)
     over = replace(job, finished_at=now)
     store.jobs.add(replace(over, id=FAILED_JOB, status="FAILED", fingerprint="failed", error=HOSTILE))
-    store.jobs.add(replace(over, id=DONE_JOB, status="SUCCESS", fingerprint="done"))
+    made = workspace.models.find("shop@3").id
+    store.jobs.add(replace(over, id=DONE_JOB, status="SUCCESS", fingerprint="done", model_id=made))
     work = OperationRecord(
         id=LIVE_WAIT,
         kind="prepare",
