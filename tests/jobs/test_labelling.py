@@ -82,7 +82,7 @@ def test_a_table_keeps_its_columns_and_rows(label: Callable[..., Done], folder: 
     answers = load(folder).classify(["where is my; parcel", "you charge my card"])
     for row, answer in zip((rows[0], rows[2]), answers, strict=True):
         assert row["predicted_topic_2"] == (answer["topic"].label or "")
-        assert float(row["confidence_topic"]) == pytest.approx(answer["topic"].confidence, abs=1e-6)
+        assert float(row["confidence_topic"].replace(",", ".")) == pytest.approx(answer["topic"].confidence, abs=1e-6)
         assert row["problem"] == ""
     assert rows[1]["predicted_topic_2"] == rows[1]["confidence_topic"] == ""
     assert rows[1]["problem"].startswith("line 3: ")
@@ -202,3 +202,19 @@ def test_what_cannot_be_labelled_is_said(
     object.__setattr__(tools.choices, "max_batch_requests", 2)
     with pytest.raises(LimitExceeded, match="more than 2 rows"):
         label("text\na\nb\nc\n")
+
+
+@pytest.mark.parametrize(
+    ("cell", "spreadsheet", "point"),
+    [("1,5", True, ","), ("x", True, ","), ("1.000", True, ","), ("1.5", True, "."), ("1,5", False, ".")],
+)
+def test_numbers_have_a_comma_where_the_tables_own_may(
+    label: Callable[..., Done], cell: str, spreadsheet: bool, point: str
+) -> None:
+    done = label(f"price;text\n{cell};where is my parcel\n", spreadsheet=spreadsheet, scores=True)
+    (row,) = table_of(text_of(done), ";")
+    found = [value for name, value in row.items() if name.startswith(("confidence_", "score_"))]
+    assert len(found) > 2
+    assert all(value[1] == point for value in found)
+    (row,) = table(label(f'price,text\n"{cell}",where is my parcel\n'))
+    assert "," not in row["confidence_topic"]

@@ -53,6 +53,9 @@ _BREAKS = ",;\t\r\n"
 _OVERLOOKED = "".join(map(chr, range(33))) + '"\x7f\xa0\ufeff\u3000'
 """Blanks, control characters and quotes: what comes after them may be a cell's beginning to a spreadsheet."""
 
+_DECIMAL_POINT = re.compile(r"[+-]?\d+\.(?!\d{3}$)\d+")
+"""A number as English spreadsheets write it; with three digits behind the point it may be a thousand."""
+
 _LONE = re.compile("[\ud800-\udfff]")
 
 Cells = Mapping[str, object]
@@ -91,6 +94,7 @@ class _Counted:
     bad: int = 0
     first_bad: list[str] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
+    has_points: bool = False  # in the numbers of a table
 
 
 @dataclass(slots=True)
@@ -158,7 +162,9 @@ def _counted(source: Source, most: int) -> _Counted:
         if isinstance(row, Rejected):
             found.bad += 1
             found.first_bad += [row.for_callers()] if len(found.first_bad) < SHOWN_BAD else []
-        if not isinstance(source, TableSource) and len(found.columns) < MOST_COLUMNS:
+        if isinstance(source, TableSource):
+            found.has_points = found.has_points or any(_DECIMAL_POINT.fullmatch(str(cell)) for cell in kept.values())
+        elif len(found.columns) < MOST_COLUMNS:
             found.columns.update(dict.fromkeys(islice(kept, MOST_COLUMNS)))
     if found.rows == found.bad:
         why = f" {found.first_bad[0]}" if found.first_bad else ""
@@ -193,6 +199,7 @@ class _Labelling:
         self._said = [_Said(entry) for entry in predictor.entries]
         self._preview: list[Row] = []
         self._cut = 0
+        self._point = "."
 
     def done(self, name: str) -> Done:
         """Write the result and return it; `name` is the file's."""
@@ -287,6 +294,8 @@ class _Labelling:
     def _write_table(self, path: Path, delimiter: str) -> None:
         encoding = "utf-8-sig" if self._wanted.spreadsheet else "utf-8"
         cell = _tamer(delimiter) if self._wanted.spreadsheet else str
+        if self._wanted.spreadsheet and delimiter == ";" and not self._counted.has_points:
+            self._point = ","  # as where tables are parted by semicolons because numbers have commas
         with path.open("w", encoding=encoding, errors="backslashreplace", newline="") as file:
             self._write_cells(file, delimiter, cell)
 
@@ -315,10 +324,14 @@ class _Labelling:
         cells = []
         for said in self._said:
             answer = prediction[said.entry.name]
-            cells += [_labels(answer.labels), f"{answer.confidence:.6f}"]
+            cells += [_labels(answer.labels), self._number(answer.confidence)]
             cells += ["yes" if answer.abstained else "no"] if said.entry.abstain is not None else []
-            cells += [f"{answer.scores[label]:.6f}" for label in said.entry.labels] if self._wanted.scores else []
+            scores = [self._number(answer.scores[label]) for label in said.entry.labels] if self._wanted.scores else []
+            cells += scores
         return cells
+
+    def _number(self, value: float) -> str:
+        return f"{value:.6f}".replace(".", self._point)
 
 
 def _labels(labels: Iterable[str]) -> str:
