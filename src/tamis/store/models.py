@@ -136,7 +136,9 @@ class Models:
                 return bool(connection.execute(delete(models).where(models.c.id == id)).rowcount)
         except IntegrityError:
             names = ", ".join(Aliases(self._database).list(id)) or "an alias"
-            raise InUse(f"The model {id} is behind {names}. Move or drop the alias first.", model_id=id) from None
+            found = self._first(models.c.id == id)
+            called = f"{found.name}@{found.version}" if found else id
+            raise InUse(f"The model {called} is behind {names}. Move or drop the alias first.", model_id=id) from None
 
     def generation(self) -> int:
         """Return a number that grows with every change of models and aliases."""

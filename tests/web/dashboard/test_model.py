@@ -180,16 +180,20 @@ def test_it_is_renamed_archived_and_deleted(visitor: Any, models: Workspace, ids
     record = models.models.find("flags")
     assert (record.title, record.description) == ("Flags of <shop>", "One\ntwo")
     wrong = visitor.send(f"{place}/rename", on=details, title="x" * 201, description="")
-    assert "give at most 200 characters" in wrong.text
+    assert "Give at most 200 characters" in wrong.text
     assert "body.name" not in wrong.text
     visitor.send(f"{place}/archive", on=details)
     with pytest.raises(UnknownModel):
         models.models.answering("flags")
     assert "This model is archived" in visitor.get(place).text
+    assert ">Unarchive<" in visitor.get(details).text
     visitor.send(f"{place}/unarchive", on=details)
     assert models.models.answering("flags").id == ids["flags"]
     models.aliases.set("production", "flags")
-    assert visitor.send(f"{place}/delete", on=details).status_code == 409
+    refused = visitor.send(f"{place}/delete", on=details)
+    assert refused.headers["location"] == f"{place}/versions#aliases"
+    told = "The model flags@1 is behind production. Move or drop the alias first."
+    assert told in visitor.get(f"{place}/versions").text
     models.aliases.drop("production")
     assert visitor.send(f"{place}/delete", on=details).headers["location"] == "/ui/models"
     assert visitor.get(place).status_code == 404

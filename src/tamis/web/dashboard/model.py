@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Response
 
-from tamis.errors import InvalidRequest, TamisError
+from tamis.errors import InUse, InvalidRequest, TamisError
 from tamis.web.auth import ADMIN, INFER, TRAIN
 from tamis.web.dashboard.downloads import download
 from tamis.web.dashboard.failures import in_words
@@ -164,12 +164,12 @@ def rename(visit: Visit) -> Response:
 def archive(visit: Visit) -> Response:
     """Put a model away."""
     model = visit.workspace.models.archive(model_of(visit).id)
-    return visit.go(f"/ui/models/{model.id}", "The model is archived: it answers no more until it is taken out again.")
+    return visit.go(f"/ui/models/{model.id}", "The model is archived: it answers no more until it is unarchived.")
 
 
 @pages.post("/models/{model_id}/unarchive", TRAIN)
 def unarchive(visit: Visit) -> Response:
-    """Take a model out again."""
+    """Have an archived model answer again."""
     model = visit.workspace.models.unarchive(model_of(visit).id)
     return visit.go(f"/ui/models/{model.id}", "The model is in use again.")
 
@@ -177,7 +177,11 @@ def unarchive(visit: Visit) -> Response:
 @pages.post("/models/{model_id}/delete", TRAIN)
 def delete(visit: Visit) -> Response:
     """Delete a model for good."""
-    model = visit.workspace.models.delete(model_of(visit).id)
+    model = model_of(visit)
+    try:
+        visit.workspace.models.delete(model.id)
+    except InUse as error:
+        return visit.go(f"/ui/models/{model.id}/versions#aliases", plainly(error), "error")
     return visit.go("/ui/models", f"{model.name}@{model.version} is deleted.")
 
 
