@@ -13,6 +13,7 @@ from tamis.jobs.exporting import ARTIFACT, EXPORTS
 from tamis.ml.artifact import read_manifest
 from tamis.ml.export.exporting import FORMATS
 from tamis.ml.manifest import Manifest
+from tamis.ml.offered import is_installed
 from tamis.store.records import ModelRecord, OperationRecord
 from tamis.workspace.background import FAILED, LIVE, SUCCESS
 from tamis.workspace.models import Models
@@ -39,9 +40,12 @@ TITLES = {
     "onnx": ("ONNX", "For ONNX Runtime, in many languages; the scores are the same."),
     "hf": ("Hugging Face", "A folder that transformers loads with from_pretrained."),
 }
+NEEDED = {"onnx": ("export", ("onnx", "onnxruntime")), "hf": ("encoder", ("torch", "transformers"))}
+"""The extra and the libraries that each form is made with."""
+
 NOT_STATIC = (
-    "Only models on an encoder can become one: most of this one is weights of word parts, which transformers has no "
-    "architecture for."
+    "Not for this model. Only models on an encoder can become one: most of this one is weights of word parts, which "
+    "transformers has no architecture for."
 )
 
 
@@ -99,6 +103,12 @@ class Exports:
 
 
 def _why_not(format: str, manifest: Manifest) -> str:
-    if format == ARTIFACT or manifest.tier in FORMATS[format]:
-        return ""
-    return NOT_STATIC
+    if format != ARTIFACT and manifest.tier not in FORMATS[format]:
+        return NOT_STATIC
+    extra, libraries = NEEDED.get(format, ("", ()))
+    if missing := [library for library in libraries if not is_installed(library)]:
+        return (
+            f"Not on this server, which lacks {' and '.join(missing)}. Its operator can add it: "
+            f"pip install 'tamis[{extra}]', or '.[{extra}]' in the folder of Tamis' sources."
+        )
+    return ""
