@@ -77,7 +77,9 @@ def test_a_worse_version_is_not_promoted(visitor: Any, models: Workspace, ids: l
     assert "It was not moved" in page
     assert "production stays at flags@1" in page
     assert "Does not hold" in page
-    assert "micro_f1 >= current - 0.5pp" in text_of(page)
+    assert "micro-F1 >= the one before - 0.5 points" in text_of(page)
+    assert "calibration error" in text_of(page)
+    assert "micro f1" not in text_of(page)
     assert 'value="not-worse" checked' in page
     assert models.aliases.get("production").model.id == ids[0]
 

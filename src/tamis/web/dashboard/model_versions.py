@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import Response
 
 from tamis.errors import Conflict, InvalidRequest, InvalidSetting, ModelError, NotFound, UnknownOperation
+from tamis.evaluation.comparison_verdict import WORDS
 from tamis.web.auth import INFER, TRAIN
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
@@ -181,12 +183,22 @@ def _page(visit: Visit, model: ModelRecord, wrong: str = "") -> Response:
         wanted=choice["file"] or (str(latest.told.get("file", "")) if latest else ""),
         rules=RULES,
         choice=choice,
+        figure_words=WORDS,
+        in_figures=in_figures,
         wrong=wrong,
         promotion=promotion,
         measures=promotion is not None and promotion.status in LIVE,
         report=visit.workspace.promotions.report(promotion) if promotion and promotion.status == SUCCESS else None,
         status=400 if wrong else 200,
     )
+
+
+def in_figures(condition: str) -> str:
+    """Return a condition with its figure in words, and beside what it is compared with."""
+    figure, _, rest = condition.partition(" ")
+    rest = re.sub(r"([<>]=?) current\b", r"\1 the one before", rest)
+    rest = re.sub(r"(?<=[0-9])pp\b", " points", rest)
+    return f"{WORDS.get(figure, figure)} {rest}"
 
 
 def _pointing(visit: Visit, model: ModelRecord, names: dict[str, tuple[str, ...]]) -> list[Pointing]:
