@@ -16,12 +16,15 @@ from pydantic import ValidationError
 from tamis.errors import Conflict, InvalidRequest
 from tamis.evaluation.kept import Evaluation, ToldTarget, page_of
 from tamis.store.records import OperationRecord
-from tamis.workspace.background import LIVE
+from tamis.workspace.background import LIVE, SUCCESS
 from tamis.workspace.files import Files
 from tamis.workspace.models import Models
 from tamis.workspace.operations import NewOperation, Operations
 
 KIND = "evaluate"
+LOOKED_AT = 100
+"""Of a model's evaluations, to find the one that tells most."""
+
 REMEMBERED = 4
 """Evaluations that are held in memory: whoever looks at one looks at it again."""
 
@@ -83,6 +86,15 @@ class Evaluations:
     def latest(self, model_id: str) -> OperationRecord | None:
         """Return the newest one that is done."""
         return self._operations.latest(KIND, model_id)
+
+    def best(self, model_id: str, test_file: str | None = None) -> OperationRecord | None:
+        """Return the one that tells most of a model: on its test file, else on rows that it did not learn from.
+
+        Of several the newest that is done; one on rows that it learnt from where there is no other.
+        """
+        done = [each for each in self.list(model_id, LOOKED_AT) if each.status == SUCCESS]
+        found = min(done, key=lambda each: _rank(each, test_file), default=None)
+        return found or self.latest(model_id)
 
     def get(self, model_id: str, operation_id: str) -> OperationRecord:
         """Return one evaluation of a model.
@@ -147,3 +159,8 @@ class Evaluations:
             UnknownOperation: the model has no such evaluation.
         """
         self._operations.delete(self.get(model_id, operation_id).id)
+
+
+def _rank(run: OperationRecord, test_file: str | None) -> tuple[bool, bool]:
+    """How little a figure tells of a model: most of all where it learnt from the rows."""
+    return bool(run.summary.get("learnt_from")), run.summary.get("file_id") != test_file

@@ -138,7 +138,7 @@ def test_a_file_that_does_not_fit_says_why(visitor: Any, models: Workspace, ids:
     run = visitor.send(place, on=place, file=other).headers["location"]
     settle(models, ids["both"])
     page = text_of(visitor.get(run).text)
-    assert "It could not be measured on both@1 on other.jsonl" in page
+    assert "Could not measure both@1 on other.jsonl" in page
     assert "but expected are topic, a, b" in page
     assert visitor.send(place, on=place).status_code == 422
     assert visitor.send(place, on=place, file="nope").status_code == 404
@@ -268,3 +268,25 @@ def test_what_the_server_lacks_for_a_file_is_said_at_once(
     answer = visitor.send(f"/ui/models/{ids['intents']}/export", on=details, format="onnx")
     assert answer.status_code == 422
     assert models.operations.list(0, 9, {"kind": "export"})[1] == 0
+
+
+def test_an_evaluation_on_rows_that_it_learnt_from_comes_last(
+    visitor: Any, models: Workspace, ids: dict[str, str]
+) -> None:
+    model_id, place = ids["both"], f"/ui/models/{ids['both']}"
+    fill_evaluation(models, "new-rows", model_id, "new")
+    fill_evaluation(models, "own-rows", model_id, "own")
+    own = models.store.operations.find("own-rows")
+    assert own is not None
+    models.store.operations.change("own-rows", summary={**own.summary, "learnt_from": True})
+    best = models.evaluations.best(model_id)
+    assert best is not None
+    assert best.id == "new-rows"
+    assert "/quality/new-rows/report.html" in visitor.get(f"{place}/details").text
+    page = visitor.get(f"{place}/quality").text
+    assert "/quality/new-rows/report.html" in page
+    assert "rows that it learnt from" in page
+    models.operations.delete("new-rows")
+    page = visitor.get(f"{place}/details").text
+    assert "/quality/own-rows/report.html" in page
+    assert "rows that it learnt from" in page

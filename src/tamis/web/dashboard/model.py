@@ -55,6 +55,14 @@ def plainly(error: TamisError) -> str:
     return in_words(error.for_callers)
 
 
+def best_run(visit: Visit, model: ModelRecord) -> OperationRecord | None:
+    """Return the evaluation of a model that tells most: on the test file of its training, where there is one."""
+    test = None
+    with suppress(TamisError):
+        test = visit.workspace.jobs.record(model.job_id).test_file if model.job_id else None
+    return visit.workspace.evaluations.best(model.id, test)
+
+
 class Measured:
     """How good a model is at one target, as far as is known, and on what."""
 
@@ -101,7 +109,7 @@ def overview(visit: Visit) -> Response:
     if visit.request.path_params["model_id"] != model.id:
         return visit.go(f"/ui/models/{model.id}")
     workspace = visit.workspace
-    latest: OperationRecord | None = workspace.evaluations.latest(model.id)
+    latest = best_run(visit, model)
     source, at_training = measured_at_training(model)
     versions, n_versions = workspace.models.page(0, SHOWN_VERSIONS, {"name": model.name})
     manifest, trouble = manifest_of(visit, model)
@@ -141,7 +149,7 @@ def _details(visit: Visit, model: ModelRecord, wrong: Mapping[str, str]) -> Resp
         trouble=trouble,
         text=text,
         offers=visit.workspace.exports.offers(model, manifest) if manifest else [],
-        latest=visit.workspace.evaluations.latest(model.id),
+        latest=best_run(visit, model),
         wrong=wrong,
         place=visit.workspace.models.place(model),
     )

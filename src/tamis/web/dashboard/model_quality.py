@@ -11,7 +11,7 @@ from fastapi import Response
 from tamis.errors import InvalidRequest, TamisError
 from tamis.web.auth import TRAIN
 from tamis.web.dashboard.downloads import download
-from tamis.web.dashboard.model import model_of, model_page
+from tamis.web.dashboard.model import best_run, model_of, model_page
 from tamis.web.dashboard.named_columns import COLUMNS, named_columns
 from tamis.web.dashboard.pages import FORM_TOKEN, Pages, require_token
 from tamis.web.dashboard.visits import Visit
@@ -52,7 +52,7 @@ def number_asked(visit: Visit, name: str) -> int | None:
 
 @pages.get("/models/{model_id}/quality", TRAIN)
 def quality(visit: Visit) -> Response:
-    """Show an evaluation: the one that is asked for, or the newest."""
+    """Show an evaluation: the one that is asked for, or the one that tells most."""
     model = model_of(visit)
     evaluations = visit.workspace.evaluations
     runs = evaluations.list(model.id, MOST_RUNS)
@@ -76,10 +76,10 @@ def quality(visit: Visit) -> Response:
 
 
 def _chosen(visit: Visit, model: ModelRecord, runs: Sequence[OperationRecord]) -> OperationRecord | None:
-    """The evaluation that is asked for, else the newest that is done, else the newest."""
+    """The evaluation that is asked for, else the one that tells most, else the newest."""
     if asked := visit.asked("run"):
         return visit.workspace.evaluations.get(model.id, asked)
-    return next((run for run in runs if run.status == SUCCESS), runs[0] if runs else None)
+    return best_run(visit, model) or (runs[0] if runs else None)
 
 
 def _unmeasured(model: ModelRecord, evaluation: Evaluation) -> list[str]:
