@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from tamis.endpoints import InputLimits
+from tamis.ml.manifest import Abstain
 from tamis.ml.registry import register
 from tamis.ml.training import train
-from tamis.schema import Message, plain_text
+from tamis.schema import Answer, Message, plain_text
 from tamis.testing import tiny_base
 from tamis.workspace import trials as module
 from tamis.workspace.classifying import Served
@@ -91,6 +92,15 @@ def test_none_of_these_is_said_where_it_is_likeliest() -> None:
     assert Said("t", False, (), True, None, 0.7, bars).is_out
     assert not Said("t", False, (), True, None, 0.1, bars).is_out
     assert not Said("t", False, ("a",), False, None, 0.7, bars).is_out
+
+
+def test_the_evidence_is_told_where_it_decides(served: Served) -> None:
+    topic = served.predictor.entries[0]
+    for weights in (None, {"seen": 1.0}):
+        entry = topic.model_copy(update={"abstain": Abstain(threshold=0.5, coverage=0.9, evidence=weights)})
+        answer = Answer((), dict.fromkeys(topic.labels, 0.4), abstained=True, evidence=0.0445)
+        said = module._said(entry, answer, ())
+        assert (said.cut, said.evidence, said.line) == ((0.5, None, None) if weights is None else (None, 0.0445, 0.5))
 
 
 def test_only_so_much_is_explained_at_a_time() -> None:

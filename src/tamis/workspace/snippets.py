@@ -25,7 +25,7 @@ KEY = "TAMIS_API_KEY"
 
 ABSTAINED = [
     "# Where the model gives no answer, this SDK tells its best label all the same, as it knows no other way.",
-    "# The call for curl does tell it: \"abstained\": true.",
+    '# The call for curl does tell it: "abstained": true.',
 ]
 
 

@@ -79,6 +79,8 @@ class Said:
         none: the score of "none of these", where the model learnt it.
         bars: all labels, the highest score first.
         whys: what moved the labels' scores; empty where that was not asked for.
+        evidence: that the text is of a kind that the model knows, where that decides, not the score; else None.
+        line: the evidence from which it answers.
     """
 
     name: str
@@ -89,6 +91,8 @@ class Said:
     none: float
     bars: tuple[Bar, ...]
     whys: tuple[Why, ...] = ()
+    evidence: float | None = None
+    line: float | None = None
 
     @property
     def best(self) -> Bar:
@@ -163,15 +167,18 @@ def _said(entry: TargetManifest, answer: Answer, whys: tuple[Why, ...]) -> Said:
     ]
     bars.sort(key=lambda bar: -bar.score)
     several, rule = entry.target.is_multi, entry.abstain
+    by_evidence = rule is not None and rule.evidence is not None
     return Said(
         name=entry.name,
         several=several,
         labels=tuple(bar.label for bar in bars if bar.given),
         abstained=answer.abstained,
-        cut=rule.threshold if rule is not None and rule.evidence is None else None,
+        cut=rule.threshold if rule is not None and not by_evidence else None,
         none=0.0 if several else max(0.0, 1 - sum(bar.score for bar in bars)),
         bars=tuple(bars),
         whys=whys,
+        evidence=answer.evidence if by_evidence else None,
+        line=rule.threshold if rule is not None and by_evidence else None,
     )
 
 

@@ -278,3 +278,7 @@ def test_the_colours_are_chosen_by_keyboard(browser: Any, served: str) -> None:
 
 def test_an_abstained_answer_names_the_evidence_that_decided(visitor: Any) -> None:
     assert "is 0.0445, and it answers from 0.5 on" in visitor.get("/ui/components").text
+
+
+def test_an_abstained_answer_names_the_evidence_that_decided(visitor: Any) -> None:
+    assert "is 0.0445, and it answers from 0.5 on" in visitor.get("/ui/components").text

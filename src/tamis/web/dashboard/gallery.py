@@ -88,6 +88,7 @@ def tried() -> dict[str, Any]:
         (Said("topic", False, ("delivery",), False, None, 0.0, bars, (why,)), several),
         (Said("topic", False, (), True, 0.9, 0.0, given), Said(HOSTILE, True, (), False, None, 0.0, many)),
         (Said("topic", False, (), True, 0.9, 0.95, given), several),
+        (Said("topic", False, (), True, None, 0.0, given, (), 0.0445, 0.5), several),
     )
     notes = ("The text is long: its first words were looked at.",)
     messages = (Message("user", "where is my parcel"), Message("assistant", HOSTILE))
