@@ -2,6 +2,7 @@
 
 import pytest
 
+from tamis.store.records import FileRecord
 from tamis.web.dashboard import formats
 
 
@@ -44,3 +45,13 @@ def test_texts_are_cut_and_printable() -> None:
 )
 def test_figures_that_are_none(metrics: dict) -> None:
     assert formats.figure_of(metrics, "t") == ("", None, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "num_lines", "told"),
+    [("a.csv", 1199, "1,199 lines"), ("a.JSONL", 1, "1 line"), ("bild.png", 23, ""), ("a.csv.gz", None, "")],
+)
+def test_lines_of_what_is_text(name: str, num_lines: int | None, told: str) -> None:
+    kept = {"purpose": "fine-tune", "source": "upload", "sample_type": "instruct", "sha256": "", "key": ""}
+    file = FileRecord(id="f", name=name, bytes=1, created_at=0, num_lines=num_lines, **kept)
+    assert formats.lines(file) == told

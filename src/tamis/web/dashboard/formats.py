@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import ceil
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tamis.store.records import FileRecord
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _STEPS = ((60, "second"), (60, "minute"), (24, "hour"), (30, "day"), (12, "month"), (float("inf"), "year"))
+_TEXTS = re.compile(r"\.(csv|tsv|tab|psv|txt|jsonl|ndjson|json|log|md)$", re.IGNORECASE)
 _FIGURES = {"accuracy": "accuracy", "micro_f1": "micro-F1"}
 
 
@@ -88,6 +92,13 @@ def ago(moment: int, now: float | None = None) -> str:
     count = int(left) if away > 0 else ceil(left)
     told = f"{count} {unit}{'' if count == 1 else 's'}"
     return f"{told} ago" if away > 0 else f"in {told}"
+
+
+def lines(file: FileRecord) -> str:
+    """Return how many lines a file has, which a table's rows may be fewer than; nothing of what is no text."""
+    if not file.num_lines or not _TEXTS.search(file.name):
+        return ""
+    return f"{file.num_lines:,} line{'' if file.num_lines == 1 else 's'}"
 
 
 def figure_of(metrics: Mapping[str, Any], target: str) -> tuple[str, float | None, str]:

@@ -11,7 +11,7 @@ from tamis.web.dashboard.assets import address_of
 from tamis.web.dashboard.failures import failure_of, in_words
 
 FILTERS = (
-    *(formats.plain, formats.cut, formats.number, formats.percent, formats.size, formats.binary),
+    *(formats.plain, formats.cut, formats.number, formats.percent, formats.size, formats.binary, formats.lines),
     *(formats.seconds, formats.exact, formats.iso, formats.ago, in_words, failure_of),
 )
 
