@@ -1,6 +1,7 @@
 """Files are found under the address of their content only, and plotly.js is the installed package's."""
 
 import re
+from importlib.resources import files
 from typing import Any
 
 from plotly.offline import get_plotlyjs
@@ -28,3 +29,9 @@ def test_plotly_is_served_as_it_is(visitor: Any) -> None:
 def test_nothing_else_is_served(visitor: Any) -> None:
     for name in ("..%2fpages.py", "layout.html", "nope.css", "%2e%2e"):
         assert visitor.get(f"/ui/static/0/{name}").status_code == 404
+
+
+def test_nothing_that_is_read_fades() -> None:
+    style = (files("tamis.web.dashboard") / "static" / "style.css").read_text(encoding="utf-8")
+    faded = {selector for selector, share in re.findall(r"([^{}\n]+) \{[^{}]*opacity: (\.\d+)", style) if float(share)}
+    assert faded == {"button:disabled"}
