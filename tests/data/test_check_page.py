@@ -31,7 +31,7 @@ def report(tmp_path):
 
 
 def figures(html):
-    return [json.loads(spec) for spec in re.findall(r'data-figure="[^"]*">(.*?)</script>', html)]
+    return [json.loads(spec) for spec in re.findall(r'<script type="application/json">(.*?)</script>', html)]
 
 
 def test_the_page_shows_every_part_of_the_report(report):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,6 +86,29 @@ BudgetOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How the LLMs are asked, as it was typed."""
+
+    shots: llm.ShotsOption = 0
+    nearest: llm.Nearest = False
+    samples: llm.Samples = 1
+    descriptions: llm.Descriptions = None
+    context: llm.Context = ""
+    price_in: llm.PriceIn = None
+    price_out: llm.PriceOut = None
+    price: Prices = None
+    budget: BudgetOption = None
+    concurrency: llm.Concurrency = 8
+    timeout: llm.Timeout = 60.0
+    cache: llm.CacheOption = None
+    no_cache: llm.NoCache = False
+
+    def asked(self) -> llm.Asked:
+        """Return the same as for one LLM; prices of single ones are left out."""
+        return llm.Asked(**{each.name: getattr(self, each.name) for each in fields(self) if each.name != "price"})
+
+
 @app.command()
 @grouped
 def compare(
@@ -99,23 +123,11 @@ def compare(
     resamples: Resamples = 2000,
     hour_price: HourPrice = None,
     report: ReportFile = None,
-    shots: llm.ShotsOption = 0,
-    nearest: llm.Nearest = False,
-    samples: llm.Samples = 1,
-    descriptions: llm.Descriptions = None,
-    context: llm.Context = "",
-    price_in: llm.PriceIn = None,
-    price_out: llm.PriceOut = None,
-    price: Prices = None,
-    budget: BudgetOption = None,
-    concurrency: llm.Concurrency = 8,
-    timeout: llm.Timeout = 60.0,
-    cache: llm.CacheOption = None,
-    no_cache: llm.NoCache = False,
+    *,
+    wanted: Wanted,
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     as_json: AsJson = False,
-    *,
     reading: Reading,
 ) -> None:
     """Compare classifiers on the same rows: which is better, is the difference real, what does each cost.
@@ -130,23 +142,9 @@ def compare(
 
     options = reading.options()
     refuse_overwriting((report,), data, train, validation)
-    asked = llm.Asked(
-        descriptions=descriptions,
-        context=context,
-        shots=shots,
-        nearest=nearest,
-        samples=samples,
-        price_in=price_in,
-        price_out=price_out,
-        budget=budget,
-        concurrency=concurrency,
-        timeout=timeout,
-        cache=cache,
-        no_cache=no_cache,
-    )
     named = names_of(contenders)
     entered = {name: _opened(str(given)) for name, given in named.items()}
-    with comparison_progress(shown=not as_json) as told, _kept(entered.values(), no_cache=no_cache):
+    with comparison_progress(shown=not as_json) as told, _kept(entered.values(), no_cache=wanted.no_cache):
         comparison = run_comparison(
             entered,
             data[0] if len(data) == 1 else data,
@@ -154,7 +152,7 @@ def compare(
             validation=validation,
             limit=limit,
             against=_named(against, named),
-            llms=_llms(asked, _prices(price)),
+            llms=_llms(wanted.asked(), _prices(wanted.price)),
             hour_price=hour_price,
             resamples=resamples,
             seed=seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -120,6 +121,27 @@ NoneLabels = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace the model that is in the folder.")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long it learns, how fast, and how much of a text it reads."""
+
+    training_steps: Steps = None
+    epochs: Epochs = None
+    learning_rate: Rate = None
+    weight_decay: Decay = None
+    warmup_fraction: Warmup = None
+    seq_len: SeqLen = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deciding:
+    """What thresholds are chosen for, and where no answer is better."""
+
+    optimise: Optimise = None
+    abstain_loss: AbstainLoss = None
+    oos_label: OosLabel = None
+
+
 @app.command()
 @grouped
 def train(
@@ -131,23 +153,16 @@ def train(
     rehearse: Rehearse = None,
     out_dir: Out = None,
     name: Name = None,
-    training_steps: Steps = None,
-    epochs: Epochs = None,
-    learning_rate: Rate = None,
-    weight_decay: Decay = None,
-    warmup_fraction: Warmup = None,
-    seq_len: SeqLen = None,
+    *,
+    schedule: Schedule,
     encoder_option: EncoderOption = None,
-    optimise: Optimise = None,
-    abstain_loss: AbstainLoss = None,
-    oos_label: OosLabel = None,
+    deciding: Deciding,
     seed: Seed = 0,
     none_label: NoneLabels = None,
     max_bad_share: MaxBadShare = 0.0,
     rejects: RejectsFile = None,
     force: Force = False,
     as_json: AsJson = False,
-    *,
     reading: Reading,
 ) -> None:
     """Train a classifier and measure it; it is written to a folder of its own.
@@ -168,10 +183,8 @@ def train(
     if name is not None:
         require_name(name)
     parent = None if start_from is None else load_model(start_from)
-    folder = out_dir or (default_folder(train_data) if name is None else folder_of_version(name, force=force))
-    refuse_taken(folder, force=force)
-    place = folder.resolve()
-    restart = RestartPoints(place.parent / f".{place.name}.restart")
+    folder = _free_folder(out_dir, name, train_data, force=force)
+    restart = RestartPoints(folder.resolve().with_name(f".{folder.resolve().name}.restart"))
     with progress_bar(shown=is_first()) as listener, _kept(restart):
         model = run_training(
             train_data,
@@ -182,17 +195,10 @@ def train(
             rehearse=rehearse,
             out=folder,
             name=name,
-            training_steps=training_steps,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            warmup_fraction=warmup_fraction,
-            seq_len=seq_len,
+            **asdict(schedule),
             encoder_options=parsed_options(encoder_option or ()),
             seed=seed,
-            optimise=optimise,
-            abstain_loss=abstain_loss,
-            oos_label=oos_label,
+            **asdict(deciding),
             none_labels=none_labels(none_label),
             options=reading.options(),
             max_bad_share=max_bad_share,
@@ -203,6 +209,13 @@ def train(
         )
     if is_first():
         tell(model, _registered(model, name, settings), rejects, as_json=as_json)
+
+
+def _free_folder(out_dir: Path | None, name: str | None, train_data: str, *, force: bool) -> Path:
+    """Where the model goes: nothing is there that may not be replaced."""
+    folder = out_dir or (default_folder(train_data) if name is None else folder_of_version(name, force=force))
+    refuse_taken(folder, force=force)
+    return folder
 
 
 def none_labels(given: list[str] | None) -> dict[str, list[str]] | None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 from tamis.data.layout import Layout
@@ -57,6 +57,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool], trackin
             tracking(progress)
             points.mirror()
 
+        chosen: dict[str, Any] = {name: job.asked.get(name) for name in CHOSEN}
         model = train(
             training_data(job, paths),
             [paths[file_id] for file_id in job.validation_files] or None,
@@ -72,7 +73,7 @@ def run_training(tools: Tools, job: JobRecord, stop: Callable[[], bool], trackin
             listener=listen,
             stop=stop,
             restart=RestartPoints(work / "restart"),
-            **{name: job.asked.get(name) for name in CHOSEN},
+            **chosen,
         )
         reporter.finish(model)
         tracking.finish(model)

@@ -157,7 +157,7 @@ class Preparing:
         if there := self.after(before.review, decided):
             return there
         files = {**before.files, TRAINING: applied.file.id}
-        told = {"layout": None, "shares": {}, "before": before.review, "decided": decided}
+        told: dict[str, Any] = {"layout": None, "shares": {}, "before": before.review, "decided": decided}
         return self._begin(files, told, created_by)
 
     def after(self, review: str, decided: str) -> OperationRecord | None:

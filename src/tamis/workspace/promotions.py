@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from tamis.data.loading import MOST_BAD_SHARE
 from tamis.errors import Conflict, InvalidRequest, Overloaded
+from tamis.evaluation.comparison_verdict import WORDS
 from tamis.evaluation.conditions import parse_all
 from tamis.evaluation.gate import GateReport
 from tamis.jobs.aside import Bounds, Check, run_aside
@@ -29,6 +30,9 @@ from tamis.workspace.operations import NewOperation, Operations
 
 KIND = "promote"
 """Of the operations that measure in the background."""
+
+FIGURE_WORDS: Mapping[str, str] = WORDS
+"""What figures of conditions are called."""
 
 TOO_MUCH = "The rows take more time or memory to measure than they may: give fewer rows."
 LEAST_S = 60.0

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import time
 from typing import Any
 
 from fastapi import Response
 
-from tamis.jobs.looks import REASONS, Sight, look_at
 from tamis.pages import Cell, CellValue, Marked, Page
 from tamis.schema import Message
-from tamis.store.records import FileRecord, JobRecord, ModelRecord, OperationRecord
 from tamis.web.auth import ANY
 from tamis.web.dashboard.failures import FAILURES
 from tamis.web.dashboard.listing import Asked, Listing
@@ -20,7 +17,7 @@ from tamis.web.dashboard.questions import CHAT, ROLES, TEXT, Question
 from tamis.web.dashboard.queue_row import Choice, ShownTarget
 from tamis.web.dashboard.trying import said_of
 from tamis.web.dashboard.visits import Visit
-from tamis.workspace.retraining import DONE, FAILED, MEASURING, TRAINING, Round
+from tamis.workspace import samples
 from tamis.workspace.trials import Bar, Part, Passage, Said, Trial, Why
 
 HOSTILE = '<img src=x onerror="alert(1)"> \u202egnitsop \N{ARABIC LETTER ALEF} ' + "x" * 300
@@ -93,7 +90,7 @@ def tried() -> dict[str, Any]:
     notes = ("The text is long: its first words were looked at.",)
     messages = (Message("user", "where is my parcel"), Message("assistant", HOSTILE))
     return {
-        "model": ModelRecord(id="none", name="shop", root="", base="", place="", created_at=0, targets=TARGETS),
+        "model": samples.model(TARGETS),
         "question": Question(TEXT, HOSTILE, lines=True),
         "chat": Question(CHAT, messages=messages),
         "roles": ROLES,
@@ -106,46 +103,16 @@ def tried() -> dict[str, Any]:
 
 def worked() -> dict[str, Any]:
     """Return what lists and queues show: a file, a model's figures, lists without rows, rounds and fillings."""
-    now = int(time()) - 90
-    work = OperationRecord(
-        id="none", kind="queue", status="RUNNING", title=HOSTILE, created_at=now, modified_at=now, stage="reading"
-    )
-    done = replace(work, status="SUCCESS", summary={"added": 40, "looked_at": 900, "unusable": 2})
-    told = {"rows": 540, "changed": 12, "added": 38, "measured_on": 3, "unreadable": 1}
-    gain = replace(work, summary={"targets": {"topic": MOVED}, "remarks": [HOSTILE]})
-    job = JobRecord(
-        id="none", status="RUNNING", model="", base="", name="", fingerprint="", created_at=now, modified_at=now
-    )
-    file = FileRecord(
-        id="none",
-        name=HOSTILE,
-        purpose="fine-tune",
-        source="upload",
-        sample_type="instruct",
-        bytes=123_456,
-        sha256="",
-        key="",
-        created_at=now,
-        num_lines=1234,
-    )
     figures = [(name, 77, ("accuracy", value, "test data")) for name, value in (("topic", 0.934), (HOSTILE, None))]
     return {
-        "file": file,
+        "file": samples.file(HOSTILE),
         "row": {"targets": [*figures, *figures, ("fifth", 2, ("", None, ""))]},
         "narrowed": Listing(Asked("/ui/components", 1, "x"), [], 0),
         "beyond": Listing(Asked("/ui/components", 9, ""), [], 30),
         "nothing": Listing(Asked("/ui/components", 1, ""), [], 0),
-        "looks": [
-            look_at(Sight(given=HOSTILE, reason=reason, urgency=0.5, proposed={"topic": [HOSTILE] * 9}), "shop", None)
-            for reason in REASONS
-        ],
-        "rounds": [
-            Round(replace(work, summary=told), TRAINING, 0.4, job=job),
-            Round(work, MEASURING),
-            Round(replace(done, summary=told), DONE, gain=gain),
-            Round(work, FAILED, problem=HOSTILE),
-        ],
-        "fillings": [work, done, replace(work, status="FAILED", error=HOSTILE)],
+        "looks": samples.looks(HOSTILE),
+        "rounds": samples.rounds(HOSTILE, MOVED),
+        "fillings": samples.fillings(HOSTILE),
     }
 
 

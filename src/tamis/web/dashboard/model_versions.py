@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from fastapi import Response
 
 from tamis.errors import Conflict, InvalidRequest, InvalidSetting, ModelError, NotFound, UnknownOperation
-from tamis.evaluation.comparison_verdict import WORDS
 from tamis.web.auth import INFER, TRAIN
 from tamis.web.dashboard.listing import ON_A_PAGE, Asked, Listing
 from tamis.web.dashboard.lists import ModelRow
@@ -19,7 +18,7 @@ from tamis.web.dashboard.model_quality import data_files
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
 from tamis.workspace.background import LIVE, SUCCESS
-from tamis.workspace.promotions import KIND, Outcome, name_of
+from tamis.workspace.promotions import FIGURE_WORDS, KIND, Outcome, name_of
 from tamis.workspace.promotions import Asked as Promotion
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ def _page(visit: Visit, model: ModelRecord, wrong: str = "") -> Response:
         wanted=choice["file"] or (str(latest.told.get("file", "")) if latest else ""),
         rules=RULES,
         choice=choice,
-        figure_words=WORDS,
+        figure_words=FIGURE_WORDS,
         in_figures=in_figures,
         wrong=wrong,
         promotion=promotion,
@@ -198,7 +197,7 @@ def in_figures(condition: str) -> str:
     figure, _, rest = condition.partition(" ")
     rest = re.sub(r"([<>]=?) current\b", r"\1 the one before", rest)
     rest = re.sub(r"(?<=[0-9])pp\b", " points", rest)
-    return f"{WORDS.get(figure, figure)} {rest}"
+    return f"{FIGURE_WORDS.get(figure, figure)} {rest}"
 
 
 def _pointing(visit: Visit, model: ModelRecord, names: dict[str, tuple[str, ...]]) -> list[Pointing]:
