@@ -1,7 +1,7 @@
 """A person with nothing but a CSV and a browser: to a trained, measured, promoted classifier and a call that works.
 
 The server is a real one with its worker, the browser a real one, and the calls at the end are made by the real SDKs.
-With TAMIS_SHOTS=FOLDER each step leaves screenshots, in both widths and both themes.
+Each step is looked through in both widths and both themes; with TAMIS_SHOTS=FOLDER it leaves screenshots.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import random
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from web.dashboard.browsing import passes_axe
 from wire.client_process import surroundings
 from wire.sdk_environments import COHERE_7_3, MISTRAL_3_7, OPENAI, Sdk, interpreter
 from wire.server_process import Server
@@ -31,10 +35,13 @@ WORDS = {
 }
 SLOW_MS = 60_000
 TEXT = "parcel late driver tracking 7"
+ASKED = ("parcel refund late", "login invoice driver", "password charged terrible")
 
-WIDER = """() => document.documentElement.scrollWidth <= 390 ? [] : [...document.querySelectorAll("main *")]
-    .filter((each) => each.getBoundingClientRect().right > 391).map((each) => each.outerHTML.slice(0, 99))"""
-"""What is wider than a phone, where the page scrolls sideways."""
+PAGE_WIDTHS, SCHEMES = (390, 1280), ("dark", "light")
+
+WIDER = """(width) => document.documentElement.scrollWidth <= width ? [] : [...document.querySelectorAll("main *")]
+    .filter((each) => each.getBoundingClientRect().right > width + 1).map((each) => each.outerHTML.slice(0, 99))"""
+"""What is wider than the window, where the page scrolls sideways."""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
@@ -76,22 +83,22 @@ class Walk:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
 
     def shoot(self, name: str) -> None:
-        """Keep what is to be seen, where somebody wants to look; complain about what scrolls sideways."""
+        """Have the page looked through in both widths and themes; keep what is to be seen, where somebody wants it."""
         self.steps += 1
-        self.page.set_viewport_size({"width": 390, "height": 844})
-        for _ in range(100):  # charts follow within a moment
-            if self.page.evaluate("document.documentElement.scrollWidth") <= 390:
-                break
-            self.page.wait_for_timeout(50)
-        assert self.page.evaluate(WIDER) == [], self.page.url
         folder = os.environ.get("TAMIS_SHOTS")
-        for width in (390, 1280) if folder else ():
+        for width in PAGE_WIDTHS:
             self.page.set_viewport_size({"width": width, "height": 900})
-            for scheme in ("dark", "light"):
+            for _ in range(100):  # charts follow within a moment
+                if self.page.evaluate("document.documentElement.scrollWidth") <= width:
+                    break
+                self.page.wait_for_timeout(50)
+            assert self.page.evaluate(WIDER, width) == [], self.page.url
+            for scheme in SCHEMES:
                 self.page.emulate_media(color_scheme=scheme)
-                self.page.wait_for_timeout(400)
-                self.page.screenshot(path=f"{folder}/{self.steps:02}-{name}-{width}-{scheme}.png", full_page=True)
-        self.page.set_viewport_size({"width": 1280, "height": 900})
+                if folder:
+                    self.page.wait_for_timeout(400)
+                    self.page.screenshot(path=f"{folder}/{self.steps:02}-{name}-{width}-{scheme}.png", full_page=True)
+                assert passes_axe(self.page)
 
     def press(self, name: str) -> None:
         """Press a button or follow a link by what it says."""
@@ -124,7 +131,7 @@ def run(sdk: Sdk, code: str) -> str:
     return done.stdout
 
 
-def test_from_a_csv_to_a_call_that_works(walk: Walk, tmp_path: Path) -> None:
+def test_from_a_csv_to_a_call_that_works(walk: Walk, server: Server, tmp_path: Path) -> None:
     bring(walk, write_csv(tmp_path / "messages.csv"))
     accept_what_was_found(walk)
     train(walk)
@@ -133,6 +140,9 @@ def test_from_a_csv_to_a_call_that_works(walk: Walk, tmp_path: Path) -> None:
     promote(walk)
     try_it(walk)
     call_it(walk)
+    answer_and_train_again(walk)
+    with restarted(server) as address:
+        come_back(walk, address)
     assert walk.said == []
 
 
@@ -166,10 +176,26 @@ def accept_what_was_found(walk: Walk) -> None:
     accepts.first.click()
     page.locator("[aria-pressed='true']").first.wait_for()
     walk.shoot("accepted")
-    page.get_by_role("button", name=re.compile("^Apply")).click()
+    apply = page.get_by_role("button", name=re.compile("^Apply"))
+    changes = int(re.sub(r"\D", "", apply.inner_text()))
+    without = page.get_by_role("link", name="Train without them").get_attribute("href")
+    before = rows_of(walk, parse_qs(urlsplit(str(without)).query)["training"][0])
+    apply.click()
     page.get_by_role("link", name="Go on to training").wait_for()
     walk.shoot("applied")
     walk.press("Go on to training")
+    page.wait_for_url("**/ui/new/train*")
+    written = rows_of(walk, page.locator("input[name=training]").first.input_value())
+    assert len(before) >= len(written) > 250
+    gone = Counter(before) - Counter(written)
+    assert changes <= gone.total() <= 2 * changes
+    assert [line for line in gone if "locked" in line and '"Topic": "payment"' in line], "the label that was wrong"
+
+
+def rows_of(walk: Walk, file_id: str) -> list[str]:
+    """Return the lines of a file that is here, without what says where it comes from."""
+    answer = walk.page.request.get(f"{walk.address}/ui/files/{file_id}/download")
+    return [line for line in answer.text().splitlines() if '"text"' in line]
 
 
 def train(walk: Walk) -> None:
@@ -250,3 +276,55 @@ def call_it(walk: Walk) -> None:
     assert "delivery" in run(COHERE_7_3, walk.copied("cohere"))
     assert "angry" in run(OPENAI, walk.copied("openai"))
     assert "production" in walk.copied("mistralai")
+    walk.press("Versions")
+    page.wait_for_url("**/versions*")
+    walk.press("shop@1")
+    page.get_by_role("link", name="Use it").first.click()
+    page.wait_for_url("**/use*")
+    page.goto(f"{page.url.partition('?')[0]}?text={TEXT.replace(' ', '+')}")
+    own = {"mistralai": MISTRAL_3_7, "cohere": COHERE_7_3}
+    codes = {section: walk.copied(section) for section in own}
+    assert "ft:classifier:" in codes["mistralai"]
+    assert "-ft" in codes["cohere"]
+    for section, sdk in own.items():
+        assert "delivery" in run(sdk, codes[section])
+
+
+def answer_and_train_again(walk: Walk) -> None:
+    """Answer rows of the review queue, learn from them, and see what that gave."""
+    page = walk.page
+    page.goto(f"{walk.address}/ui/queue/shop")
+    page.locator("textarea[name=texts]").fill("\n".join(f"{text} {n}" for n, text in enumerate(ASKED)))
+    walk.press("Add them")
+    for n in range(len(ASKED)):
+        page.locator("#standing", has_text=f"{n} answered").wait_for()
+        page.locator("form.looking").wait_for()
+        walk.press("Accept")
+    page.locator("#standing", has_text=f"{len(ASKED)} answered").wait_for()
+    page.locator("select[name=training]").select_option(label=file_of(page, "messages.train.v2"))
+    page.locator("select[name=measured]").select_option(label=file_of(page, "messages.test"))
+    walk.press("Train a new version")
+    page.locator(".round .moved").first.wait_for()
+    assert "%" in page.locator(".round .moved").first.inner_text()
+    assert "shop@3" in page.locator(".round").first.inner_text()
+    walk.shoot("trained-again")
+
+
+@contextmanager
+def restarted(server: Server) -> Iterator[str]:
+    """End the server, and yield the address of another one over the same home."""
+    server.stop()
+    with Server(server.home) as other:
+        yield other.url
+
+
+def come_back(walk: Walk, address: str) -> None:
+    """Look at the job and the model that were there before the server was started again."""
+    page = walk.page
+    page.goto(f"{address}/ui/jobs?state=SUCCESS")
+    page.locator("td[data-label='Job'] a").last.click()
+    page.wait_for_url("**/ui/jobs/*")
+    page.locator(".curves .plot").first.wait_for()
+    page.get_by_role("link", name="To the model").click()
+    page.wait_for_url("**/ui/models/*")
+    assert "shop@1" in page.locator("main").inner_text()
