@@ -259,17 +259,6 @@ def test_who_may_only_ask_sees_no_texts(sign_in: Any, filled: Workspace) -> None
         assert visitor.get(f"{place}/{page}").status_code == 403
 
 
-def test_what_the_server_lacks_for_a_file_is_said_at_once(
-    visitor: Any, models: Workspace, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exports, "is_installed", lambda library: library != "onnx")
-    details = f"/ui/models/{ids['intents']}/details"
-    assert "Not on this server, which lacks onnx." in visitor.get(details).text
-    answer = visitor.send(f"/ui/models/{ids['intents']}/export", on=details, format="onnx")
-    assert answer.status_code == 422
-    assert models.operations.list(0, 9, {"kind": "export"})[1] == 0
-
-
 def test_an_evaluation_on_rows_that_it_learnt_from_comes_last(
     visitor: Any, models: Workspace, ids: dict[str, str]
 ) -> None:
@@ -290,3 +279,14 @@ def test_an_evaluation_on_rows_that_it_learnt_from_comes_last(
     page = visitor.get(f"{place}/details").text
     assert "/quality/own-rows/report.html" in page
     assert "rows that it learnt from" in page
+
+
+def test_what_the_server_lacks_for_a_file_is_said_at_once(
+    visitor: Any, models: Workspace, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "is_installed", lambda library: library != "onnx")
+    details = f"/ui/models/{ids['intents']}/details"
+    assert "Not on this server, which lacks onnx." in visitor.get(details).text
+    answer = visitor.send(f"/ui/models/{ids['intents']}/export", on=details, format="onnx")
+    assert answer.status_code == 422
+    assert models.operations.list(0, 9, {"kind": "export"})[1] == 0

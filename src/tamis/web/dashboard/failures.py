@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tamis.store.records import JobRecord
+    from tamis.store.records import JobRecord, OperationRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,7 @@ FAILURES = {
         "Something that this builds on was deleted meanwhile.", ("Choose anew what to use, and begin again.",)
     ),
     "invalid_request": Failure("A choice does not fit.", ("Change what the sentence names, and begin again.",)),
-    "conflict": Failure(
-        "This cannot be done as things are now.", ("Do what the sentence says, then begin again.",)
-    ),
+    "conflict": Failure("This cannot be done as things are now.", ("Do what the sentence says, then begin again.",)),
     "model_error": Failure(
         "A model cannot be used, or not be written.",
         ("Choose another one, or train it again.", "Or have the operator look whether the disk has room."),
