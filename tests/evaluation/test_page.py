@@ -21,7 +21,7 @@ def test_page_has_a_section_for_each_part_of_each_target(html):
         assert f"<h2>{target}</h2>" in html
         for part in ("Labels", "Confusions", "Scores", "Worst mistakes"):
             assert f"<h2>{target}: {part}</h2>" in html
-    assert html.count('type="application/json"') == 8  # matrix, reliability, curve; and two of thresholds
+    assert html.count('<script type="application/json">') == 8  # matrix, reliability, curve; and two of thresholds
 
 
 def test_hostile_texts_and_labels_are_only_text(html):
@@ -43,7 +43,7 @@ def test_mistakes_show_line_text_labels_and_scores(mixed, html):
 def test_without_rows_mistakes_have_row_numbers_and_no_text(mixed):
     report, _ = mixed
     found = build_page(report).render()
-    assert ">Row</button>" in found
+    assert ">Row</th>" in found
     assert f">{report.targets['intent'].mistakes[0].row + 1:,}</td>" in found
 
 
