@@ -35,7 +35,9 @@ def test_it_has_a_section_for_each_part(html: str) -> None:
         "How it was measured",
     ):
         assert f"<h2>{heading}</h2>" in html
-    assert html.count('<script type="application/json">') == 8  # averages, differences, labels, and speed, of two targets
+    assert (
+        html.count('<script type="application/json">') == 8
+    )  # averages, differences, labels, and speed, of two targets
     assert "sample of the 300 rows" in html
     assert "3 of the 200 texts are in the training data too." in html
 
