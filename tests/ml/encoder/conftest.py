@@ -165,7 +165,7 @@ def stored(base_folder, rows_of, tmp_path_factory):
     ]
     folder = tmp_path_factory.mktemp("stored") / "model"
     base = str(base_folder("bert", template=True))
-    tamis.train(rows, rows[:30], base=base, epochs=1, out=folder, name="tiny")
+    tamis.train(rows, rows[:30], base=base, epochs=6, learning_rate=3e-4, out=folder, name="tiny")
     return folder
 
 

@@ -199,7 +199,8 @@ class TestOfOthers:
             assert page["total_size"] == 4
             if not (token := page["next_page_token"]):
                 break
-        assert seen[0]["id"] == mine["id"]
+        assert mine["id"] in {one["id"] for one in seen}
+        assert seen[0]["created_at"] == mine["created_at"]  # others may be of the same second
         assert {one["name"] for one in seen} == {"My model", "intents@1", "flags@1", "both@1"}
         assert {one["name"]: one["settings"]["multi_label"] for one in seen if one["id"] != mine["id"]} == {
             "intents@1": False,
@@ -207,7 +208,9 @@ class TestOfOthers:
             "both@1": True,
         }
         oldest = client.get(f"{MODELS}?order_by=created_at").json()["finetuned_models"]
-        assert oldest[-1]["id"] == mine["id"]
+        times = [one["created_at"] for one in oldest]
+        assert times == sorted(times)
+        assert times[-1] == mine["created_at"]
 
     def test_one_without_a_job_has_a_life_too(self, client: TestClient, models: Workspace) -> None:
         model = models.models.find("intents")
