@@ -70,9 +70,12 @@ def test_other_weights_are_noticed(stored, copied, byte, monkeypatch):
     monkeypatch.setattr(onnx_scorer, "TOLERANCES", {})
     raw = bytearray((stored / DATA).read_bytes())
     raw[len(raw) // 3 :] = byte * (len(raw) - len(raw) // 3)
-    with pytest.raises(GoldenRowsDrift) as raised:
+    with pytest.raises((GoldenRowsDrift, DamagedArtifact)) as raised:  # whole numbers among them may make no sense
         tamis.load(copied({DATA: bytes(raw)}))
-    assert raised.value.context["off"] > 10 * onnx_scorer.TOLERANCE
+    if isinstance(raised.value, GoldenRowsDrift):
+        assert raised.value.context["off"] > 10 * onnx_scorer.TOLERANCE
+    else:
+        assert "ONNX Runtime" in str(raised.value)
 
 
 @pytest.mark.parametrize("fact", [{"max_length": 0}, {"windows": True}, {"pad_id": "0"}, {"empty_id": 1 << 40}])
