@@ -20,15 +20,14 @@ from torch import nn
 from torch.nn import functional
 
 from tamis.data.dataset import Dataset, columns_of
-from tamis.data.truth import Truth
 from tamis.errors import DamagedArtifact
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.losses import prior_log_odds
 from tamis.ml.progress import Check
 from tamis.ml.static.lbfgs import Piece
 from tamis.ml.static.linear import fit_linear
-from tamis.ml.static.losses import Loss, loss_of
-from tamis.ml.static.sparse import Matrix, counts
+from tamis.ml.static.losses import beyond, loss_of
+from tamis.ml.static.sparse import Matrix, counts, squares_of
 from tamis.ml.tensors import Tensor, read_tensors, write_tensors
 
 Ints = NDArray[np.int64]
@@ -121,7 +120,9 @@ def without_words(network: nn.Module) -> nn.Module:
 
 
 def fit_words(encoded: Encoded, data: Dataset, n_vocabulary: int, check: Check) -> Words:
-    """Fit to some rows: each target by itself; rows that say nothing of a target, or weigh nothing, count for nothing.
+    """Fit to some rows, each target by itself, what goes beyond how frequent labels are, which the network's head says.
+
+    Rows that say nothing of a target, or weigh nothing, count for nothing.
 
     Args:
         encoded: the rows as tokens; what is said of an input is the mean over its sequences.
@@ -135,21 +136,10 @@ def fit_words(encoded: Encoded, data: Dataset, n_vocabulary: int, check: Check) 
     table = np.zeros((len(weights), n_labels), dtype=np.float32)
     for name, columns in columns_of(data).items():
         truth = data.truth[name]
-        loss = _beyond_prior(truth, loss_of(truth, 0.0, row_weights=data.weights), check)
+        loss = beyond(prior_log_odds(truth), loss_of(truth, 0.0, row_weights=data.weights), check)
         said = fit_linear(design, loss, truth.n_labels, strength=STRENGTH, iterations=ITERATIONS)
         table[:, columns] = np.float32(SHARE) * weights[:, None] * said
     return Words(places, weights**2, table)
-
-
-def _beyond_prior(truth: Truth, loss: Loss, check: Check) -> Loss:
-    """The loss of what is said beyond how frequent labels are, which the network's own head says."""
-    prior = prior_log_odds(truth)
-
-    def shifted(logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
-        check()
-        return loss(logits + prior, rows)
-
-    return shifted
 
 
 def _weighed(encoded: Encoded, n_vocabulary: int, n_labels: int) -> tuple[Ints, Floats]:
@@ -209,8 +199,7 @@ class _Columns:
         return [Piece(slice(0, self.n_columns), self)]
 
     def squared(self) -> _Columns:
-        given = self.matrix
-        return _Columns(sparse.csr_array((given.data**2, given.indices, given.indptr), shape=given.shape))
+        return _Columns(squares_of(self.matrix))
 
 
 def write_words(words: Words, path: Path) -> None:

@@ -20,7 +20,7 @@ from tamis.ml.static.batches import fit_by_batches
 from tamis.ml.static.encoded import Encoded, Packed, Rows
 from tamis.ml.static.lexical import Vocabulary, count_grams, fit_vocabulary
 from tamis.ml.static.linear import CURVATURE_OF_MARGINS, LinearDesign, fit_linear
-from tamis.ml.static.losses import Loss, label_counts, loss_of, margin_loss_of, row_weights_of, softmax_of
+from tamis.ml.static.losses import beyond, label_counts, loss_of, margin_loss_of, row_weights_of, softmax_of
 from tamis.ml.static.margins import with_private_columns
 from tamis.ml.static.model import Centring, Semantics, StaticModel, TunedEmbeddings
 from tamis.ml.static.network import Network, start_network
@@ -230,7 +230,7 @@ class _TargetFit:
         prior = prior_margins(self.truth, self.row_weights)
         weights = fit_linear(
             self.design,
-            self._around(prior, loss),
+            beyond(prior, loss, self.stage.pulse),
             self.truth.n_labels,
             strength=STRENGTH,
             iterations=ITERATIONS if start is None else WARM_ITERATIONS,
@@ -246,7 +246,7 @@ class _TargetFit:
         loss = loss_of(self.truth, BALANCE, row_weights=self.row_weights)
         prior = prior_log_odds(self.truth, self.row_weights)
         start = None if start is None else _less(start.copy(), prior)
-        shifted = self._around(prior, loss)
+        shifted = beyond(prior, loss, self.stage.pulse)
         weights = fit_by_batches(self.design, shifted, self.truth.n_labels, seed=self.seed, start=start, told=self.told)
         weights[-1] += prior
         return weights
@@ -271,15 +271,6 @@ class _TargetFit:
         own = carried(self.truth, rows)
         said = self.design.select(rows).dot(weights)[np.repeat(np.arange(len(rows)), np.diff(own.indptr)), own.indices]
         return float(said.mean()) if len(said) else 1.0
-
-    def _around(self, prior: Floats, loss: Loss) -> Loss:
-        """Return the loss of what is added to the prior; it looks each time whether to go on."""
-
-        def shifted(logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
-            self.stage.pulse()
-            return loss(logits + prior, rows)
-
-        return shifted
 
 
 def _less(weights: Floats, prior: Floats) -> Floats:

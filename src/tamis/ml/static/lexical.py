@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tamis.ml.static.ngrams import Grams, grams_of_runs, word_pairs
 from tamis.ml.static.runs import Hashes, Ints, Runs
-from tamis.ml.static.sparse import Floats, Matrix, counts, dampen, find, row_sums, scale_rows
+from tamis.ml.static.sparse import Floats, Matrix, counts, dampen, find, row_sums, scale_rows, squares_of
 
 BLOCKS = ("characters", "words", "pairs")
 
@@ -173,8 +173,7 @@ class LexicalMatrix:
 
 
 def _squares_down(matrix: Matrix, weights: Floats) -> Floats:
-    squared = Matrix((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
-    return np.asarray(squared.T @ weights, dtype=np.float32)
+    return np.asarray(squares_of(matrix).T @ weights, dtype=np.float32)
 
 
 def _narrow_product(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix, Ints]:

@@ -17,7 +17,7 @@ from tamis.ml.static.lexical import LexicalMatrix
 from tamis.ml.static.losses import Loss
 from tamis.ml.static.pooled_tokens import EvenSquares, PooledTokens
 from tamis.ml.static.runs import Ints
-from tamis.ml.static.sparse import Floats, Matrix
+from tamis.ml.static.sparse import Floats, squares_of
 
 CURVATURE, CURVATURE_OF_MARGINS = 0.05, 0.2
 """Guesses of the second derivative of a row's loss by a logit, to start from; of cross-entropy, of a squared hinge."""
@@ -91,7 +91,7 @@ class LinearDesign:
     def squared(self) -> SquaredDesign:
         """The design with squares in the place of values, cross terms between runs left out; not the constant's."""
         lexical = self.lexical
-        blocks = {each.name: _squares(getattr(lexical, each.name)) for each in fields(lexical)}
+        blocks = {each.name: squares_of(getattr(lexical, each.name)) for each in fields(lexical)}
         return SquaredDesign(LexicalMatrix(**blocks), self._rest().squared())
 
     def select(self, rows: Ints) -> LinearDesign:
@@ -114,10 +114,6 @@ class SquaredDesign:
     def transposed_dot(self, values: Floats) -> Floats:
         """Return (columns, k)."""
         return np.concatenate([self.lexical.transposed_dot(values), self.rest.transposed_dot(values)])
-
-
-def _squares(matrix: Matrix) -> Matrix:
-    return Matrix((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 class Squared(Protocol):

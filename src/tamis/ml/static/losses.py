@@ -7,6 +7,7 @@ of which only the proportions count.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -114,6 +115,16 @@ class CountedLoss:
         right, of = sum(right for right, _ in self.calls), sum(of for _, of in self.calls)
         self.calls.clear()
         return right, of
+
+
+def beyond(prior: Floats, loss: Loss, pulse: Callable[[], None]) -> Loss:
+    """Return the loss of what is added to `prior` (labels,) logits; `pulse` is called each time, before it."""
+
+    def shifted(logits: Floats, rows: Ints | slice) -> tuple[float, Floats]:
+        pulse()
+        return loss(logits + prior, rows)
+
+    return shifted
 
 
 def loss_of(

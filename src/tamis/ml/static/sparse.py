@@ -39,10 +39,14 @@ def find(vocabulary: Hashes, hashes: Hashes) -> tuple[Ints, NDArray[np.bool_]]:
     return place, vocabulary[place] == hashes
 
 
+def squares_of(matrix: Matrix) -> Matrix:
+    """Return the matrix with squares in the place of values."""
+    return sparse.csr_array((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
 def row_sums(matrix: Matrix, weights: Floats) -> Floats:
     """Return (rows,) the sum over each row of value² x the weight of its column."""
-    squares = sparse.csr_array((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
-    return np.asarray(squares @ weights, dtype=np.float32)
+    return np.asarray(squares_of(matrix) @ weights, dtype=np.float32)
 
 
 def scale_rows(matrix: Matrix, factors: Floats) -> Matrix:
