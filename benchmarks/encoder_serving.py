@@ -208,7 +208,8 @@ def prepare(given: argparse.Namespace, work: Path) -> Prepared:
     home = work / "home"
     model = given.model or work / "model"
     if not given.model:
-        tamis.train(rows[: given.rows], base="minilm-l6", epochs=given.epochs, out=model, name=MODEL)
+        how = {"epochs": given.epochs, "encoder_options": {"ensemble": False}}  # the servers beside it hold no other
+        tamis.train(rows[: given.rows], base="minilm-l6", out=model, name=MODEL, **how)
     subprocess.run([sys.executable, "-c", REGISTER, str(home), str(model), MODEL], check=True)
     (target,) = tamis.load(model).targets
     names = list(target.labels)

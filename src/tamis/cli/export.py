@@ -29,6 +29,10 @@ Examples = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="space: texts or chats to start from: lines, JSONL, CSV, Parquet."),
 ]
+Alone = Annotated[
+    bool,
+    typer.Option("--network-alone", help="hf, onnx: of an ensemble the network by itself, which scores otherwise."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier export there.")]
 
 
@@ -38,6 +42,7 @@ def export(
     folder: Folder,
     to: To,
     examples: Examples = None,
+    network_alone: Alone = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,9 +54,14 @@ def export(
         raise InvalidSetting(f"There is no export to {to!r}: there are {', '.join((*FORMATS, SPACE))}.", setting="to")
     if examples is not None and to != SPACE:
         raise typer.BadParameter("--examples is for --to space.")
+    if network_alone and to == SPACE:
+        raise typer.BadParameter("--network-alone is for --to hf and onnx: a Space holds the whole model.")
     refuse_folder(folder, overwrite=force)
     loaded = load_model(model)
-    place = _space(loaded, folder, examples, force) if to == SPACE else loaded.export(to, folder, overwrite=force)
+    if to == SPACE:
+        place = _space(loaded, folder, examples, force)
+    else:
+        place = loaded.export(to, folder, overwrite=force, network_alone=network_alone)
     files = sorted(path for path in place.rglob("*") if path.is_file())
     size = round(sum(path.stat().st_size for path in files) / 1e6, 1)
     names = [path.relative_to(place).as_posix() for path in files]
@@ -62,7 +72,8 @@ def export(
     if to == SPACE:
         out.print(f"start it  python {folder / 'app.py'}", markup=False, soft_wrap=True)
     else:
-        out.print("checked  its scores of the golden rows are the model's", markup=False, soft_wrap=True)
+        whose = "the model's" if loaded.manifest.network_alone is None else "those of its network alone"
+        out.print(f"checked  its scores of the golden rows are {whose}", markup=False, soft_wrap=True)
     out.print(f"read on  {folder / 'README.md'}", markup=False, soft_wrap=True)
 
 

@@ -42,7 +42,7 @@ def write_export(acting: Acting) -> Done:
         made = folder
     else:
         acting.tell(0.2, "writing it, and checking that its scores are the model's")
-        made = export(folder, to, acting.work / "made")
+        made = export(folder, to, acting.work / "made", network_alone=True)  # of an ensemble: the page says so
     acting.tell(0.8, "packing")
     place = acting.work / "export.zip"
     files = packed(made, place, name)

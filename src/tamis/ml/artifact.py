@@ -269,7 +269,7 @@ def _check_names(folder: Path, manifest: Manifest, of_hub: bool) -> None:
 
 
 def _mapped(path: Path, entry: FileEntry, follow_links: bool) -> Bytes:
-    raw = map_file(path, limit=MAX_TOKENIZER if path.name == TOKENIZER else None, follow_links=follow_links)
+    raw = map_file(path, limit=MAX_TOKENIZER if path.name.endswith(TOKENIZER) else None, follow_links=follow_links)
     if len(raw) != entry.bytes:
         raise damaged(path, f"it has {len(raw):,} bytes, and {MANIFEST} says {entry.bytes:,}")
     return raw

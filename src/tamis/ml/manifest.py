@@ -196,6 +196,17 @@ class GoldenRow(_Part):
     scores: dict[str, tuple[Share, ...] | dict[str, Share]]
 
 
+class NetworkAlone(_Part):
+    """What a model would be without the static model that answers together with its network: exports are that.
+
+    `targets` as the model's own, calibrated and with thresholds for the network alone; its golden rows and figures.
+    """
+
+    targets: Annotated[tuple[TargetManifest, ...], Field(min_length=1)]
+    golden: tuple[GoldenRow, ...] = ()
+    metrics: Facts = {}
+
+
 class Versions(_Part):
     """The software that made the model, and the threads it was given."""
 
@@ -233,6 +244,7 @@ class Manifest(_Part):
     checkpoints: tuple[Facts, ...] = ()
     versions: Versions
     golden: tuple[GoldenRow, ...] = ()
+    network_alone: NetworkAlone | None = None
     tolerance: Annotated[float, Field(gt=0, le=0.01)] = 1e-5
     files: dict[str, FileEntry] = {}
 
@@ -242,7 +254,10 @@ class Manifest(_Part):
         for name in self.files:
             if not PLAIN_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not a plain file name")
-        for row in self.golden:
+        alone = self.network_alone
+        if alone is not None and [each.computed for each in alone.targets] != [each.computed for each in self.targets]:
+            raise ValueError("the network alone has other targets than the model")
+        for row in (*self.golden, *(alone.golden if alone else ())):
             self._check_golden(row)
         return self
 

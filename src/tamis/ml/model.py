@@ -276,13 +276,15 @@ class Model:
         stored.run = self.run
         return stored
 
-    def export(self, to: str, folder: str | Path, *, overwrite: bool = False) -> Path:
+    def export(self, to: str, folder: str | Path, *, overwrite: bool = False, network_alone: bool = False) -> Path:
         """Write the model as another program wants it, with the same scores, and return the folder.
 
         Args:
             to: "hf", for transformers (encoders only; several targets: a folder each), or "onnx", for ONNX Runtime.
             folder: where to, whole or not at all.
             overwrite: replace an earlier export there.
+            network_alone: of an ensemble, the network by itself, with a calibration of its own: other programs can hold
+                no more of it, and without this an ensemble is refused.
 
         Raises:
             InvalidSetting: there is no such format, or the model cannot become one; the message says why.
@@ -293,7 +295,7 @@ class Model:
         from tamis.ml.export.exporting import export
 
         with self.stored() as stored:
-            return export(stored, to, Path(folder), overwrite=overwrite)
+            return export(stored, to, Path(folder), overwrite=overwrite, network_alone=network_alone)
 
     def push(self, repository: str, *, private: bool = False, licence: str | None = None) -> Published:
         """Put the model on the Hugging Face hub as `owner/name`; `tamis.load` takes it from there.

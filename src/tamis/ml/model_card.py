@@ -53,7 +53,10 @@ def _summary(manifest: Manifest) -> str:
 def _served(manifest: Manifest) -> str:
     """In which numbers an encoder computes, and what that costs, as training measured it."""
     told = manifest.training.get("served")
-    return f" {inline(told)}" if isinstance(told, str) else ""
+    beside = ""
+    if manifest.network_alone is not None:
+        beside = " A static model of the same rows answers together with the network: their logits are added up."
+    return f" {inline(told)}{beside}" if isinstance(told, str) else beside
 
 
 def _parent(manifest: Manifest) -> str:

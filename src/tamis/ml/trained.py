@@ -24,7 +24,8 @@ class HeldOut:
 
     `weights` (n,) by target: how much each row counts beside the others, as in training; None: all the same.
     `familiar` by target: how familiar each row is to the fit; None, or left out: not known. `shift`: whether the
-    network has a place for what calibration adds to a label's logit.
+    network has a place for what calibration adds to a label's logit. `alone` by target: logits of a part of the model,
+    a network that can go where the whole cannot; None where it is the whole.
     """
 
     rows: str
@@ -34,6 +35,7 @@ class HeldOut:
     weights: Mapping[str, Floats | None] = field(default_factory=dict)
     familiar: Mapping[str, Familiar | None] = field(default_factory=dict)
     shift: bool = True
+    alone: Mapping[str, Floats] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +89,7 @@ class Trained:
         checkpoints: see `tamis.ml.progress`.
         remarks: for the report.
         facts: for the manifest.
+        alone: computes the logits of the part that `held_out.alone` is about; None where there is none.
     """
 
     scorer: Scorer
@@ -95,3 +98,4 @@ class Trained:
     checkpoints: tuple[dict[str, float], ...]
     remarks: tuple[str, ...]
     facts: Mapping[str, object] = field(default_factory=dict)
+    alone: Scorer | None = None

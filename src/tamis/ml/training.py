@@ -41,7 +41,17 @@ from tamis.ml.growing import (
     with_rehearsed,
 )
 from tamis.ml.growing import remarks_on as growth_remarks
-from tamis.ml.manifest import DataFile, DataManifest, Manifest, installed_versions, now, tamis_version
+from tamis.ml.manifest import (
+    DataFile,
+    DataManifest,
+    GoldenRow,
+    Manifest,
+    NetworkAlone,
+    TargetManifest,
+    installed_versions,
+    now,
+    tamis_version,
+)
 from tamis.ml.model import Model
 from tamis.ml.processes import is_first
 from tamis.ml.progress import Listener, Progress, Stop, StopCheck, nobody, nothing
@@ -322,7 +332,7 @@ class _Run:
         with one_blas_thread():
             decisions = self._decisions(trained.held_out)
         if self.chosen.optimise:
-            decisions = for_purpose(decisions, self.chosen.purpose, self.loaded.train.targets)
+            decisions = self._for_purpose(decisions)
             more = [remark for name, made in decisions.items() for remark in remarks_on(name, made.chosen_for)]
             trained = replace(trained, remarks=(*trained.remarks, *more))
         self.watch.lap("calibrate")
@@ -331,9 +341,8 @@ class _Run:
         model = Model(trained.scorer, self._manifest(trained, decisions))
         test = model.evaluate(self.loaded.test) if self.loaded.test is not None else None
         metrics = {"held_out": figures_of(held_out), **({"test": figures_of(test)} if test else {})}
-        golden = golden_inputs(model.targets)
-        rows = golden_rows(golden, model.predictor.checked_scores(golden), model.targets)
-        manifest = model.manifest.model_copy(update={"metrics": metrics, "golden": tuple(rows)})
+        measured: dict[str, object] = {"metrics": metrics, "golden": _golden(model)}
+        manifest = model.manifest.model_copy(update={**measured, "network_alone": self._alone(trained, model)})
         self.watch.lap("measure")
         run = TrainingRun(
             seconds=self.watch.laps(),
@@ -433,6 +442,31 @@ class _Run:
             shift=held.shift,
         )
 
+    def _alone(self, trained: Trained, model: Model) -> NetworkAlone | None:
+        """What the network of an ensemble is by itself, fitted and measured on the same held-out rows."""
+        held = trained.held_out
+        if trained.alone is None:
+            return None
+        decisions = {name: plain_decisions(truth) for name, truth in self.loaded.train.truth.items()}
+        if held is not None and held.alone is not None:
+            held = replace(held, logits=held.alone)
+            decisions = self._for_purpose(self._decisions(held))
+        entries = self._entries(decisions)
+        alone = Model(trained.alone, model.manifest.model_copy(update={"targets": entries}))
+        figures = figures_of(self._report(held, decisions))
+        return NetworkAlone(targets=entries, golden=_golden(alone), metrics={"held_out": figures})
+
+    def _for_purpose(self, decisions: dict[str, Decisions]) -> dict[str, Decisions]:
+        if not self.chosen.optimise:
+            return decisions
+        return for_purpose(decisions, self.chosen.purpose, self.loaded.train.targets)
+
+    def _entries(self, decisions: Mapping[str, Decisions]) -> tuple[TargetManifest, ...]:
+        return tuple(
+            target_entry(target, decisions[target.name], self._weights(), learnt=target.name in self.learnt)
+            for target in self.loaded.train.targets
+        )
+
     def _report(self, held: HeldOut | None, decisions: Mapping[str, Decisions]) -> EvaluationReport | None:
         """The report on held-out rows, of the targets for which there are enough."""
         begin, reports = perf_counter(), dict[str, TargetReport]()
@@ -468,10 +502,7 @@ class _Run:
             base_model=self.base.card,
             tier=self.base.card.tier,
             architecture=plain_facts(trained.architecture),
-            targets=tuple(
-                target_entry(target, decisions[target.name], self._weights(), learnt=target.name in self.learnt)
-                for target in data.targets
-            ),
+            targets=self._entries(decisions),
             hyperparameters=plain_facts(chosen_facts(self.chosen)),
             data=DataManifest(
                 sha256=data.content_hash(),
@@ -490,6 +521,12 @@ class _Run:
         """How the data was laid out, and whether some inputs are chats, for who has to offer a box for one."""
         chats = any(not isinstance(given, str) for given in self.loaded.train.inputs)
         return {**({"chats": True} if chats else {}), **reading_facts(self.layout)}
+
+
+def _golden(model: Model) -> tuple[GoldenRow, ...]:
+    """Return the golden rows of a model."""
+    given = golden_inputs(model.targets)
+    return tuple(golden_rows(given, model.predictor.checked_scores(given), model.targets))
 
 
 def _stored(model: Model, folder: Path, *, overwrite: bool) -> Model:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tamis.errors import InvalidRequest
 from tamis.jobs.exporting import ARTIFACT, EXPORTS
 from tamis.ml.artifact import read_manifest
-from tamis.ml.export.exporting import FORMATS
+from tamis.ml.export.exporting import FORMATS, compared
 from tamis.ml.manifest import Manifest
 from tamis.ml.offered import is_installed
 from tamis.store.records import ModelRecord, OperationRecord
@@ -61,7 +61,7 @@ class Exports:
         made = self._operations.list(0, 50, {"kind": KIND, "model_id": model.id})[0]
         latest = {str(each.told.get("format")): each for each in reversed(made)}
         return [
-            Offer(format, *TITLES[format], why_not=_why_not(format, manifest), latest=latest.get(format))
+            Offer(format, *_titled(format, manifest), why_not=_why_not(format, manifest), latest=latest.get(format))
             for format in EXPORTS
         ]
 
@@ -100,6 +100,15 @@ class Exports:
         """
         found = self._operations.get(operation_id, KIND, model_id)
         return found, self._operations.read(found.id)
+
+
+def _titled(format: str, manifest: Manifest) -> tuple[str, str]:
+    """The title of a form and what it is for; of an ensemble, other programs get the network by itself."""
+    title, told = TITLES[format]
+    if format == ARTIFACT or manifest.network_alone is None:
+        return title, told
+    told = told.removesuffix("; the scores are the same.").removesuffix(".")
+    return title, f"{told}: the network alone{compared(manifest)}, since no other program holds the static model too."
 
 
 def _why_not(format: str, manifest: Manifest) -> str:

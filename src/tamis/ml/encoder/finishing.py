@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
-from tamis.ml.encoder.fits import LOGITS
+from tamis.ml.encoder.ensemble import Ensemble
+from tamis.ml.encoder.ensembling import LOGITS
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import last_linear, quiet
 from tamis.ml.encoder.onnx_file import NotExportable, export
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
-from tamis.ml.encoder.placement import DATA, MODEL, WORDS
-from tamis.ml.encoder.planning import MANY_ROWS
+from tamis.ml.encoder.placement import DATA, ENSEMBLE, MODEL, STATIC_TENSORS, STATIC_TOKENIZER
 from tamis.ml.encoder.torch_scorer import TorchScorer
 from tamis.ml.encoder.trainer import Finished, held_out
 from tamis.ml.encoder.variants import FLOAT, Variant, choose_variant
-from tamis.ml.encoder.words import WithWords, without_words, write_words
 from tamis.ml.export.folding import Head
 from tamis.ml.golden import golden_inputs
 from tamis.ml.holding_out import Held
 from tamis.ml.progress import Check, Progress
 from tamis.ml.scorer import Scorer
+from tamis.ml.tensors import write_tensors
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
 
 Floats = NDArray[np.float32]
@@ -65,24 +65,16 @@ def finish(finished: Finished, base: EncoderBase, task: Task, attended: Attended
     targets = tuple(task.train.targets)
     reader = Reader(finished.reading.encoding(base.tokenizer_json), finished.reading.pad_id, targets)
     served = _Served(finished, reader, folder, keep)
-    scorer, form, told, held = served.by_onnx(task.train, attended)
+    network, form, told, held = served.by_onnx(task.train, attended)
+    known = {} if finished.static is None else {ENSEMBLE: finished.static[1].model_dump(mode="json")}
     return Trained(
-        scorer=scorer,
-        architecture={**finished.reading.facts(), "served": form},
+        scorer=network if finished.static is None else Ensemble(network, *finished.static),
+        architecture={**finished.reading.facts(), "served": form, **known},
         held_out=held,
         checkpoints=finished.checkpoints,
-        remarks=(*finished.remarks, told, *_worth_words(finished, len(task.train))),
+        remarks=(*finished.remarks, told),
         facts={**finished.facts, "served": told},
-    )
-
-
-def _worth_words(finished: Finished, n_rows: int) -> tuple[str, ...]:
-    """What may be gained where rows are many."""
-    if n_rows < MANY_ROWS or isinstance(finished.network, WithWords):
-        return ()
-    return (
-        f"With {n_rows:,} rows, adding what the tokens alone tell (--encoder-option words=true) is often right half a "
-        "point to a point more; transformers cannot load such a model, all else is the same.",
+        alone=None if finished.static is None else network,
     )
 
 
@@ -132,8 +124,11 @@ class _Served:
 
     def _out(self, held: Held | None) -> HeldOut | None:
         """What calibration is fitted on, and whether the network could hold all that it may come to."""
-        network = without_words(self.finished.network)
-        return None if held is None else replace(held_out(held), shift=Head(network, last_linear(network)).takes_shifts)
+        if held is None:
+            return None
+        network, static = self.finished.network, self.finished.static
+        made = held_out(held, None if static is None else static[1].shares)
+        return replace(made, shift=Head(network, last_linear(network)).takes_shifts)
 
     def _as_served(self, held: Held, variant: Variant, check: Check) -> Held:
         """Return held-out rows with logits as the form that is served gives them, of very many rows evenly some.
@@ -141,11 +136,12 @@ class _Served:
         What a fold's network said of a row is shifted by how far the form is off for the network that is served: a
         form of each fold's own network comes to the same calibration (docs/log.md).
         """
-        data, logits = _some_of(held.data, MOST_SHIFTED), held.said[LOGITS][_evenly(len(held.data), MOST_SHIFTED)]
+        data, rows = _some_of(held.data, MOST_SHIFTED), _evenly(len(held.data), MOST_SHIFTED)
+        said = {name: array[rows] for name, array in held.said.items()}
         asked = held is self.finished.held and len(held.data) == len(variant.logits)
         moved = variant.logits - variant.reference if asked else self._moved(data, variant, check)
         instead = {name: self._as_served(other, variant, check) for name, other in held.instead.items()}
-        return Held(held.rows, data, {LOGITS: logits + moved}, instead)
+        return Held(held.rows, data, {**said, LOGITS: said[LOGITS] + moved}, instead)
 
     def _moved(self, data: Dataset, variant: Variant, check: Check) -> Floats:
         """(rows, labels) how far a form is off the 32-bit numbers."""
@@ -172,7 +168,7 @@ def _portions(encoded: Encoded, check: Check) -> Iterator[Encoded]:
 
 def _write_files(finished: Finished, base: EncoderBase, folder: Path) -> None:
     """Write what transformers loads: weights, configuration, tokenizer."""
-    network = cast("Any", without_words(finished.network))
+    network = cast("Any", finished.network)
     network.should_save_on_this_rank = lambda _: True  # of several processes each has a folder of its own here
     with quiet():
         network.save_pretrained(folder, max_shard_size="1TB")
@@ -181,8 +177,10 @@ def _write_files(finished: Finished, base: EncoderBase, folder: Path) -> None:
     config.pop("_name_or_path", None)  # a place on this machine
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (folder / "tokenizer.json").write_bytes(base.tokenizer_json)
-    if isinstance(finished.network, WithWords):
-        write_words(finished.network.words, folder / WORDS)
+    if finished.static is not None:
+        static = finished.static[0].contents()
+        write_tensors(folder / STATIC_TENSORS, static.tensors)
+        (folder / STATIC_TOKENIZER).write_bytes(static.tokenizer_json or b"")
     for name in (TOKENIZER_CONFIG, TEMPLATE):
         if (base.folder / name).is_file():
             copyfile(base.folder / name, folder / name)

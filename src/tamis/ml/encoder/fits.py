@@ -19,6 +19,7 @@ from torch import nn
 from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.curve import Best, Checkpoint, Curve, Outcome, checkpoints_in
 from tamis.ml.encoder.base_model import EncoderBase
+from tamis.ml.encoder.ensembling import LOGITS, STATIC, Beside
 from tamis.ml.encoder.frozen import FrozenLayers
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.loop import Material, Trainee, Updates, all_logits, set_weights, weights_in
@@ -30,7 +31,6 @@ from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import AVERAGED, MANY_ROWS, Method, Reading, plan_of
 from tamis.ml.encoder.second_head import SecondHead, can_have
 from tamis.ml.encoder.watching import Watcher, rows_to_judge
-from tamis.ml.encoder.words import WithWords, Words, fit_words, vocabulary_of
 from tamis.ml.holding_out import BEGIN, END, HELD, Place, Watched, second_plan
 from tamis.ml.progress import Progress
 from tamis.ml.restart import Stage, State
@@ -38,8 +38,6 @@ from tamis.ml.schedule import Plan
 from tamis.ml.trained import Attended, Task
 
 Ints = NDArray[np.int64]
-
-LOGITS = "logits"
 
 WORTH_BEGINNING_AGAIN = 3_000
 """Rows below which all are fitted from the beginning: a fifth that was held out then tells (`docs/log.md`)."""
@@ -69,11 +67,17 @@ class Fits:
     """The network of one run, and its fits one after the other."""
 
     def __init__(
-        self, task: Task, options: EncoderOptions, method: Method, reading: Reading, attended: Attended
+        self,
+        task: Task,
+        options: EncoderOptions,
+        method: Method,
+        reading: Reading,
+        attended: Attended,
+        beside: Beside | None = None,
     ) -> None:
-        """Remember what to learn, how, and who attends."""
+        """Remember what to learn, how, who attends, and what static models are fitted to the same rows."""
         self._task, self._options, self._method, self._reading = task, options, method, reading
-        self._attended = attended
+        self._attended, self._beside = attended, beside
         self.machine, self.n_frozen = Machine(options.precision), 0
 
     def open(self, base: EncoderBase) -> None:
@@ -140,11 +144,10 @@ class Fits:
     def watched(self, train: Part, held: Part, place: Place, later: Part | None = None) -> Watched[State]:
         """Fit to some rows until others say stop; what it says of those are the `LOGITS` of all its labels.
 
-        The network is left as it was when it was best.
+        With static models beside it, theirs are there, too (`STATIC`). The network is left as it was when it was best.
         """
         stage = self._attended.stage(place.name)
         set_weights(self._trainee, self._first)
-        self._read_words(train)
         updates = self._updates(train, self.plan(train), 0)
         ended = stage.recall("ended")
         if ended is None:
@@ -159,7 +162,8 @@ class Fits:
         stage.keep("ended", ended)
         set_weights(self._trainee, ended)
         logits = all_logits(self._trainee, held.material, self.machine, self._attended.check)
-        return Watched(ended, outcome, {LOGITS: logits})
+        static = {} if self._beside is None else {STATIC: self._beside.said(train.data, held.data)}
+        return Watched(ended, outcome, {LOGITS: logits, **static})
 
     def _run(self, updates: Updates, watcher: Watcher, stage: Stage, place: Place) -> tuple[Best, Curve]:
         best = Best(lambda: self._weights().arrays, updates.plan)
@@ -206,7 +210,6 @@ class Fits:
         """Fit to some rows from these weights on, up to an update of the plan; return checkpoints of its own loss."""
         stage = self._attended.stage(place.name)
         set_weights(self._trainee, begin)
-        self._read_words(part)
         updates = self._updates(part, plan, 1)
         last, ended = stage.recall("last"), stage.recall("ended")
         curve = Curve(plan, self._task.chosen.learning_rate, checkpoints_in(ended or last))
@@ -235,25 +238,16 @@ class Fits:
         seed = 2 * self._task.chosen.seed + number
         return Updates(self._trainee, part.material, losses, plan, self.machine, seed)
 
-    def _read_words(self, part: Part) -> None:
-        """Fit what tokens alone tell to the rows that a fit learns from."""
-        if self._options.words:
-            n_vocabulary = vocabulary_of(self._trainee.model)
-            words = fit_words(part.material.encoded, part.data, n_vocabulary, self._attended.check)
-            self._trainee = replace(self._trainee, words=words.to(self.machine.device))
-
     def _weights(self) -> State:
-        """The present weights, and words."""
-        words = {} if self._trainee.words is None else self._trainee.words.arrays()
-        return State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()} | words)
+        """The present weights."""
+        return State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()})
 
     def network(self, weights: State) -> nn.Module:
-        """Return the network with these weights and words, on the CPU and as for use; no fit follows."""
+        """Return the network with these weights, on the CPU and as for use; no fit follows."""
         set_weights(self._trainee, weights)
         if self._trainee.second is not None:
             self._trainee.second.leave()
         model = merged(self._trainee.model) if self._method.lora else self._trainee.model
         for weight in model.parameters():
             weight.requires_grad_(False)
-        model = model.float().cpu().eval()
-        return WithWords(model, Words.of(weights.arrays)).eval() if self._options.words else model
+        return model.float().cpu().eval()

@@ -26,7 +26,6 @@ from tamis.ml.encoder.losses import Losses
 from tamis.ml.encoder.machine import Machine, watched
 from tamis.ml.encoder.network import Parts
 from tamis.ml.encoder.second_head import SecondHead
-from tamis.ml.encoder.words import Words
 from tamis.ml.progress import Check, nothing
 from tamis.ml.restart import State
 from tamis.ml.schedule import Plan
@@ -49,8 +48,7 @@ LAYER_FACTOR = 0.9
 class Trainee:
     """A network in training: the model, its parts, its padding token, and its frozen layers.
 
-    `second` is a head for training only; the weights are `averaged` over so much of a pass. What `words` tell, once
-    they are fitted, is added to what the network says, but not while it learns.
+    `second` is a head for training only; the weights are `averaged` over so much of a pass.
     """
 
     model: nn.Module
@@ -59,7 +57,6 @@ class Trainee:
     frozen: FrozenLayers
     second: SecondHead | None = None
     averaged: float = 0.0
-    words: Words | None = None
 
     @property
     def trained(self) -> dict[str, nn.Parameter]:
@@ -117,8 +114,6 @@ def _logits(trainee: Trainee, material: Material, rows: Ints, machine: Machine) 
         made = [trainee.model(input_ids=ids, attention_mask=mask).logits.float()]
         if trainee.second is not None and torch.is_grad_enabled():
             made.append(trainee.second(mask).float())
-    if trainee.words is not None and not torch.is_grad_enabled():
-        made[0] = made[0] + trainee.words(ids, mask)
     return made if len(sequences) == len(rows) else [_mean_of_windows(logits, of, len(rows)) for logits in made]
 
 

@@ -21,8 +21,9 @@ class EncoderOptions(BaseModel):
         lora: train low-rank additions to the weights (LoRA, Hu et al. 2021) instead of the weights; they are added up
             in the end. By default for models of more than a billion weights.
         lora_rank: the rank of these.
-        words: add what a linear model of the tokens tells to what the network makes of them. More is right where rows
-            are many (`benchmarks/results/encoder.md`), but transformers cannot load such a model: no export to `hf`.
+        ensemble: let a static model of the same rows answer together with the network. By default where there are a
+            thousand rows and more, and held-out rows surely gain by it. Exports to other programs hold the network
+            alone, which has a calibration of its own for that.
         batch_rows: rows of an update; fewer where so many would allow fewer than twenty updates.
         precision: of the computation on a GPU; on a CPU it is always float32.
     """
@@ -34,7 +35,7 @@ class EncoderOptions(BaseModel):
     long_texts: Literal["cut", "windows"] = "cut"
     lora: bool | None = None
     lora_rank: int = Field(default=16, ge=1, le=1_024)
-    words: bool = False
+    ensemble: bool | None = None
     batch_rows: int | None = Field(default=None, ge=1, le=4_096)
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
 

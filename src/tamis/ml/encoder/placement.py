@@ -10,11 +10,16 @@ MODEL = "model.onnx"
 DATA = "model.onnx.data"
 """Its weights."""
 
-WORDS = "words.safetensors"
-"""What tokens alone tell, where the model was trained with that; in the graph, too."""
+STATIC_TENSORS, STATIC_TOKENIZER = "static.safetensors", "static-tokenizer.json"
+"""The static model beside the network, where there is one."""
+
+OF_STATIC = frozenset((STATIC_TENSORS, STATIC_TOKENIZER))
+
+ENSEMBLE = "ensemble"
+"""What a manifest's architecture calls the static model beside the network."""
 
 FILES = (
-    *(MODEL, DATA, "model.safetensors", WORDS, "config.json"),
+    *(MODEL, DATA, "model.safetensors", "config.json", STATIC_TENSORS, STATIC_TOKENIZER),
     *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
 )
 """All there may be."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from tamis.ml.artifact import Artifact
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.bounds import refuse_architecture
+from tamis.ml.encoder.ensemble import restored
 from tamis.ml.encoder.inputs import encoding_of
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
 from tamis.ml.encoder.placement import MODEL
@@ -24,6 +25,10 @@ def restore(artifact: Artifact) -> Scorer:
         DamagedArtifact: its files and its manifest do not fit each other.
         MissingExtra: what computes it is not installed.
     """
+    return restored(artifact, _network(artifact))
+
+
+def _network(artifact: Artifact) -> Scorer:
     reader = _reader(artifact)
     has_graph = MODEL in artifact.files
     device = _gpu()

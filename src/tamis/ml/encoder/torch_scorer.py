@@ -20,8 +20,7 @@ from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import load_network
 from tamis.ml.encoder.omitting import EncoderOmissions
 from tamis.ml.encoder.onnx_scorer import TOLERANCE, Computing, Reader
-from tamis.ml.encoder.placement import WORDS, files_in
-from tamis.ml.encoder.words import WithWords, read_words, vocabulary_of
+from tamis.ml.encoder.placement import files_in
 from tamis.ml.scorer import Contents
 from tamis.schema import Input
 
@@ -86,8 +85,5 @@ class TorchScorer:
                 if self._device.type == "cuda":
                     half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
                 network = load_network(self.folder, self.reader.n_labels, self.reader.pad_id, dtype=half)
-                if (self.folder / WORDS).is_file():
-                    words = read_words(self.folder / WORDS, self.reader.n_labels, vocabulary_of(network))
-                    network = WithWords(network, words)
                 self._network = network.to(self._device).eval()
             return self._network

@@ -6,7 +6,7 @@ How rows are held out and all are used in the end is for `tamis.ml.holding_out`,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import nn
@@ -15,7 +15,9 @@ from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.curve import Checkpoint
 from tamis.ml.curve import repeatable as repeatable_rows
 from tamis.ml.encoder.base_model import EncoderBase
-from tamis.ml.encoder.fits import LOGITS, Fits, Part
+from tamis.ml.encoder.ensemble import Partner, added
+from tamis.ml.encoder.ensembling import ENOUGH_ROWS, LOGITS, STATIC, USUAL_SHARE, Beside, Gain, gains_of, told_gains
+from tamis.ml.encoder.fits import Fits, Part
 from tamis.ml.encoder.inputs import Encoded, Encoding
 from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import EncoderOptions
@@ -23,6 +25,7 @@ from tamis.ml.encoder.planning import Method, Reading, method_of, reading_of
 from tamis.ml.encoder.rows_held import folds_of, held_share
 from tamis.ml.holding_out import NOTHING_TO_VALIDATE, Held, HoldingOut, Ways, judged
 from tamis.ml.progress import Progress
+from tamis.ml.static.scorer import StaticScorer
 from tamis.ml.trained import Attended, HeldOut, Task
 
 
@@ -33,10 +36,12 @@ class Finished:
     Attributes:
         network: transformers' classifier with its weights, on the CPU.
         reading: how inputs become tokens.
-        held: rows that the fit did not see, with the network's logits, all targets side by side; None for too few.
+        held: rows that the fit did not see, with the network's logits, all targets side by side, and those of static
+            models of the same rows; None for too few.
         checkpoints: the curve.
         remarks: for the report.
         facts: for the manifest.
+        static: the static model that answers together with the network, and what is stored of it; None for none.
     """
 
     network: nn.Module
@@ -45,6 +50,7 @@ class Finished:
     checkpoints: tuple[Checkpoint, ...]
     remarks: tuple[str, ...]
     facts: Mapping[str, object] = field(default_factory=dict)
+    static: tuple[StaticScorer, Partner] | None = None
 
 
 class EncoderTrainer:
@@ -56,7 +62,9 @@ class EncoderTrainer:
         self._options = task.chosen.encoder or EncoderOptions()
         self._reading: Reading = reading_of(base, task.chosen, self._options)
         self._method: Method = method_of(base, self._options)
-        self._fits = Fits(task, self._options, self._method, self._reading, attended)
+        wanted = len(task.train) >= ENOUGH_ROWS if self._options.ensemble is None else self._options.ensemble
+        self._beside = Beside(task, attended) if wanted else None
+        self._fits = Fits(task, self._options, self._method, self._reading, attended, self._beside)
         self._remarks: list[str] = []
 
     def train(self) -> Finished:
@@ -87,8 +95,22 @@ class EncoderTrainer:
         with self._fits.recalling(given.material):
             run = holding.run(given, part)
         facts |= {"held_out": run.held.rows} if run.held else {}
-        checkpoints, remarks = tuple(repeatable_rows(run.checkpoints)), (*self._remarks, *holding.remarks)
-        return Finished(self._fits.network(run.fit), self._reading, run.held, checkpoints, remarks, facts)
+        static = self._static(run.held)
+        checkpoints, remarks = tuple(repeatable_rows(run.checkpoints)), (*holding.remarks, *self._remarks)
+        return Finished(self._fits.network(run.fit), self._reading, run.held, checkpoints, remarks, facts, static)
+
+    def _static(self, held: Held | None) -> tuple[StaticScorer, Partner] | None:
+        """Return the static model that answers together with the network, where a target gains by it."""
+        if self._beside is None:
+            return None
+        data, forced = self._task.train, bool(self._options.ensemble)
+        usual = Gain(USUAL_SHARE if forced else 0.0)
+        gains = {target.name: usual for target in data.targets} if held is None else gains_of(held, forced=forced)
+        shares = {name: gain.share for name, gain in gains.items()}
+        if not any(shares.values()):
+            return None
+        self._remarks += [] if held is None else told_gains(gains)
+        return self._beside.partner(data, shares)
 
     def _encoded(self, encoding: Encoding, data: Dataset) -> Encoded:
         return encoding.encode(data.inputs, self._attended.check)
@@ -124,11 +146,17 @@ class EncoderTrainer:
         self._attended.listener(Progress(stage, share))
 
 
-def held_out(held: Held) -> HeldOut:
-    """Return held-out rows by target."""
+def held_out(held: Held, shares: Mapping[str, float] | None = None) -> HeldOut:
+    """Return held-out rows by target; `shares` of the static logits are added to the network's."""
     of = {name: held.of(name) for name in held.data.truth}
     columns = columns_of(held.data)
-    logits = {name: np.ascontiguousarray(each.said[LOGITS][:, columns[name]]) for name, each in of.items()}
+    alone = {name: np.ascontiguousarray(each.said[LOGITS][:, columns[name]]) for name, each in of.items()}
+    logits = alone
+    if shares:
+        logits = {
+            name: added(alone[name], each.said[STATIC][:, columns[name]], shares[name]) for name, each in of.items()
+        }
     truth = {name: each.data.truth[name] for name, each in of.items()}
     weights = {name: each.data.weights for name, each in of.items()}
-    return HeldOut(held.told(), max(map(len, truth.values())), logits, truth, weights)
+    made = HeldOut(held.told(), max(map(len, truth.values())), logits, truth, weights)
+    return replace(made, alone=alone) if shares else made

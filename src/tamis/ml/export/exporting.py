@@ -14,6 +14,8 @@ import numpy as np
 
 from tamis.errors import GoldenRowsDrift, InvalidSetting, ModelError, OutputExists
 from tamis.ml.artifact import Artifact, open_artifact
+from tamis.ml.encoder.placement import ENSEMBLE, OF_STATIC
+from tamis.ml.export.onnx_card import ALONE
 from tamis.ml.folder_swap import written_beside
 from tamis.ml.golden import golden_inputs
 from tamis.ml.manifest import Manifest
@@ -40,7 +42,7 @@ class Exporter(Protocol):
         """Return how far a score may be from the model's."""
 
 
-def export(source: Path, to: str, folder: Path, *, overwrite: bool = False) -> Path:
+def export(source: Path, to: str, folder: Path, *, overwrite: bool = False, network_alone: bool = False) -> Path:
     """Write a model's folder as another program wants it, whole or not at all; return the folder.
 
     Args:
@@ -48,9 +50,12 @@ def export(source: Path, to: str, folder: Path, *, overwrite: bool = False) -> P
         to: a name in `FORMATS`.
         folder: where to.
         overwrite: replace an earlier export there.
+        network_alone: of an ensemble, the network by itself, with a calibration of its own. It is all that other
+            programs can hold of one; its scores are not the model's, but those that were stored of it in training.
 
     Raises:
-        InvalidSetting: there is no such format, or a model of this tier cannot become one; the message says why.
+        InvalidSetting: there is no such format, a model of this tier cannot become one, or it is an ensemble and
+            `network_alone` is not given; the message says why.
         OutputExists: something is there that would be lost.
         GoldenRowsDrift: the export would not give the model's scores.
         MissingExtra: a library that it takes is not installed.
@@ -58,6 +63,7 @@ def export(source: Path, to: str, folder: Path, *, overwrite: bool = False) -> P
     """
     artifact = open_artifact(source, of_hub=True)
     exporter = _exporter(to, artifact.manifest.tier)
+    artifact = _alone(artifact, to, wanted=network_alone)
     folder = Path(folder).resolve()
     refuse_folder(folder, overwrite=overwrite)
     try:
@@ -72,6 +78,52 @@ def export(source: Path, to: str, folder: Path, *, overwrite: bool = False) -> P
             folder=str(folder),
         ) from error
     return folder
+
+
+def _alone(artifact: Artifact, to: str, *, wanted: bool) -> Artifact:
+    """Return the model, or the network by itself of one that is an ensemble."""
+    manifest = artifact.manifest
+    alone = manifest.network_alone
+    if alone is None:
+        return artifact
+    if not wanted:
+        raise InvalidSetting(
+            f"The model {manifest.name!r} is an ensemble: a static model answers together with its network, and an "
+            f"export to {to} can hold the network alone. That has a calibration of its own{compared(manifest)}: add "
+            "--network-alone to export it, or train with --encoder-option ensemble=false.",
+            setting="network_alone",
+        )
+    architecture = {name: fact for name, fact in manifest.architecture.items() if name != ENSEMBLE}
+    kept = {name: entry for name, entry in manifest.files.items() if name not in OF_STATIC}
+    told = f"This is the network alone of a model in which a static model answers together with it{compared(manifest)}."
+    update: dict[str, object] = {
+        "targets": alone.targets,
+        "golden": alone.golden,
+        "metrics": alone.metrics,
+        "files": kept,
+    }
+    update |= {"architecture": architecture, "training": {**manifest.training, ALONE: told}, "network_alone": None}
+    view = manifest.model_copy(update=update)
+    return Artifact(artifact.folder, view, {name: artifact.files[name] for name in kept})
+
+
+def compared(manifest: Manifest) -> str:
+    """How often each is right on held-out rows, where that was measured."""
+    alone = manifest.network_alone
+    parts = []
+    for target in manifest.targets:
+        figure, word = ("micro_f1", "micro-F1") if target.target.is_multi else ("accuracy", "accuracy")
+        mine, its = (_held_out(each.metrics, target.name, figure) for each in (manifest, alone) if each is not None)
+        if mine is not None and its is not None:
+            parts.append(f"{target.name}: {word} {its:.1%}, the model {mine:.1%}")
+    return f" ({'; '.join(parts)} on held-out rows)" if parts else ""
+
+
+def _held_out(metrics: Mapping[str, object], target: str, figure: str) -> float | None:
+    held = metrics.get("held_out")
+    of_target = held.get(target) if isinstance(held, dict) else None
+    value = of_target.get(figure) if isinstance(of_target, dict) else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _exporter(to: str, tier: str) -> Exporter:

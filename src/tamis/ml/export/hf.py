@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tamis.errors import InvalidSetting
 from tamis.extras import require
 from tamis.ml.artifact import CARD, TOKENIZER, Artifact
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG
-from tamis.ml.encoder.placement import WORDS
 from tamis.ml.encoder.templates import special_tokens
 from tamis.ml.export.encoder_inputs import Ints, check_tokens, files_of, mean_logits, number, scores_of
 from tamis.ml.export.folding import Head
@@ -38,18 +36,11 @@ def write(artifact: Artifact, folder: Path) -> None:
     """Write the files of the export to a folder.
 
     Raises:
-        InvalidSetting: calibration cannot be folded into the classifier of this architecture, or words are added.
+        InvalidSetting: calibration cannot be folded into the classifier of this architecture.
         GoldenRowsDrift: transformers would read texts otherwise than the model.
         MissingExtra: torch or transformers is not installed.
     """
     manifest, places = artifact.manifest, places_of(artifact.manifest, folder)
-    if WORDS in artifact.files:
-        raise InvalidSetting(
-            "This model adds what a linear model of its tokens tells (words=true), and no architecture of transformers "
-            "can hold that: its scores would be others. Export it with --to onnx, or train it with --encoder-option "
-            "words=false",
-            setting="to",
-        )
     network, head = _of_artifact(artifact)
     columns = np.cumsum([0, *(len(target.computed.labels) for target in manifest.targets)]).tolist()
     for number_, target in enumerate(manifest.targets):

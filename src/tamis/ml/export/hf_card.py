@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tamis.ml.card_header import card_header
-from tamis.ml.export.onnx_card import chats, foot, long_texts
+from tamis.ml.export.onnx_card import alone, chats, foot, long_texts
 from tamis.ml.manifest import Manifest, TargetManifest
 from tamis.ml.model_card import code, inline, table
 
@@ -27,8 +27,7 @@ def card_of_one(manifest: Manifest, target: TargetManifest, off: float) -> str:
         target: what this folder answers.
         off: how far its scores are from the model's own, at most, on the golden rows.
     """
-    alone = manifest.model_copy(update={"targets": (target,)})
-    few = alone.model_copy(update={"metrics": _metrics(manifest, target)})
+    few = manifest.model_copy(update={"targets": (target,), "metrics": _metrics(manifest, target)})
     told = "Give `truncation=True`: without it transformers refuses or garbles longer texts."
     activation = "sigmoid, an independent probability for each label" if target.thresholds else "softmax"
     return f"""{card_header(few, library="transformers")}
@@ -37,6 +36,7 @@ def card_of_one(manifest: Manifest, target: TargetManifest, off: float) -> str:
 
 A text classifier made with Tamis on {manifest.created:%Y-%m-%d}: {len(target.labels):,} labels, {activation}. Its
 calibration is folded into the last layer, so the scores are calibrated probabilities. {_compared(manifest, off)}
+{alone(manifest)}
 
 ```python
 from transformers import pipeline

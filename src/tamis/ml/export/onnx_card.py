@@ -5,6 +5,9 @@ from __future__ import annotations
 from tamis.ml.manifest import Manifest
 from tamis.ml.model_card import code, inline
 
+ALONE = "network_alone"
+"""Under what the training facts of a network by itself say so."""
+
 FORMS = {
     "int8": "8-bit integers, scaled for each token and column",
     "int8-tables": "32-bit numbers, with its table of tokens in 8-bit integers",
@@ -135,7 +138,14 @@ def _head(manifest: Manifest) -> str:
 A text classifier made with Tamis on {manifest.created:%Y-%m-%d}: {targets}. It runs with ONNX Runtime, without Tamis.
 Its scores were compared with the model's own on {len(manifest.golden)} inputs when it was exported, and are the same
 within {within:g}.
+{alone(manifest)}
 """
+
+
+def alone(manifest: Manifest) -> str:
+    """Return that it is the network of an ensemble by itself, where it is that."""
+    told = manifest.training.get(ALONE)
+    return f"\n{inline(told)}\n" if isinstance(told, str) else ""
 
 
 def foot(manifest: Manifest) -> str:
