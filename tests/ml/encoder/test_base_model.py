@@ -96,6 +96,18 @@ def test_code_that_a_folder_brings_is_not_run(folder, trained):
         trained(folder)
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_adapter_is_not_attached(folder, alone):
+    from tamis.ml.encoder.network import load_network
+
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4, "target_modules": ["query"]}')
+    if alone:
+        (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    for load in (lambda: load_base(str(folder)), lambda: load_network(folder, 3, 0)):
+        with pytest.raises(UnknownBaseModel, match=r"an adapter of peft \(adapter_config.json\).*merge_and_unload"):
+            load()
+
+
 def test_an_architecture_without_a_classifier_is_refused(folder, trained):
     changed(folder / "config.json", model_type="vit")
     with pytest.raises((UnknownBaseModel, DamagedArtifact), match=r"vit|cannot read it"):

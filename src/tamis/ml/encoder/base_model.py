@@ -25,6 +25,7 @@ from tamis.ml.untrusted import damaged, map_file, parse_object
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
+ADAPTER = "adapter_config.json"
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, TOKENIZER_CONFIG, TEMPLATE)
 """The files of a repository that are needed beside its configuration."""
 
@@ -187,6 +188,21 @@ def is_whole(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and (folder / TOKENIZER).is_file() and bool(_weights(folder))
 
 
+def refuse_adapter(folder: Path, name: str) -> None:
+    """Refuse a folder with an adapter of peft, which transformers would attach to the weights, freezing all others.
+
+    Raises:
+        UnknownBaseModel: there is one.
+    """
+    if (folder / ADAPTER).exists():
+        raise UnknownBaseModel(
+            f"{folder} holds an adapter of peft ({ADAPTER}), and only plain weights are read. Merge it into its base "
+            "model where peft is installed (PeftModel.from_pretrained(model, adapter).merge_and_unload(), then "
+            f"save_pretrained), and give that folder; where it is not wanted, take {ADAPTER} out of the folder.",
+            name=name,
+        )
+
+
 def load_known(card: BaseModelCard) -> EncoderBase:
     """Return `minilm-l6`: from the Hugging Face cache or hub, or from the package that carries it.
 
@@ -228,9 +244,10 @@ def load_place(place: Place) -> EncoderBase:
     """Return the base model in a folder.
 
     Raises:
-        UnknownBaseModel: it lacks files, or its weights are pickles.
+        UnknownBaseModel: it lacks files, its weights are pickles, or there is an adapter.
         DamagedArtifact: its configuration or its weights' headers cannot be read.
     """
+    refuse_adapter(place.folder, place.name)
     if not is_whole(place.folder):
         raise UnknownBaseModel(
             f"{place.folder} is no base model that can be used: {_what_is_missing(place.folder)}", name=place.name

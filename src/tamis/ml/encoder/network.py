@@ -22,7 +22,7 @@ from torch import nn
 
 from tamis.errors import DamagedArtifact, InvalidSetting, UnknownBaseModel
 from tamis.extras import require
-from tamis.ml.encoder.base_model import CONFIG, config_of, shapes_of
+from tamis.ml.encoder.base_model import CONFIG, config_of, refuse_adapter, shapes_of
 from tamis.ml.untrusted import damaged
 
 Floats = NDArray[np.float32]
@@ -30,6 +30,10 @@ Floats = NDArray[np.float32]
 HEAD_NAMES = ("classifier", "score", "classification_head", "head", "pre_classifier", "pooler", "sequence_summary")
 MOST_NEW = 2
 """So many times the numbers in the files a network may have: a head that is new, or a pooler that was left out."""
+
+FLOAT_BYTES = 4
+BUFFERS = 1 << 26
+"""Bytes of masks and the like that any network may have beside its weights; more only where the weights have more."""
 
 PADDED_ALIKE = 1e-3
 """How far a logit of one text may be off beside a longer one: what is more is no matter of rounding."""
@@ -59,11 +63,12 @@ def load_network(
     """Return the base model in a folder with a new head of so many columns, made from torch's present random numbers.
 
     Raises:
-        UnknownBaseModel: transformers has no classifier of this architecture.
+        UnknownBaseModel: transformers has no classifier of this architecture, or the folder holds an adapter.
         DamagedArtifact: the weights do not fit the configuration, or cannot be read.
     """
     transformers = require("transformers", "encoder")
     name = name or folder.name
+    refuse_adapter(folder, name)
     config_of(folder)
     try:
         with quiet():
@@ -119,6 +124,10 @@ def refuse_unlike(folder: Path, made: Callable[[Any], nn.Module], config: Any) -
     there = sum(map(math.prod, shapes.values()))
     if asked > MOST_NEW * there:
         raise damaged(folder / CONFIG, f"it asks for {asked:,} weights, and the files have {there:,}")
+    beside = sum(buffer.numel() * buffer.element_size() for buffer in planned.buffers())
+    if beside > max(BUFFERS, there * FLOAT_BYTES):
+        told = f"it asks for {beside:,} bytes beside the weights (masks of so many positions, for example)"
+        raise damaged(folder / CONFIG, f"{told}, and {max(BUFFERS, there * FLOAT_BYTES):,} is the most for this model")
 
 
 def _times(shape: Iterable[int]) -> str:
