@@ -174,8 +174,11 @@ def _needs_code(name: str) -> str:
 
 
 def _unreadable(folder: Path, error: Exception) -> DamagedArtifact:
-    told = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return damaged(folder, f"transformers cannot read it ({told[:300]})")
+    return damaged(folder, f"transformers cannot read it ({_first_line(error)})")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,7 +230,8 @@ def check_padding(model: nn.Module, pad_id: int, ids: Sequence[int]) -> None:
     """Make sure that a text's logits are the same alone and beside a longer text.
 
     Raises:
-        UnknownBaseModel: they are not: the architecture pads in another way, and its scores would depend on the batch.
+        UnknownBaseModel: they are not: the architecture pads in another way, and its scores would depend on the batch;
+            or it cannot be run on texts alone.
     """
     short = list(ids)[: max(1, len(ids) // 2)]
     both = torch.full((2, len(ids)), pad_id)
@@ -237,16 +241,24 @@ def check_padding(model: nn.Module, pad_id: int, ids: Sequence[int]) -> None:
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    with torch.no_grad():
-        alone = model(input_ids=both[:1, : len(short)].to(device), attention_mask=mask[:1, : len(short)].to(device))
-        beside = model(input_ids=both.to(device), attention_mask=mask.to(device))
+    kind = str(cast("Any", model).config.model_type)
+    try:
+        with torch.no_grad():
+            alone = model(input_ids=both[:1, : len(short)].to(device), attention_mask=mask[:1, : len(short)].to(device))
+            beside = model(input_ids=both.to(device), attention_mask=mask.to(device))
+    except Exception as error:  # whatever an architecture raises that wants more than ids and a mask
+        raise UnknownBaseModel(
+            f"The classifier of {kind!r} cannot be run on texts ({_first_line(error)}). Choose a base model of another "
+            "architecture.",
+            name=kind,
+        ) from error
     model.train(training)
     off = float((alone.logits[0] - beside.logits[0]).abs().max())
     if not off <= PADDED_ALIKE * max(1.0, float(alone.logits.abs().max())):
         raise UnknownBaseModel(
-            f"The classifier of {cast('Any', model).config.model_type!r} gives other scores to a text beside a longer "
+            f"The classifier of {kind!r} gives other scores to a text beside a longer "
             "one: it cannot be used here. Choose a base model of another architecture.",
-            name=str(cast("Any", model).config.model_type),
+            name=kind,
         )
 
 
