@@ -186,6 +186,14 @@ def test_lora_gives_plain_weights_that_differ_in_the_layers(train, single, base_
     assert finished.facts["lora"] is True
 
 
+def test_options_that_do_nothing_are_remarked_on(train, single):
+    finished = train(
+        single(24), single(12, seed=1), kind="albert", epochs=1, encoder={"freeze_layers": 2, "lora_rank": 2}
+    )
+    told = [remark.partition(":")[0] for remark in finished.remarks if "did nothing" in remark]
+    assert told == ["freeze_layers = 2 did nothing", "lora_rank = 2 did nothing"]
+
+
 @pytest.mark.parametrize("kind", ["distilbert", "modernbert", "roberta"])
 def test_lora_on_encoders_trains_the_whole_head(train, single, kind):
     finished = train(single(24), single(12, seed=1), kind=kind, epochs=1, encoder={"lora": True})

@@ -28,7 +28,7 @@ from tamis.ml.encoder.losses import Losses, prior_log_odds
 from tamis.ml.encoder.machine import Machine
 from tamis.ml.encoder.network import check_padding, checkpoint_layers, freeze, last_linear, load_network, parts_of
 from tamis.ml.encoder.options import EncoderOptions
-from tamis.ml.encoder.planning import AVERAGED, MANY_ROWS, Method, Reading, plan_of
+from tamis.ml.encoder.planning import AVERAGED, LORA_RANK, MANY_ROWS, Method, Reading, plan_of
 from tamis.ml.encoder.second_head import SecondHead, can_have
 from tamis.ml.encoder.watching import Watcher, rows_to_judge
 from tamis.ml.holding_out import BEGIN, END, HELD, Place, Watched, second_plan
@@ -92,7 +92,7 @@ class Fits:
         if self._options.gradient_checkpointing:
             checkpoint_layers(model)
         if self._method.lora:
-            model, parts = with_lora(model, parts, self._options.lora_rank)
+            model, parts = with_lora(model, parts, self._options.lora_rank or LORA_RANK)
         shared = len(parts.layers) != base.n_layers  # ALBERT goes through one layer many times
         self.n_frozen = 0 if shared else self._method.n_frozen
         freeze(model, parts, self.n_frozen)

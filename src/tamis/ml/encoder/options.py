@@ -20,7 +20,7 @@ class EncoderOptions(BaseModel):
             averaged. A chat always keeps its end.
         lora: train low-rank additions to the weights (LoRA, Hu et al. 2021) instead of the weights; they are added up
             in the end. By default for models of more than a billion weights.
-        lora_rank: the rank of these.
+        lora_rank: the rank of these, by default 16.
         ensemble: let a static model of the same rows answer together with the network. By default where there are a
             thousand rows and more, and held-out rows surely gain by it. Exports to other programs hold the network
             alone, which has a calibration of its own for that.
@@ -34,7 +34,7 @@ class EncoderOptions(BaseModel):
     gradient_checkpointing: bool = False
     long_texts: Literal["cut", "windows"] = "cut"
     lora: bool | None = None
-    lora_rank: int = Field(default=16, ge=1, le=1_024)
+    lora_rank: int | None = Field(default=None, ge=1, le=1_024)
     ensemble: bool | None = None
     batch_rows: int | None = Field(default=None, ge=1, le=4_096)
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
@@ -44,12 +44,28 @@ def encoder_options(given: Mapping[str, object] | EncoderOptions | None) -> Enco
     """Return the options; what is not given keeps its default.
 
     Raises:
-        InvalidSetting: there is no such option, or a value is of the wrong type or out of range.
+        InvalidSetting: there is no such option, a value is of the wrong type or out of range, or two contradict each
+            other.
     """
-    if isinstance(given, EncoderOptions):
-        return given
+    made = given if isinstance(given, EncoderOptions) else _validated(given or {})
+    if made.lora and made.freeze_layers:
+        raise InvalidSetting(
+            f"The encoder options lora = true and freeze_layers = {made.freeze_layers} contradict each other: with "
+            "LoRA all weights of the base model stay as they are. Leave one of them out.",
+            setting="freeze_layers",
+        )
+    if made.lora is False and made.lora_rank is not None:
+        raise InvalidSetting(
+            f"The encoder options lora = false and lora_rank = {made.lora_rank} contradict each other: without LoRA "
+            "there is nothing of that rank. Leave one of them out.",
+            setting="lora_rank",
+        )
+    return made
+
+
+def _validated(given: Mapping[str, object]) -> EncoderOptions:
     try:
-        return EncoderOptions.model_validate(dict(given or {}))
+        return EncoderOptions.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))

@@ -34,7 +34,7 @@ WIDTH, RATE = 384, 3.5e-4
 """The rate that suits a network of this width; wider ones learn slower."""
 
 NARROWER = 2.3
-LORA_RATE = 3e-4
+LORA_RATE, LORA_RANK = 3e-4, 16
 DECAY, WARMUP = 0.01, 0.1
 LARGE = 1_000_000_000
 """Weights from which a model is trained by LoRA unless it is said otherwise."""
@@ -110,6 +110,31 @@ def method_of(base: EncoderBase, options: EncoderOptions) -> Method:
     if not lora:
         rates |= {name: value for name, value in tuned.items() if name in rates}
     return Method(0 if lora else min(wanted, base.n_layers), lora, rates)
+
+
+def ignored(base: EncoderBase, options: EncoderOptions, method: Method, n_frozen: int) -> list[str]:
+    """Return what is to be said of options that did nothing, or less than they say, once `n_frozen` layers are."""
+    told, freeze = [], options.freeze_layers or 0
+    if freeze and method.lora:
+        told.append(
+            f"freeze_layers = {freeze} did nothing: a base model of so many weights is trained by LoRA, with which all "
+            "its weights stay as they are. Leave it out, or add lora=false."
+        )
+    elif freeze and not n_frozen:
+        told.append(
+            f"freeze_layers = {freeze} did nothing: the layers of this base model share their weights. Leave it out."
+        )
+    elif freeze > n_frozen:
+        told.append(
+            f"freeze_layers = {freeze} is more than the base model's {base.n_layers:,} layers: all of them stayed as "
+            "they were, and only what is above them was trained."
+        )
+    if options.lora_rank is not None and not method.lora:
+        told.append(
+            f"lora_rank = {options.lora_rank} did nothing: the weights themselves were trained. Leave it out, or add "
+            "lora=true."
+        )
+    return told
 
 
 def plan_of(

@@ -21,7 +21,7 @@ from tamis.ml.encoder.fits import Fits, Part
 from tamis.ml.encoder.inputs import Encoded, Encoding
 from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import EncoderOptions
-from tamis.ml.encoder.planning import Method, Reading, method_of, reading_of
+from tamis.ml.encoder.planning import Method, Reading, ignored, method_of, reading_of
 from tamis.ml.encoder.rows_held import folds_of, held_share
 from tamis.ml.holding_out import NOTHING_TO_VALIDATE, Held, HoldingOut, Ways, judged
 from tamis.ml.progress import Progress
@@ -83,6 +83,7 @@ class EncoderTrainer:
         watched = None if validation is None else self._encoded(encoding, validation)
         self._tell("loading the base model", 0.02)
         self._fits.open(self._base)
+        self._remarks += ignored(self._base, self._options, self._method, self._fits.n_frozen)
         facts = self._told_inputs(encoded)
         self._fits.check_padding(encoded)
         remember = self._fits.remembers(encoded, *([watched] if watched else []))
