@@ -29,8 +29,12 @@ NOT_NEEDED = frozenset({
     *("upload", "upload_progress", "file", "proxy", "stream", "call", "run", "api", "deep_link", "dev"),
     *("process_recording", "component_server", "custom_component", "runs", "run-history"),
     *("vibe-edit", "undo-vibe-edit", "vibe-code", "vibe-starter-queries"),
+    *("openapi.json", "profiling"),
 })  # fmt: skip
 """What Gradio would answer below `/gradio_api/` and the page never asks for: files, other servers' pages, its code."""
+
+CLOSED = frozenset({"monitoring", "login", "logout", "file", "proxy", "openapi.json"})
+"""The same, beside that."""
 
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -112,7 +116,7 @@ def _trouble(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None
     parts = scope["path"].strip("/").split("/")
     if parts[0] == "gradio_api" and len(parts) > 1 and parts[1].partition("=")[0] in NOT_NEEDED:
         return 404, "There is nothing here."
-    if parts[0] in ("monitoring", "login", "proxy") or parts[0].startswith(("file=", "proxy=")):
+    if parts[0].partition("=")[0] in CLOSED:
         return 404, "There is nothing here."
     if scope["method"] not in ("GET", "HEAD", "POST"):
         return 405, "The demo takes no such request."

@@ -23,7 +23,7 @@ OTHERS = ("If", "Loop", "Scan", "ConstantOfShape", "Resize", "OneHot", "RandomNo
 
 def model(nodes=None, tensors=(), **opsets):
     node = helper.make_node("Identity", ["x"], ["y"])
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     graph = helper.make_graph([node] if nodes is None else nodes, "g", [value], [out], list(tensors))
     imports = [helper.make_opsetid(domain, version) for domain, version in ({"": 22} | opsets).items()]
@@ -193,23 +193,65 @@ except Exception as error:
 """
 
 
-def test_a_graph_of_plain_operators_that_asks_for_all_memory_ends_with_an_error(tmp_path):
+def classifier(nodes, dims=("batch", "length"), **constants):
+    """A graph from ids to logits, as the session wants it."""
+    values = [helper.make_tensor_value_info(name, 7, dims) for name in ("input_ids", "attention_mask")]
+    out = [helper.make_tensor_value_info("logits", 1, ["batch", "labels"])]
+    tensors = [numpy_helper.from_array(np.array(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", values, out, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
+
+
+@pytest.fixture
+def tried(tmp_path):
+    """A function: what running a graph with little memory comes to, and the kilobytes that it took."""
+
+    def run(made):
+        (tmp_path / MODEL).write_bytes(made.SerializeToString())
+        (tmp_path / DATA).write_bytes(b"")
+        command = [sys.executable, "-c", BOMB, str(tmp_path)]
+        told = subprocess.run(command, text=True, capture_output=True, check=True).stdout
+        return told, int(told.split()[-1])
+
+    return run
+
+
+def test_a_graph_of_plain_operators_that_asks_for_all_memory_ends_with_an_error(tried):
     doubled = [helper.make_node("Concat", [f"x{at}", f"x{at}"], [f"x{at + 1}"], axis=1) for at in range(40)]
     cast = helper.make_node("Cast", ["input_ids"], ["x0"], to=1)
     last = helper.make_node("Slice", ["x40", "zero", "one", "one"], ["logits"])
-    values = [helper.make_tensor_value_info(name, 7, ["batch", "length"]) for name in ("input_ids", "attention_mask")]
-    out = [helper.make_tensor_value_info("logits", 1, ["batch", "labels"])]
-    constants = [numpy_helper.from_array(np.full(1, value), name) for name, value in (("zero", 0), ("one", 1))]
-    graph = helper.make_graph([cast, *doubled, last], "g", values, out, constants)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
-    (tmp_path / MODEL).write_bytes(made.SerializeToString())
-    (tmp_path / DATA).write_bytes(b"")
-    told = subprocess.run(
-        [sys.executable, "-c", BOMB, str(tmp_path)], text=True, capture_output=True, check=True
-    ).stdout  # fmt: skip
+    told, taken = tried(classifier([cast, *doubled, last], zero=[0], one=[1]))
     assert told.startswith("DamagedArtifact")
     assert "ONNX Runtime cannot run it" in told
-    assert int(told.split()[-1]) < 600_000, "kilobytes"
+    assert taken < 600_000
+
+
+def test_what_follows_from_known_shapes_is_not_computed_on_opening(tried):
+    nodes = [
+        helper.make_node("Reshape", ["input_ids", "side"], ["square"]),
+        helper.make_node("Shape", ["square"], ["shape"]),
+        helper.make_node("Expand", ["ones", "shape"], ["large"]),
+        helper.make_node("ReduceSum", ["large"], ["sum"], keepdims=1),
+        helper.make_node("Cast", ["sum"], ["logits"], to=1),
+    ]
+    told, taken = tried(classifier(nodes, side=[10_000, 10_000], ones=np.ones((1, 1), np.float32)))
+    assert told.startswith("DamagedArtifact")
+    assert taken < 300_000
+
+
+@pytest.mark.parametrize("dims", [(14_000, 14_000), ("batch", 1), (0, "length")])
+def test_inputs_of_set_lengths_are_refused(dims):
+    node = helper.make_node("Cast", ["input_ids"], ["logits"], to=1)
+    refuse_hostile(classifier([node]).SerializeToString(), 0)
+    with pytest.raises(ValueError, match="lengths that are set"):
+        refuse_hostile(classifier([node], dims).SerializeToString(), 0)
+
+
+def test_shapes_that_a_file_claims_are_refused():
+    claimed = model()
+    claimed.graph.value_info.append(helper.make_tensor_value_info("z", 1, [14_000, 14_000]))
+    with pytest.raises(ValueError, match="what shapes it computes"):
+        refuse_hostile(claimed.SerializeToString(), 0)
 
 
 def test_as_much_memory_as_the_container_has(monkeypatch, tmp_path):

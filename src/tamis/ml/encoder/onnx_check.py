@@ -46,11 +46,15 @@ _OPSETS = (22, 23)
 
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 8, 20, 25
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
-_GRAPH_NODE, _GRAPH_TENSOR, _GRAPH_SPARSE = 1, 5, 15
+_GRAPH_NODE, _GRAPH_TENSOR, _GRAPH_INPUT, _GRAPH_VALUE, _GRAPH_SPARSE = 1, 5, 11, 13, 15
 _NODE_INPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 4, 5, 7
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11, 22, 23)
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL, _TENSOR_PLACE = 1, 2, 8, 9, 13, 14
 _TENSOR_VALUES = (4, 5, 6, 7, 10, 11)
+_DIMENSIONS = (2, 1, 2, 1)
+"""Of an input: its type, that of a tensor, its shape, and the dimensions of this."""
+
+_DIMENSION_LENGTH = 1
 
 
 def refuse_hostile(graph: bytes, n_data: int) -> None:
@@ -83,6 +87,10 @@ def _check_graph(graph: memoryview, n_data: int) -> None:
     for number, value in _fields(graph):
         if number == _GRAPH_SPARSE:
             raise ValueError("it has sparse tensors")
+        if number == _GRAPH_VALUE:
+            raise ValueError("it says what shapes it computes")
+        if number == _GRAPH_INPUT:
+            _check_input(_part(value))
         if number == _GRAPH_TENSOR:
             tensor = _tensor(_part(value))
             constants.add(tensor.name)
@@ -95,6 +103,15 @@ def _check_graph(graph: memoryview, n_data: int) -> None:
         raise ValueError(f"its tensors have {taken:,} bytes in {DATA}, which has {n_data:,}")
     for node in nodes:
         _check_node(node, constants)
+
+
+def _check_input(given: memoryview) -> None:
+    """Refuse an input of a length that is set: what follows from it would be computed when the file is opened."""
+    parts = [given]
+    for inner in _DIMENSIONS:
+        parts = [_part(value) for part in parts for number, value in _fields(part) if number == inner]
+    if any(number == _DIMENSION_LENGTH for part in parts for number, _ in _fields(part)):
+        raise ValueError("its inputs have lengths that are set, and any batch and length must be possible")
 
 
 def _check_node(node: memoryview, constants: set[str]) -> None:
