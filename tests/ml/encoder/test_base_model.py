@@ -2,6 +2,7 @@ import json
 import pickle
 import shutil
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -96,6 +97,18 @@ def test_code_that_a_folder_brings_is_not_run(folder, trained):
         trained(folder)
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_adapter_is_not_attached(folder, alone):
+    from tamis.ml.encoder.network import load_network
+
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4, "target_modules": ["query"]}')
+    if alone:
+        (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    for load in (lambda: load_base(str(folder)), lambda: load_network(folder, 3, 0)):
+        with pytest.raises(UnknownBaseModel, match=r"an adapter of peft \(adapter_config.json\).*merge_and_unload"):
+            load()
+
+
 def test_an_architecture_without_a_classifier_is_refused(folder, trained):
     changed(folder / "config.json", model_type="vit")
     with pytest.raises((UnknownBaseModel, DamagedArtifact), match=r"vit|cannot read it"):
@@ -128,6 +141,101 @@ def test_a_tokenizer_of_more_tokens_than_the_model_knows_is_refused(folder):
     changed(folder / "config.json", vocab_size=100)
     with pytest.raises(DamagedArtifact, match="token 25"):
         load_base(str(folder))
+
+
+def marked(folder, marks, number):
+    """Let the tokenizer put so many tokens of this id before each text."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["post_processor"]["single"] = [
+        *({"SpecialToken": {"id": "<s>", "type_id": 0}} for _ in range(marks)), {"Sequence": {"id": "A", "type_id": 0}}
+    ]  # fmt: skip
+    tokenizer["post_processor"]["special_tokens"]["<s>"]["ids"] = [number]
+    path.write_text(json.dumps(tokenizer))
+
+
+def test_marks_that_leave_no_room_are_refused(folder):
+    marked(folder, 159, 1)
+    assert load_base(str(folder)).longest == 160
+    marked(folder, 160, 1)
+    with pytest.raises(DamagedArtifact, match=r"tokenizer.json.*puts 160 tokens before and after.*reads 160 by config"):
+        load_base(str(folder))
+
+
+def test_what_a_tokenizer_fills_up_with_and_cuts_is_no_mark(folder):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_padding(length=400, pad_token="<pad>")
+    tokenizer.enable_truncation(2)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert load_base(str(folder)).longest == 160
+
+
+def test_a_mark_that_the_model_does_not_know_is_refused(folder):
+    marked(folder, 1, 300)
+    with pytest.raises(DamagedArtifact, match=r"tokenizer.json.*knows token 300, and config.json .* 300"):
+        load_base(str(folder))
+
+
+def test_tokens_that_the_model_does_not_have_are_not_taken(folder):
+    changed(folder / "config.json", pad_token_id=300, bos_token_id=4_000, eos_token_id=2)
+    base = load_base(str(folder))
+    assert (base.pad_id, base.empty_id) == (0, 2)
+
+
+BEHIND = {
+    "camembert": "Camembert",
+    "data2vec-text": "Data2VecText",
+    "esm": "Esm",
+    "ibert": "IBert",
+    "longformer": "Longformer",
+    "markuplm": "MarkupLM",
+    "mpnet": "MPNet",
+    "roberta": "Roberta",
+    "roberta-prelayernorm": "RobertaPreLayerNorm",
+    "xlm-roberta": "XLMRoberta",
+    "xlm-roberta-xl": "XLMRobertaXL",
+}
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+def test_as_many_tokens_as_a_model_says_to_read_can_be_read(base_folder, tmp_path, kind):
+    import torch
+    import transformers
+
+    from tamis.ml.encoder.network import load_network
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = getattr(transformers, f"{BEHIND[kind]}Config")(
+        **sizes, vocab_size=300, max_position_embeddings=40, pad_token_id=5, attention_window=4
+    )
+    folder = shutil.copytree(base_folder("bert"), tmp_path / kind)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    base = load_base(str(folder))
+    network = load_network(folder, 2, base.pad_id).eval()
+    for length, fits in ((base.longest, True), (base.longest + 1, False)):
+        ids = torch.full((1, length), 7)
+        with nullcontext() if fits else pytest.raises((IndexError, RuntimeError), match="out of"), torch.no_grad():
+            network(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+
+def test_a_configuration_without_room_for_any_text_is_refused(base_folder, tmp_path):
+    folder = shutil.copytree(base_folder("roberta"), tmp_path / "spoilt")
+    changed(folder / "config.json", max_position_embeddings=1)
+    with pytest.raises(DamagedArtifact, match="and the model reads 0 by config"):
+        load_base(str(folder))
+
+
+def test_an_architecture_that_wants_more_than_texts_is_told(base_of):
+    import torch
+
+    from tamis.ml.encoder.network import check_padding, load_network
+
+    network = load_network(base_of("bert").folder, 2, 0)
+    network.forward = lambda **_: torch.zeros(0)[1]
+    with pytest.raises(UnknownBaseModel, match=r"of 'bert' cannot be run on texts \(index 1 is out of bounds.*another"):
+        check_padding(network, 0, [1, 7, 8, 2])
 
 
 def test_a_tokenizer_that_never_ends_is_refused(folder):

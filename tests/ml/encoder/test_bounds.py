@@ -73,6 +73,31 @@ def test_configurations_unlike_the_weights_are_refused_before_memory_is_taken(fo
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
 
 
+@pytest.mark.parametrize(
+    ("name", "positions", "entries", "told"),
+    [
+        ("GPTBigCodeConfig", "transformer.wpe.weight", {"n_positions": 20_000}, r"[\d,]{10,} bytes beside the weights"),
+        ("GPTNeoConfig", "transformer.wpe.weight", {"max_position_embeddings": 20_000}, r"[\d,]{10,} bytes beside"),
+    ],
+)
+def test_masks_of_a_configuration_are_counted_before_memory_is_taken(tmp_path, name, positions, entries, told):
+    import torch
+    import transformers
+
+    few = {"n_embd": 8, "n_layer": 2, "n_head": 1, "n_inner": 8, "hidden_size": 8, "num_layers": 2, "num_heads": 1}
+    config = getattr(transformers, name)(**few, vocab_size=300, attention_types=[[["global"], 2]],
+                                         **dict.fromkeys(entries, 64))  # fmt: skip
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    assert load_network(tmp_path, 3, 0).config.num_labels == 3
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file(weights | {positions: torch.zeros(20_000, 8).numpy()}, tmp_path / "model.safetensors", {"format": "pt"})
+    changed(tmp_path / "config.json", **entries)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DamagedArtifact, match=r"config\.json.*" + told):
+        load_network(tmp_path, 3, 0)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kilobytes"
+
+
 def test_heads_and_poolers_may_be_new(folder):
     weights = {name: array for name, array in load_file(folder / "model.safetensors").items() if "pooler" not in name}
     save_file(weights, folder / "model.safetensors", {"format": "pt"})

@@ -131,7 +131,11 @@ def test_windows_are_for_tamis_alone_and_the_card_says_so(encoder_artifact, one_
 def test_a_model_that_is_served_in_integers_says_how_far_off_its_floats_are(encoder_artifact, one_target, tmp_path):
     model = encoder_artifact("bert", one_target, served="int8")
     artifact = open_artifact(model)
-    assert hf.allowed(artifact.manifest) == hf.SAME_AS_INTEGERS
+    assert [hf.allowed(_served_as(artifact.manifest, form)) for form in ("int8", "int8-tables", "float32")] == [
+        0.1,
+        0.01,
+        1e-5,
+    ]
     rows = [row.model_copy(update={"scores": _moved(row.scores)}) for row in artifact.manifest.golden]
     from tamis.ml.export.hf_card import card_of_one
 
@@ -140,6 +144,24 @@ def test_a_model_that_is_served_in_integers_says_how_far_off_its_floats_are(enco
     )
     assert "served in 8-bit integers" in card
     assert "differ by up to 0.012" in card
+
+
+def _served_as(manifest, form):
+    return manifest.model_copy(update={"architecture": {**manifest.architecture, "served": form}})
+
+
+@pytest.mark.parametrize("targets", ["one", "two"])
+def test_a_wrong_fold_is_no_drift_of_integers(encoder_artifact, one_target, monkeypatch, tmp_path, targets):
+    fold = folding.Head.fold
+
+    def otherwise(head, rows, target):
+        head._weight *= 1.001
+        fold(head, rows, target)
+
+    monkeypatch.setattr(folding.Head, "fold", otherwise)
+    given = {"targets": one_target} if targets == "one" else {}
+    with pytest.raises(GoldenRowsDrift, match="scores of the weights of the model"):
+        export(encoder_artifact("bert", **given, served="int8"), "hf", tmp_path / "hf")
 
 
 def _moved(scores):

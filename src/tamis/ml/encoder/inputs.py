@@ -133,10 +133,8 @@ class Encoding:
         from tokenizers import Tokenizer
 
         self._tokenizer: Tokenizer = Tokenizer.from_buffer(tokenizer_json)
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
         self._template = template or ChatTemplate()
-        self._before, self._after = _marks(self._tokenizer)
+        self._before, self._after = marks_of(self._tokenizer)
         self._empty = np.array([empty_id], dtype=np.int32)
         room = max(1, max_length - len(self._before) - len(self._after))
         self.max_length, self.windows, self._room = max_length, windows, room
@@ -242,8 +240,10 @@ class _Told:
         return begin[: space.start()] if space else self.text
 
 
-def _marks(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The ids that stand before and after each text."""
+def marks_of(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Let a tokenizer neither cut nor fill up, and return the ids that it puts before and after each text."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     made = tokenizer.encode("a")
     inner = [place for place, special in enumerate(made.special_tokens_mask) if not special]
     if not inner:

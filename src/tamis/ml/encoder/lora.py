@@ -5,8 +5,11 @@ What comes out is plain weights: an artifact, an export and a server know nothin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from tamis.extras import require
@@ -18,7 +21,10 @@ ALPHA = 2
 
 
 def with_lora(model: nn.Module, parts: Parts, rank: int) -> tuple[nn.Module, Parts]:
-    """Return the model with additions to all linear maps of its layers, and a head that is trained whole."""
+    """Return the model with additions to all linear maps of its layers, and a head that is trained whole.
+
+    All that is trained is in 32-bit numbers, whatever the model is in: updates are too small for fewer digits.
+    """
     peft = require("peft", "encoder")
     heads = sorted({name.split(".", 1)[0] for name in parts.head if not _is_inside(model, name)})
     config = peft.LoraConfig(
@@ -30,14 +36,46 @@ def with_lora(model: nn.Module, parts: Parts, rank: int) -> tuple[nn.Module, Par
     )
     with quiet():
         made = peft.get_peft_model(model, config)
-    trained = [name for name, weight in made.named_parameters() if weight.requires_grad]
+    trained = {name: weight for name, weight in made.named_parameters() if weight.requires_grad}
+    for weight in trained.values():
+        weight.data = weight.data.float()
+    for module in made.modules():
+        if type(module).__name__ == "ModulesToSaveWrapper":  # peft's, which goes when the additions are added up
+            module.register_forward_pre_hook(_widened)
     head = tuple(name for name in trained if "modules_to_save" in name)
     return cast("nn.Module", made), Parts((), parts.layers, head)
 
 
 def merged(model: nn.Module) -> nn.Module:
-    """Return the plain model: what was added is part of the weights."""
-    return cast("nn.Module", cast("Any", model).merge_and_unload())
+    """Return the plain model in 32-bit numbers, in which what was added is part of the weights."""
+    return cast("nn.Module", cast("Any", model.float()).merge_and_unload())
+
+
+@contextmanager
+def in_full(model: nn.Module) -> Iterator[None]:
+    """Compute in 32-bit numbers while inside, whatever the weights are in: those of a module are widened as it runs."""
+    handles, halves = [], (torch.float16, torch.bfloat16)
+    for module in model.modules():
+        own = [(weight, weight.dtype) for weight in module.parameters(recurse=False) if weight.dtype in halves]
+        if own:
+            handles.append(module.register_forward_pre_hook(lambda *_, own=own: _set_dtypes(own, torch.float32)))
+            handles.append(module.register_forward_hook(lambda *_, own=own: _set_dtypes(own)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _set_dtypes(own: list[tuple[nn.Parameter, torch.dtype]], dtype: torch.dtype | None = None) -> None:
+    for weight, before in own:
+        weight.data = weight.data.to(dtype or before)
+
+
+def _widened(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a head is given, in the numbers that it is in."""
+    is_number = [isinstance(each, torch.Tensor) and each.is_floating_point() for each in given]
+    return tuple(each.float() if number else each for each, number in zip(given, is_number, strict=True))
 
 
 def _linear_names(model: nn.Module, parts: Parts) -> list[str]:

@@ -44,7 +44,6 @@ class Machine:
         self.rank, self.world = int(self._accelerator.process_index), int(self._accelerator.num_processes)
         self.half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(mixed)
         self.tokens_at_once = TOKENS_AT_ONCE.get(self.device.type, TOKENS_AT_ONCE["cpu"])
-        self._buckets: torch.Tensor | None = None
 
     @property
     def is_cpu(self) -> bool:
@@ -68,12 +67,12 @@ class Machine:
         """Add up gradients and other `sums` (n,) over all processes; return these."""
         if self.world == 1:
             return cast("list[float]", sums.tolist())
-        parts = [(torch.zeros_like(weight) if weight.grad is None else weight.grad).reshape(-1) for weight in weights]
-        bucket = torch.cat([*parts, sums.to(parts[0])])
+        grads = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
+        bucket = torch.cat([*(grad.float().reshape(-1) for grad in grads), sums])
         bucket = self._accelerator.reduce(bucket, reduction="sum")
         at = 0
         for weight in weights:
-            weight.grad = bucket[at : at + weight.numel()].view_as(weight).clone()
+            weight.grad = bucket[at : at + weight.numel()].view_as(weight).to(weight.dtype, copy=True)
             at += weight.numel()
         return cast("list[float]", bucket[at:].tolist())
 

@@ -22,7 +22,7 @@ from torch import nn
 
 from tamis.errors import DamagedArtifact, InvalidSetting, UnknownBaseModel
 from tamis.extras import require
-from tamis.ml.encoder.base_model import CONFIG, config_of, shapes_of
+from tamis.ml.encoder.base_model import CONFIG, config_of, refuse_adapter, shapes_of
 from tamis.ml.untrusted import damaged
 
 Floats = NDArray[np.float32]
@@ -30,6 +30,10 @@ Floats = NDArray[np.float32]
 HEAD_NAMES = ("classifier", "score", "classification_head", "head", "pre_classifier", "pooler", "sequence_summary")
 MOST_NEW = 2
 """So many times the numbers in the files a network may have: a head that is new, or a pooler that was left out."""
+
+FLOAT_BYTES = 4
+BUFFERS = 1 << 26
+"""Bytes of masks and the like that any network may have beside its weights; more only where the weights have more."""
 
 PADDED_ALIKE = 1e-3
 """How far a logit of one text may be off beside a longer one: what is more is no matter of rounding."""
@@ -59,11 +63,12 @@ def load_network(
     """Return the base model in a folder with a new head of so many columns, made from torch's present random numbers.
 
     Raises:
-        UnknownBaseModel: transformers has no classifier of this architecture.
+        UnknownBaseModel: transformers has no classifier of this architecture, or the folder holds an adapter.
         DamagedArtifact: the weights do not fit the configuration, or cannot be read.
     """
     transformers = require("transformers", "encoder")
     name = name or folder.name
+    refuse_adapter(folder, name)
     config_of(folder)
     try:
         with quiet():
@@ -119,6 +124,10 @@ def refuse_unlike(folder: Path, made: Callable[[Any], nn.Module], config: Any) -
     there = sum(map(math.prod, shapes.values()))
     if asked > MOST_NEW * there:
         raise damaged(folder / CONFIG, f"it asks for {asked:,} weights, and the files have {there:,}")
+    beside = sum(buffer.numel() * buffer.element_size() for buffer in planned.buffers())
+    if beside > max(BUFFERS, there * FLOAT_BYTES):
+        told = f"it asks for {beside:,} bytes beside the weights (masks of so many positions, for example)"
+        raise damaged(folder / CONFIG, f"{told}, and {max(BUFFERS, there * FLOAT_BYTES):,} is the most for this model")
 
 
 def _times(shape: Iterable[int]) -> str:
@@ -165,8 +174,11 @@ def _needs_code(name: str) -> str:
 
 
 def _unreadable(folder: Path, error: Exception) -> DamagedArtifact:
-    told = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return damaged(folder, f"transformers cannot read it ({told[:300]})")
+    return damaged(folder, f"transformers cannot read it ({_first_line(error)})")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,7 +230,8 @@ def check_padding(model: nn.Module, pad_id: int, ids: Sequence[int]) -> None:
     """Make sure that a text's logits are the same alone and beside a longer text.
 
     Raises:
-        UnknownBaseModel: they are not: the architecture pads in another way, and its scores would depend on the batch.
+        UnknownBaseModel: they are not: the architecture pads in another way, and its scores would depend on the batch;
+            or it cannot be run on texts alone.
     """
     short = list(ids)[: max(1, len(ids) // 2)]
     both = torch.full((2, len(ids)), pad_id)
@@ -228,16 +241,24 @@ def check_padding(model: nn.Module, pad_id: int, ids: Sequence[int]) -> None:
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    with torch.no_grad():
-        alone = model(input_ids=both[:1, : len(short)].to(device), attention_mask=mask[:1, : len(short)].to(device))
-        beside = model(input_ids=both.to(device), attention_mask=mask.to(device))
+    kind = str(cast("Any", model).config.model_type)
+    try:
+        with torch.no_grad():
+            alone = model(input_ids=both[:1, : len(short)].to(device), attention_mask=mask[:1, : len(short)].to(device))
+            beside = model(input_ids=both.to(device), attention_mask=mask.to(device))
+    except Exception as error:  # whatever an architecture raises that wants more than ids and a mask
+        raise UnknownBaseModel(
+            f"The classifier of {kind!r} cannot be run on texts ({_first_line(error)}). Choose a base model of another "
+            "architecture.",
+            name=kind,
+        ) from error
     model.train(training)
     off = float((alone.logits[0] - beside.logits[0]).abs().max())
     if not off <= PADDED_ALIKE * max(1.0, float(alone.logits.abs().max())):
         raise UnknownBaseModel(
-            f"The classifier of {cast('Any', model).config.model_type!r} gives other scores to a text beside a longer "
+            f"The classifier of {kind!r} gives other scores to a text beside a longer "
             "one: it cannot be used here. Choose a base model of another architecture.",
-            name=str(cast("Any", model).config.model_type),
+            name=kind,
         )
 
 

@@ -32,6 +32,9 @@ AT_ONCE = 2_048
 TOLERANCE, TOLERANCES = 1e-4, {"int8": 5e-3}
 """How far scores may be off on another machine, which sums in another order; by form, where it rounds more often."""
 
+DRIFTS = {"int8": 0.1, "int8-tables": 0.01}
+"""By form, how far its scores may be off those of the weights in 32-bit numbers that it was made of."""
+
 Compute = Callable[[Ints, Ints], Floats]
 """(sequences, tokens) ids and mask to (sequences, all labels) logits."""
 

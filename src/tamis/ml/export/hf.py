@@ -13,21 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from tamis.errors import GoldenRowsDrift
 from tamis.extras import require
 from tamis.ml.artifact import CARD, TOKENIZER, Artifact
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG
+from tamis.ml.encoder.onnx_scorer import DRIFTS
 from tamis.ml.encoder.templates import special_tokens
 from tamis.ml.export.encoder_inputs import Ints, check_tokens, files_of, mean_logits, number, scores_of
 from tamis.ml.export.folding import Head
 from tamis.ml.export.hf_card import card_of_all, card_of_one
 from tamis.ml.export.onnx_graph import names_of_targets
+from tamis.ml.golden import golden_inputs
 from tamis.ml.manifest import Manifest, TargetManifest
 from tamis.ml.scorer import Floats
 from tamis.schema import Input, Kind
 
 SAME = 1e-5
-SAME_AS_INTEGERS = 0.1
-"""How far scores of float weights may be off those of a model that is served in 8-bit integers: the card says it."""
+"""How far calibrated logits may be off those of the model's own weights; a share of the largest, if above 1."""
 
 PROBLEMS = {Kind.SINGLE_LABEL: "single_label_classification", Kind.MULTI_LABEL: "multi_label_classification"}
 
@@ -37,24 +39,28 @@ def write(artifact: Artifact, folder: Path) -> None:
 
     Raises:
         InvalidSetting: calibration cannot be folded into the classifier of this architecture.
-        GoldenRowsDrift: transformers would read texts otherwise than the model.
+        GoldenRowsDrift: transformers would read texts otherwise than the model, or what is written says otherwise than
+            the model's own weights.
         MissingExtra: torch or transformers is not installed.
     """
     manifest, places = artifact.manifest, places_of(artifact.manifest, folder)
     network, head = _of_artifact(artifact)
+    inputs = [row.input for row in manifest.golden] or golden_inputs([target.target for target in manifest.targets])
+    own = _logits(artifact, network, inputs)
     columns = np.cumsum([0, *(len(target.computed.labels) for target in manifest.targets)]).tolist()
     for number_, target in enumerate(manifest.targets):
-        head.fold(slice(columns[number_], columns[number_ + 1]), target)
+        rows = slice(columns[number_], columns[number_ + 1])
+        head.fold(rows, target)
         _set_labels(network, target)
         place = places[target.name]
         place.mkdir(parents=True, exist_ok=True)
         with _quiet():
             network.save_pretrained(place)
         _write_tokenizer(artifact, place)
-    found = scores(artifact, folder, [row.input for row in manifest.golden])
-    for target in manifest.targets:
-        card = card_of_one(manifest, target, _off(manifest, target, found[target.name]))
-        (places[target.name] / CARD).write_text(card, encoding="utf-8", newline="\n")
+        logits = _logits(artifact, _loaded(place), inputs)
+        _refuse_unlike(manifest, target, logits, own[:, rows])
+        card = card_of_one(manifest, target, _off(manifest, target, scores_of(target, logits)))
+        (place / CARD).write_text(card, encoding="utf-8", newline="\n")
     if len(places) > 1:
         names = {name: place.name for name, place in places.items()}
         (folder / CARD).write_text(card_of_all(manifest, names), encoding="utf-8", newline="\n")
@@ -62,29 +68,45 @@ def write(artifact: Artifact, folder: Path) -> None:
 
 def scores(artifact: Artifact, folder: Path, inputs: Sequence[Input]) -> dict[str, Floats]:
     """Return what the export says of inputs, (inputs, labels) by target."""
-    torch_: Any = require("torch", "encoder")
-    places, found = places_of(artifact.manifest, folder), {}
-    for target in artifact.manifest.targets:
-        network = _loaded(places[target.name])
-
-        def run(ids: Ints, mask: Ints, network: Any = network) -> Floats:  # noqa: ANN401
-            with torch_.inference_mode():
-                given = {"input_ids": torch_.from_numpy(ids), "attention_mask": torch_.from_numpy(mask)}
-                logits: Floats = network(**given).logits.float().numpy()
-                return logits
-
-        found[target.name] = scores_of(target, mean_logits(artifact, inputs, run))
-    return found
+    places = places_of(artifact.manifest, folder)
+    return {
+        target.name: scores_of(target, _logits(artifact, _loaded(places[target.name]), inputs))
+        for target in artifact.manifest.targets
+    }
 
 
 def allowed(manifest: Manifest) -> float:
-    """Return how far a score may be from the model's."""
-    return SAME_AS_INTEGERS if serves_integers(manifest) else max(SAME, manifest.tolerance)
+    """Return how far a score may be from the model's, which may be served in 8-bit integers: the card says how far."""
+    return DRIFTS.get(str(manifest.architecture.get("served")), max(SAME, manifest.tolerance))
 
 
-def serves_integers(manifest: Manifest) -> bool:
-    """Return whether the model itself computes with 8-bit integers."""
-    return str(manifest.architecture.get("served")).startswith("int8")
+def _logits(artifact: Artifact, network: Any, inputs: Sequence[Input]) -> Floats:  # noqa: ANN401
+    """(inputs, labels) what a network says of inputs."""
+    torch_: Any = require("torch", "encoder")
+
+    def run(ids: Ints, mask: Ints) -> Floats:
+        with torch_.inference_mode():
+            given = {"input_ids": torch_.from_numpy(ids), "attention_mask": torch_.from_numpy(mask)}
+            logits: Floats = network(**given).logits.float().numpy()
+            return logits
+
+    return mean_logits(artifact, inputs, run)
+
+
+def _refuse_unlike(manifest: Manifest, target: TargetManifest, logits: Floats, own: Floats) -> None:
+    """Refuse logits that are not those of the model's own weights, calibrated: whatever form it is served in."""
+    wanted = own * np.array(target.calibration.scale) + np.array(target.calibration.bias)
+    off = logits - wanted
+    if target.kind is Kind.SINGLE_LABEL:  # a softmax sees no shift of all
+        off = off - off.mean(axis=1, keepdims=True)
+    most = float(np.abs(off).max())
+    if not most <= SAME * max(1.0, float(np.abs(wanted).max())):  # NaN is not either
+        raise GoldenRowsDrift(
+            f"The export would not give the scores of the weights of the model {manifest.name!r}: target "
+            f"{target.name!r}, a logit off by {most:.2g}. Nothing was written.",
+            target=target.name,
+            off=most,
+        )
 
 
 def places_of(manifest: Manifest, folder: Path) -> dict[str, Path]:
@@ -169,7 +191,7 @@ def _off(manifest: Manifest, target: TargetManifest, found: Floats) -> float:
     """How far the scores of the golden rows are from the model's."""
     places = {label: place for place, label in enumerate(target.labels)}
     most = 0.0
-    for row, now in zip(manifest.golden, found, strict=True):
+    for row, now in zip(manifest.golden, found, strict=False):  # none of a model without
         stored = row.scores[target.name]
         pairs = stored.items() if isinstance(stored, dict) else zip(target.labels, stored, strict=True)
         most = max([most, *(abs(float(now[places[label]]) - score) for label, score in pairs)])
