@@ -7,7 +7,7 @@ from tamis.data.truth import SingleTruth
 from tamis.ml.encoder import variants
 from tamis.ml.encoder.inputs import Encoding
 from tamis.ml.encoder.placement import DATA
-from tamis.ml.encoder.variants import choose_variant
+from tamis.ml.encoder.variants import Question, choose_form
 from tamis.schema import Kind, Target
 
 N = 1_000
@@ -27,20 +27,18 @@ class Form:
 
 @pytest.fixture
 def chosen(tmp_path, monkeypatch, tokenizer_json):
-    def choose(**changed):
+    def choose(added=None, **changed):
         def write(source, folder, *, products):
             (folder / DATA).write_bytes(b"0" * (25 if products else 60))
 
         monkeypatch.setattr(variants, "quantise", write)
-        monkeypatch.setattr(variants, "process_time", lambda: 0.0)
         (tmp_path / "float32").mkdir()
         (tmp_path / "float32" / DATA).write_bytes(b"0" * 100)
         names = {"float32": "float32", "int8": "int8", "int8-tables": "tables"}
         encoded = Encoding(tokenizer_json, max_length=8).encode(["a"] * N)
         truth = {"t": SingleTruth(np.arange(N, dtype=np.int32) % 2, 2)}
-        return choose_variant(
-            tmp_path, lambda place: Form(changed.get(names[place.name], 0)), encoded, (TARGET,), truth
-        )
+        question = Question((TARGET,), truth, added)
+        return choose_form(tmp_path, lambda place: Form(changed.get(names[place.name], 0)), encoded, question)
 
     return choose
 
@@ -61,10 +59,9 @@ def test_more_than_one_changed_answer_in_200_is_too_many(chosen):
 def test_nothing_but_32_bits_may_be_good_enough(chosen):
     made = chosen(int8=300, tables=6)
     assert made.form == "float32"
-    assert made.logits is made.reference
     assert "6 of 1,000 answers changed" in made.told()
 
 
-def test_a_form_that_is_slower_is_not_served():
-    assert variants.Trial("int8", 0, 100, 1.2, 0.3).passes
-    assert not variants.Trial("int8", 0, 100, 1.3, 0.3).passes
+def test_what_is_added_to_the_logits_may_keep_answers_the_same(chosen):
+    sure = np.tile(np.array([[9.0, -9.0], [-9.0, 9.0]], dtype=np.float32), (N // 2, 1))
+    assert chosen(added=sure, int8=300).form == "int8"

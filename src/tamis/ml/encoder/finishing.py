@@ -6,7 +6,7 @@ It does not know how the network was trained.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile, rmtree
@@ -17,24 +17,26 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.data.dataset import Dataset
+from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
 from tamis.ml.encoder.ensemble import Ensemble
-from tamis.ml.encoder.ensembling import LOGITS
+from tamis.ml.encoder.ensembling import LOGITS, STATIC
+from tamis.ml.encoder.fits import Unseen
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import last_linear, quiet
-from tamis.ml.encoder.onnx_file import NotExportable, export
+from tamis.ml.encoder.onnx_file import NotExportable, export, with_weights
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
 from tamis.ml.encoder.placement import DATA, ENSEMBLE, MODEL, STATIC_TENSORS, STATIC_TOKENIZER
+from tamis.ml.encoder.reweighting import reweighted
 from tamis.ml.encoder.torch_scorer import TorchScorer
 from tamis.ml.encoder.trainer import Finished, held_out
-from tamis.ml.encoder.variants import FLOAT, Variant, choose_variant
+from tamis.ml.encoder.variants import FLOAT, Choice, Question, choose_form, write_form
 from tamis.ml.export.folding import Head
 from tamis.ml.golden import golden_inputs
 from tamis.ml.holding_out import Held
 from tamis.ml.progress import Check, Progress
 from tamis.ml.scorer import Scorer
-from tamis.ml.tensors import write_tensors
+from tamis.ml.tensors import Tensor, write_tensors
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
 
 Floats = NDArray[np.float32]
@@ -109,18 +111,56 @@ class _Served:
             return by_torch, "torch", told, self._out(held)
         attended.check()
         attended.listener(Progress("choosing what is served", 0.97))
-        asked = _some_of(train if held is None else held.data, MOST_ASKED)
-        encoded = reader.encoding.encode(asked.inputs, attended.check)
-        variant = choose_variant(
-            self.folder, lambda place: OnnxScorer(place, reader), encoded, reader.targets, asked.truth
-        )
-        if held is not None and variant.form != FLOAT:
+        choice = self._chosen(train, rows, attended.check)
+        place = self._in_form(choice.form)
+        if held is not None and choice.form != FLOAT:
             attended.listener(Progress("calibrating what is served", 0.98))
-            held = self._as_served(held, variant, attended.check)
+            held = self._as_served(held, place, attended.check)
         for name in (MODEL, DATA):
-            (variant.folder / name).replace(self.folder / name)
-        scorer = OnnxScorer(self.folder, reader, form=variant.form, keep=self.keep)
-        return scorer, variant.form, variant.told(), self._out(held)
+            (place / name).replace(self.folder / name)
+        scorer = OnnxScorer(self.folder, reader, form=choice.form, keep=self.keep)
+        return scorer, choice.form, choice.told(), self._out(held)
+
+    def _chosen(self, train: Dataset, rows: Sequence[Sequence[int]], check: Check) -> Choice:
+        """Return the form that is served, judged by rows that the network in question did not see, if there are any."""
+        unseen, folder = self.finished.unseen, self.folder
+        data = train if unseen is None else unseen.data
+        some = _evenly(len(data), MOST_ASKED)
+        asked, added_ = data.select(some), None
+        if unseen is not None:
+            folder = self._other(unseen.weights, rows)
+            added_ = self._static_logits(unseen, some)
+        question = Question(self.reader.targets, asked.truth, added_)
+        encoded = self.reader.encoding.encode(asked.inputs, check)
+        return choose_form(folder, lambda place: OnnxScorer(place, self.reader), encoded, question)
+
+    def _other(self, weights: Mapping[str, Tensor], rows: Sequence[Sequence[int]]) -> Path:
+        """Return the folder of the network with other weights; where these are its own, that of the network."""
+        network = cast("Any", self.finished.network)
+        old = {name: weight.detach().numpy() for name, weight in network.state_dict().items()}
+        new = {name: np.asarray(array, old[name].dtype) for name, array in weights.items() if name in old}
+        if all(np.array_equal(old[name], array) for name, array in new.items()):
+            return self.folder
+        place = self.folder / "judged"
+        (place / FLOAT).mkdir(parents=True)
+        if not reweighted(self.folder / FLOAT, place / FLOAT, old, new):
+            other = with_weights(network, {**old, **new})
+            export(other, place / FLOAT, rows, self.reader.pad_id)
+        return place
+
+    def _static_logits(self, unseen: Unseen, some: NDArray[np.int64]) -> Floats | None:
+        """What the static model adds to these rows' logits."""
+        if self.finished.static is None:
+            return None
+        shares, columns = self.finished.static[1].shares, columns_of(unseen.data)
+        parts = [np.float32(shares[name]) * unseen.said[STATIC][some, place] for name, place in columns.items()]
+        return np.hstack(parts)
+
+    def _in_form(self, form: str) -> Path:
+        """Return the folder of the network in a form."""
+        if form != FLOAT and not (self.folder / form).exists():
+            write_form(self.folder, form)
+        return self.folder / form
 
     def _out(self, held: Held | None) -> HeldOut | None:
         """What calibration is fitted on, and whether the network could hold all that it may come to."""
@@ -130,7 +170,7 @@ class _Served:
         made = held_out(held, None if static is None else static[1].shares)
         return replace(made, shift=Head(network, last_linear(network)).takes_shifts)
 
-    def _as_served(self, held: Held, variant: Variant, check: Check) -> Held:
+    def _as_served(self, held: Held, place: Path, check: Check) -> Held:
         """Return held-out rows with logits as the form that is served gives them, of very many rows evenly some.
 
         What a fold's network said of a row is shifted by how far the form is off for the network that is served: a
@@ -138,15 +178,13 @@ class _Served:
         """
         data, rows = _some_of(held.data, MOST_SHIFTED), _evenly(len(held.data), MOST_SHIFTED)
         said = {name: array[rows] for name, array in held.said.items()}
-        asked = held is self.finished.held and len(held.data) == len(variant.logits)
-        moved = variant.logits - variant.reference if asked else self._moved(data, variant, check)
-        instead = {name: self._as_served(other, variant, check) for name, other in held.instead.items()}
-        return Held(held.rows, data, {**said, LOGITS: said[LOGITS] + moved}, instead)
+        instead = {name: self._as_served(other, place, check) for name, other in held.instead.items()}
+        return Held(held.rows, data, {**said, LOGITS: said[LOGITS] + self._moved(data, place, check)}, instead)
 
-    def _moved(self, data: Dataset, variant: Variant, check: Check) -> Floats:
+    def _moved(self, data: Dataset, place: Path, check: Check) -> Floats:
         """(rows, labels) how far a form is off the 32-bit numbers."""
         encoded = self.reader.encoding.encode(data.inputs, check)
-        plain, served = (OnnxScorer(place, self.reader) for place in (self.folder / FLOAT, variant.folder))
+        plain, served = (OnnxScorer(folder, self.reader) for folder in (self.folder / FLOAT, place))
         parts = [served.of_tokens(part) - plain.of_tokens(part) for part in _portions(encoded, check)]
         moved: Floats = np.concatenate(parts)
         return moved

@@ -17,7 +17,7 @@ from tamis.ml.curve import repeatable as repeatable_rows
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.ensemble import Partner, added
 from tamis.ml.encoder.ensembling import ENOUGH_ROWS, LOGITS, STATIC, USUAL_SHARE, Beside, Gain, gains_of, told_gains
-from tamis.ml.encoder.fits import Fits, Part
+from tamis.ml.encoder.fits import Fits, Part, Unseen
 from tamis.ml.encoder.inputs import Encoded, Encoding
 from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import EncoderOptions
@@ -42,6 +42,7 @@ class Finished:
         remarks: for the report.
         facts: for the manifest.
         static: the static model that answers together with the network, and what is stored of it; None for none.
+        unseen: rows that this network, or one of an earlier fit, did not see, with that one's weights; None for none.
     """
 
     network: nn.Module
@@ -51,6 +52,7 @@ class Finished:
     remarks: tuple[str, ...]
     facts: Mapping[str, object] = field(default_factory=dict)
     static: tuple[StaticScorer, Partner] | None = None
+    unseen: Unseen | None = None
 
 
 class EncoderTrainer:
@@ -87,18 +89,20 @@ class EncoderTrainer:
         facts = self._told_inputs(encoded)
         self._fits.check_padding(encoded)
         remember = self._fits.remembers(encoded, *([watched] if watched else []))
-        given = Part(data, self._fits.material(encoded, remember=remember))
+        given = Part.of(data, self._fits.material(encoded, remember=remember))
         part = None
         if validation is not None and watched is not None:
-            part = Part(validation, self._fits.material(watched, remember=remember))
+            part = Part.of(validation, self._fits.material(watched, remember=remember))
         ways = Ways(folds_of(len(data)), held_share(len(data)))
         holding = HoldingOut(self._fits, ways, self._task.chosen.seed, self._attended)
         with self._fits.recalling(given.material):
             run = holding.run(given, part)
         facts |= {"held_out": run.held.rows} if run.held else {}
-        static = self._static(run.held)
+        static, unseen = self._static(run.held), self._fits.unseen(run.fit)
         checkpoints, remarks = tuple(repeatable_rows(run.checkpoints)), (*holding.remarks, *self._remarks)
-        return Finished(self._fits.network(run.fit), self._reading, run.held, checkpoints, remarks, facts, static)
+        return Finished(
+            self._fits.network(run.fit), self._reading, run.held, checkpoints, remarks, facts, static, unseen
+        )
 
     def _static(self, held: Held | None) -> tuple[StaticScorer, Partner] | None:
         """Return the static model that answers together with the network, where a target gains by it."""
