@@ -56,7 +56,8 @@ def _served(manifest: Manifest) -> str:
     beside = ""
     if manifest.network_alone is not None:
         beside = " A static model of the same rows answers together with the network: their logits are added up."
-    return f" {inline(told)}{beside}" if isinstance(told, str) else beside
+    gpu = " On a GPU torch serves it, in half precision."
+    return f" {inline(told)}{gpu}{beside}" if isinstance(told, str) else beside
 
 
 def _parent(manifest: Manifest) -> str:

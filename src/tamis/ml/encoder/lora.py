@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tamis.extras import require
+from tamis.ml.encoder.half import widened
 from tamis.ml.encoder.network import Parts, quiet
 
 DROPOUT = 0.05
@@ -41,7 +42,7 @@ def with_lora(model: nn.Module, parts: Parts, rank: int) -> tuple[nn.Module, Par
         weight.data = weight.data.float()
     for module in made.modules():
         if type(module).__name__ == "ModulesToSaveWrapper":  # peft's, which goes when the additions are added up
-            module.register_forward_pre_hook(_widened)
+            module.register_forward_pre_hook(widened)
     head = tuple(name for name in trained if "modules_to_save" in name)
     return cast("nn.Module", made), Parts((), parts.layers, head)
 
@@ -70,12 +71,6 @@ def in_full(model: nn.Module) -> Iterator[None]:
 def _set_dtypes(own: list[tuple[nn.Parameter, torch.dtype]], dtype: torch.dtype | None = None) -> None:
     for weight, before in own:
         weight.data = weight.data.to(dtype or before)
-
-
-def _widened(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What a head is given, in the numbers that it is in."""
-    is_number = [isinstance(each, torch.Tensor) and each.is_floating_point() for each in given]
-    return tuple(each.float() if number else each for each, number in zip(given, is_number, strict=True))
 
 
 def _linear_names(model: nn.Module, parts: Parts) -> list[str]:

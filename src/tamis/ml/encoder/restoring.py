@@ -31,16 +31,17 @@ def restore(artifact: Artifact) -> Scorer:
 def _network(artifact: Artifact) -> Scorer:
     reader = _reader(artifact)
     has_graph = MODEL in artifact.files
+    form = str(artifact.manifest.architecture.get("served"))
     device = _gpu()
     if has_graph and device is None:
-        return OnnxScorer(artifact.folder, reader, form=str(artifact.manifest.architecture.get("served")))
+        return OnnxScorer(artifact.folder, reader, form=form)
     from tamis.extras import require
 
     require("torch", "encoder")
     require("transformers", "encoder")
     from tamis.ml.encoder.torch_scorer import TorchScorer
 
-    return TorchScorer(artifact.folder, reader, device=device or "cpu")
+    return TorchScorer(artifact.folder, reader, device=device or "cpu", form=form)
 
 
 def _reader(artifact: Artifact) -> Reader:

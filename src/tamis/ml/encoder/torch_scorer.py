@@ -1,6 +1,6 @@
-"""An encoder served by torch: in half precision on a GPU, in float32 on a CPU where there is no model.onnx.
+"""An encoder served by torch: on a GPU, or on a CPU where there is no model.onnx.
 
-It does not know calibration or answers.
+On a GPU it is in half precision where its numbers fit into that, with what follows the last layer in 32-bit numbers. It does not know calibration or answers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tamis.ml.encoder.groups import BUDGET
+from tamis.ml.encoder.half import halves_of, narrow
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import load_network
 from tamis.ml.encoder.omitting import EncoderOmissions
-from tamis.ml.encoder.onnx_scorer import TOLERANCE, Computing, Reader
+from tamis.ml.encoder.onnx_scorer import DRIFTS, TOLERANCE, Computing, Reader
 from tamis.ml.encoder.placement import files_in
+from tamis.ml.golden import golden_inputs
 from tamis.ml.scorer import Contents
 from tamis.schema import Input
 
@@ -30,8 +32,8 @@ Floats = NDArray[np.float32]
 BUDGET_ON_GPU = 32_768
 """Tokens of a batch there."""
 
-HALF_TOLERANCE = 0.02
-"""How far scores in half precision may be off those of the files: numbers have 8 to 11 bits there."""
+HALF_TOLERANCES = {torch.float16: 0.005, torch.bfloat16: 0.02}
+"""How far scores in half precision may be off those of 32-bit numbers: it has 11 and 8 bits."""
 
 
 class TorchScorer:
@@ -39,17 +41,32 @@ class TorchScorer:
 
     quick = False
 
-    def __init__(self, folder: Path, reader: Reader, *, device: str = "cpu", keep: object = None) -> None:
+    def __init__(
+        self, folder: Path, reader: Reader, *, device: str = "cpu", form: str = "", keep: object = None
+    ) -> None:
         """Remember where the weights are, which are read when they are first needed.
 
-        `keep` is kept for as long as the files are.
+        Args:
+            folder: where they are.
+            reader: how inputs become tokens.
+            device: of torch.
+            form: that the model is served in elsewhere, see `variants`: its golden scores are of that.
+            keep: is kept for as long as the files are needed.
         """
         self.folder, self.reader = folder, reader
-        self._device, self._keep = torch.device(device), keep
+        self._device, self._form, self._keep = torch.device(device), form, keep
+        self._halves = halves_of(self._device)
         self._network: nn.Module | None = None
+        self._dtype = torch.float32
         self._lock = threading.Lock()
-        self.tolerance = TOLERANCE if self._device.type == "cpu" else HALF_TOLERANCE
         self._budget = BUDGET if self._device.type == "cpu" else BUDGET_ON_GPU
+
+    @property
+    def tolerance(self) -> float:
+        """How far off scores may be: by the precision that it is in, and the form that is served elsewhere."""
+        if self._halves:
+            self._opened()
+        return HALF_TOLERANCES.get(self._dtype, TOLERANCE) + DRIFTS.get(self._form, 0.0)
 
     def logits(self, inputs: Sequence[Input]) -> Mapping[str, Floats]:
         """Return (inputs, labels) for each target, before calibration."""
@@ -81,9 +98,13 @@ class TorchScorer:
     def _opened(self) -> nn.Module:
         with self._lock:
             if self._network is None:
-                half = torch.float32
-                if self._device.type == "cuda":
-                    half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-                network = load_network(self.folder, self.reader.n_labels, self.reader.pad_id, dtype=half)
-                self._network = network.to(self._device).eval()
+                network = load_network(self.folder, self.reader.n_labels, self.reader.pad_id).eval()
+                self._dtype = narrow(network, self._device, self._halves, self._probe() if self._halves else [])
+                self._network = network
             return self._network
+
+    def _probe(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Each sequence of the golden inputs by itself."""
+        encoded = self.reader.encoding.encode(golden_inputs(self.reader.targets))
+        padded = [encoded.padded(np.array([place]), self.reader.pad_id) for place in range(len(encoded.lengths))]
+        return [(torch.from_numpy(ids), torch.from_numpy(mask)) for ids, mask in padded]
