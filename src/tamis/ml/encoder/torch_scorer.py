@@ -1,6 +1,7 @@
 """An encoder served by torch: on a GPU, or on a CPU where there is no model.onnx.
 
-On a GPU it is in half precision where its numbers fit into that, with what follows the last layer in 32-bit numbers. It does not know calibration or answers.
+On a GPU it is in half precision where its numbers fit into that, with what follows the last layer in 32-bit numbers. It
+does not know calibration or answers.
 """
 
 from __future__ import annotations
