@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from tamis.errors import Cancelled, InvalidSetting
+from tamis.ml.encoder.fits import Fits
 from tamis.ml.encoder.trainer import EncoderTrainer, held_out
 from tamis.ml.holding_out import NOTHING_TO_VALIDATE
 from tamis.ml.progress import StopCheck
+from tamis.ml.restart import State
 from tamis.ml.schedule import EVALUATIONS, hyperparameters
 from tamis.ml.trained import Attended, Task
 from tamis.schema import Message
@@ -252,3 +254,16 @@ def test_torch_is_left_as_it_was(train, single):
     train(single(12), epochs=1)
     assert torch.equal(torch.rand(3), wanted)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_last_fit_that_went_wrong_is_told(train, single, monkeypatch):
+    assert not any("went wrong" in remark for remark in train(single(60), epochs=6, **FAST).remarks)
+    whole = Fits.alone
+
+    def spoilt(self, given, share=None):
+        fit, curve = whole(self, given, share)
+        return State({name: np.zeros_like(array) for name, array in fit.arrays.items()}, fit.facts), curve
+
+    monkeypatch.setattr(Fits, "alone", spoilt)
+    (told,) = (remark for remark in train(single(60), epochs=6, **FAST).remarks if "went wrong" in remark)
+    assert "Train again" in told

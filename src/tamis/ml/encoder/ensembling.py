@@ -141,6 +141,12 @@ def _surely_less(losses: NDArray[np.float64], others: NDArray[np.float64], weigh
     return mean > ERRORS * error and mean > GAIN * float(others @ weights / total)
 
 
+def figure_of(logits: Floats, truth: Truth) -> float | None:
+    """Return how good logits of some rows are; None where no row can be judged."""
+    some = np.flatnonzero(judged_rows(truth))
+    return _figure(logits[some], truth.select(some)) if len(some) else None
+
+
 def _figure(logits: Floats, truth: Truth) -> float:
     """Accuracy, or of several labels the micro-F1 at the one threshold that is best for it."""
     if isinstance(truth, SingleTruth):

@@ -288,6 +288,11 @@ class Fits:
         """The present weights."""
         return State({name: np.array(weight) for name, weight in weights_in(self._trainee).items()})
 
+    def logits(self, part: Part, fit: State) -> Tensor:
+        """Return (rows, all labels) what a fit says of some rows."""
+        set_weights(self._trainee, fit)
+        return all_logits(self._trainee, part.material, self.machine, self._attended.check)
+
     def network(self, weights: State) -> nn.Module:
         """Return the network with these weights, on the CPU and as for use; no fit follows."""
         set_weights(self._trainee, weights)

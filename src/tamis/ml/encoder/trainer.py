@@ -16,17 +16,31 @@ from tamis.ml.curve import Checkpoint
 from tamis.ml.curve import repeatable as repeatable_rows
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.ensemble import Partner, added
-from tamis.ml.encoder.ensembling import ENOUGH_ROWS, LOGITS, STATIC, USUAL_SHARE, Beside, Gain, gains_of, told_gains
+from tamis.ml.encoder.ensembling import (
+    ENOUGH_ROWS,
+    LOGITS,
+    STATIC,
+    USUAL_SHARE,
+    Beside,
+    Gain,
+    figure_of,
+    gains_of,
+    told_gains,
+)
 from tamis.ml.encoder.fits import Fits, Part, Unseen
 from tamis.ml.encoder.inputs import Encoded, Encoding
 from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import Method, Reading, ignored, method_of, reading_of
 from tamis.ml.encoder.rows_held import folds_of, held_share
-from tamis.ml.holding_out import NOTHING_TO_VALIDATE, Held, HoldingOut, Ways, judged
+from tamis.ml.holding_out import NOTHING_TO_VALIDATE, Held, HoldingOut, Run, Ways, judged
 from tamis.ml.progress import Progress
+from tamis.ml.restart import State
 from tamis.ml.static.scorer import StaticScorer
 from tamis.ml.trained import Attended, HeldOut, Task
+
+MOST_LOOKED_AT, WORSE = 500, 0.1
+"""Rows by which the last fit is doubted, and how much less often it may be right than the earlier ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,12 +111,32 @@ class EncoderTrainer:
         holding = HoldingOut(self._fits, ways, self._task.chosen.seed, self._attended)
         with self._fits.recalling(given.material):
             run = holding.run(given, part)
+            self._doubt(given, run)
         facts |= {"held_out": run.held.rows} if run.held else {}
         static, unseen = self._static(run.held), self._fits.unseen(run.fit)
         checkpoints, remarks = tuple(repeatable_rows(run.checkpoints)), (*holding.remarks, *self._remarks)
         return Finished(
             self._fits.network(run.fit), self._reading, run.held, checkpoints, remarks, facts, static, unseen
         )
+
+    def _doubt(self, given: Part, run: Run[State]) -> None:
+        """Remark on a last fit that knows less of rows that it learnt than earlier ones of rows that they did not."""
+        held = run.held
+        if held is None:
+            return
+        rows = np.unique(np.linspace(0, len(given.data) - 1, min(len(given.data), MOST_LOOKED_AT)).astype(np.int64))
+        looked = given.select(rows)
+        said = self._fits.logits(looked, run.fit)
+        for name, columns in columns_of(given.data).items():
+            others = held.of(name)
+            theirs = figure_of(others.said[LOGITS][:, columns], others.data.truth[name])
+            mine = figure_of(said[:, columns], looked.data.truth[name])
+            if mine is not None and theirs is not None and mine < theirs - WORSE:
+                self._remarks.append(
+                    f"The last fit is right on {mine:.1%} of the rows that it learnt (target {name}), earlier ones on "
+                    f"{theirs:.1%} of rows that they did not see: it went wrong, and what was measured is not about "
+                    "it. Train again with more epochs, a lower learning rate or another seed before you use this model."
+                )
 
     def _static(self, held: Held | None) -> tuple[StaticScorer, Partner] | None:
         """Return the static model that answers together with the network, where a target gains by it."""
