@@ -13,10 +13,14 @@ from tamis.errors import DamagedArtifact, InvalidSetting
 from tamis.ml.artifact import open_artifact, write_artifact
 from tamis.ml.encoder import trainer
 from tamis.ml.encoder.ensemble import Ensemble, added
+from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.placement import STATIC_TENSORS, STATIC_TOKENIZER
+from tamis.ml.encoder.trainer import EncoderTrainer
 from tamis.ml.pieces import Span
 from tamis.ml.restart import RestartPoints
+from tamis.ml.schedule import hyperparameters
 from tamis.ml.scorer import Contents
+from tamis.ml.trained import Attended, Task
 
 BOTH = {"ensemble": True}
 
@@ -95,15 +99,19 @@ def test_it_is_better_than_a_network_that_learnt_next_to_nothing(base_folder, ro
     assert not any("answers together" in remark for remark in alone.run.remarks)
 
 
-def test_unasked_it_takes_many_rows_and_a_sure_gain(base_folder, rows_of, monkeypatch):
-    base, rows = str(base_folder("bert")), examples(rows_of)
-    how = {"base": base, "epochs": 0.1, "learning_rate": 1e-6}
-    assert not isinstance(tamis.train(rows, **how).scorer, Ensemble)
+def test_unasked_it_takes_many_rows_and_a_sure_gain(base_of, dataset_of, rows_of, monkeypatch):
+    data = dataset_of([(text, {"t": label}) for text, label in rows_of(60)])
+
+    def is_added(**options):
+        chosen = hyperparameters(epochs=0.1, learning_rate=1e-6, encoder=EncoderOptions(**options))
+        return EncoderTrainer(base_of("bert"), Task(data, None, chosen), Attended()).train().static is not None
+
+    assert not is_added()
     monkeypatch.setattr(trainer, "ENOUGH_ROWS", 60)
-    assert isinstance(tamis.train(rows, **how).scorer, Ensemble)
-    assert not isinstance(tamis.train(rows, encoder_options={"ensemble": False}, **how).scorer, Ensemble)
+    assert is_added()
+    assert not is_added(ensemble=False)
     monkeypatch.setattr("tamis.ml.encoder.ensembling.ERRORS", 1e9)
-    assert not isinstance(tamis.train(rows, **how).scorer, Ensemble)
+    assert not is_added()
 
 
 def test_of_a_handful_of_rows_the_usual_share_is_added(base_folder, rows_of):
