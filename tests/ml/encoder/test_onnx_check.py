@@ -247,6 +247,54 @@ def test_inputs_of_set_lengths_are_refused(dims):
         refuse_hostile(classifier([node], dims).SerializeToString(), 0)
 
 
+def chain(operator, count, **how):
+    """An operator that takes what it gives, twice, so many times."""
+    return [helper.make_node(operator, [f"x{at}", f"x{at}"], [f"x{at + 1}"], **how) for at in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "told"),
+    [
+        (  # dimensions double: 26 operators took gigabytes on opening
+            [helper.make_node("Cast", ["input_ids"], ["x0"], to=7), *chain("Gather", 26)],
+            {},
+            "Gather makes a shape that is too long",
+        ),
+        (  # as do the numbers of a shape that is known
+            [
+                helper.make_node("Reshape", ["input_ids", "one"], ["y"]),
+                helper.make_node("Shape", ["y"], ["x0"]),
+                *chain("Concat", 26, axis=0),
+            ],
+            {"one": [1, 1]},
+            "Concat makes a shape that is too long",
+        ),
+        ([helper.make_node("Reshape", ["input_ids", "many"], ["y"])], {"many": [1] * 65}, "Reshape makes a shape"),
+        ([helper.make_node("Expand", ["input_ids", "many"], ["y"])], {"many": [1] * 65}, "Expand makes a shape"),
+        ([helper.make_node("Unsqueeze", ["input_ids", "many"], ["y"])], {"many": [*range(65)]}, "Unsqueeze makes a"),
+        (  # a few bytes that say how many dimensions there are
+            [
+                helper.make_node("Reshape", ["input_ids", "many"], ["shape"]),
+                helper.make_node("Tile", ["shape", "many"], ["tiled"]),
+                helper.make_node("Reshape", ["input_ids", "tiled"], ["y"]),
+            ],
+            {"many": [1_000_000]},
+            "whose length is not known",
+        ),
+        ([helper.make_node("Abs", ["later"], ["y"])], {}, "takes what is not there"),
+    ],
+)
+def test_shapes_of_many_lengths_are_refused(nodes, constants, told):
+    with pytest.raises(ValueError, match=told):
+        refuse_hostile(classifier(nodes, **constants).SerializeToString(), 0)
+
+
+def test_inputs_of_more_dimensions_than_are_given_are_refused():
+    node = helper.make_node("Cast", ["input_ids"], ["logits"], to=1)
+    with pytest.raises(ValueError, match="have 3 dimensions, and 2"):
+        refuse_hostile(classifier([node], ("a", "b", "c")).SerializeToString(), 0)
+
+
 def test_shapes_that_a_file_claims_are_refused():
     claimed = model()
     claimed.graph.value_info.append(helper.make_tensor_value_info("z", 1, [14_000, 14_000]))
