@@ -217,6 +217,10 @@ def test_what_is_cut_is_told_and_windows_read_it(train, rows_of, monkeypatch, ma
     cut = train(rows, rows, epochs=1, seq_len=100)
     assert cut.facts["cut_share"] == 1.0
     assert any("51 of 51 training inputs (100.0%) were longer than 100 tokens" in remark for remark in cut.remarks)
+    assert any("Choose a larger seq_len, up to 160, or read long" in remark for remark in cut.remarks)
+    long = [(" ".join([text] * 40), label) for text, label in rows]
+    longest = train(long, long, epochs=1)
+    assert any("were cut. Read long texts in windows" in remark for remark in longest.remarks)
     windows = train(rows, rows, epochs=10, seq_len=100, encoder={"long_texts": "windows"}, **FAST)
     assert windows.facts["cut_share"] == 0.0
     assert windows.remarks == ()

@@ -159,11 +159,15 @@ class EncoderTrainer:
         n, reading = len(encoded), self._reading
         if encoded.n_cut:
             where = "seq_len" if self._task.chosen.seq_len == reading.max_length else "what the model is given at once"
-            cure = "" if reading.windows > 1 else ", or read long texts in windows (long_texts=windows)"
+            cures = [f"choose a larger seq_len, up to {self._base.longest:,}"] * (
+                reading.max_length < self._base.longest
+            )
+            cures += ["read long texts in windows (long_texts=windows)"] * (reading.windows == 1)
+            cure = ", or ".join(cures)
             self._remarks.append(
                 f"{encoded.n_cut:,} of {n:,} training inputs ({encoded.n_cut / n:.1%}) were longer than "
-                f"{reading.max_length * reading.windows:,} tokens ({where}), and were cut. Choose a larger seq_len, up "
-                f"to {self._base.longest:,}{cure}."
+                f"{reading.max_length * reading.windows:,} tokens ({where}), and were cut."
+                + (f" {cure[0].upper()}{cure[1:]}." if cure else "")
             )
         if encoded.n_lines:
             self._remarks.append(
