@@ -242,12 +242,10 @@ def none_labels(given: list[str] | None) -> dict[str, list[str]] | None:
 @contextmanager
 def _kept(restart: RestartPoints) -> Iterator[None]:
     """Say that an interrupted run can be gone on with, where it can."""
-    from tamis.ml.restart import INDEX
-
     try:
         yield
     except BaseException:
-        if restart.folder is not None and (restart.folder / INDEX).exists():
+        if restart.goes_on:
             err.print("Not finished: the same command goes on from here.", soft_wrap=True)
         raise
 

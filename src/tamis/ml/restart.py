@@ -80,6 +80,11 @@ class RestartPoints:
         self._written: dict[str, tuple[State, _Entry]] = {}
         self._changed = False
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether this run wrote restart points, or went on from them, and the same run would go on from there."""
+        return self.folder is not None and bool(self._written) and (self.folder / INDEX).exists()
+
     def begin(self, fingerprint: str) -> None:
         """Read what is in the folder, if it was left by a run with this fingerprint."""
         self._fingerprint = fingerprint
