@@ -5,8 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 
+from tamis.evaluation.metrics import LabelCounts
 from tamis.evaluation.objectives import Goal, Objective, Wanted, parse_objective
-from tamis.evaluation.purposes import LEAST, choose, figures_at
+from tamis.evaluation.purposes import LEAST, as_measured, choose, figures_at
 from tamis.evaluation.thresholds import CUTS, FINE, count_scores, f1_thresholds
 
 RATES = np.array([0.6, 0.2, 0.05, 0.01])
@@ -152,6 +153,25 @@ def test_labels_keep_what_nobody_asked_to_change():
     assert made.asked == (None, recall, None, None)
     alone = choose(counts, Wanted(recall), HALF)
     assert made.thresholds[1] == alone.thresholds[1]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_the_measured_figures_deny_is_not_promised(shared):
+    scores, actual = rows(2_000, 3)
+    made = chosen(count_scores(scores, actual), "precision>=0.8", shared=shared)
+    assert made.kept[0]
+    together = range(4) if shared else ()
+    ten = np.full(4, 10.0)
+    denied = as_measured(made, LabelCounts(hits=np.full(4, 7.0), given=ten, actual=ten), together)
+    assert not denied.kept.any()
+    assert denied.bound[0] == pytest.approx(0.7)
+    borne_out = as_measured(made, LabelCounts(hits=ten, given=ten, actual=ten), together)
+    assert borne_out.kept.tolist() == made.kept.tolist()
+    np.testing.assert_array_equal(borne_out.bound, made.bound)
+    one = as_measured(
+        made, LabelCounts(hits=np.array([100.0, 0, 0, 0]), given=np.array([100.0, 1, 1, 1]), actual=ten), together
+    )
+    assert one.kept[1] == (shared and made.kept[1])
 
 
 def test_five_rows_are_the_least_that_a_promise_is_made_of():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import floor
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -109,7 +110,7 @@ def _surely(label: LabelAt) -> Text:
     """What the precision or recall that was asked for surely is, and whether that is enough."""
     if label.asked is None:
         return Text("")
-    known = "?" if label.bound is None else f"{100 * label.bound:.0f}%"
+    known = "?" if label.bound is None else f"{floor(100 * label.bound):d}%"
     return Text(f"{known} {'✓' if label.kept else '✗'}", style="green" if label.kept else "yellow")
 
 

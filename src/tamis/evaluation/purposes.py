@@ -7,8 +7,8 @@ treatment and its constants were chosen by the experiment "Thresholds for a purp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,29 @@ def choose(counts: ScoreCounts, wanted: Wanted, before: Floats) -> Chosen:
     for label, threshold in wanted.fixed.items():
         thresholds[label] = threshold
     return Chosen(thresholds, tuple(asked), kept, bound)
+
+
+def as_measured(made: Chosen, measured: LabelCounts, together: Collection[int] = ()) -> Chosen:
+    """Return it without promises that the figures deny which are shown beside them: those are calibrated by other rows.
+
+    Args:
+        made: what was chosen.
+        measured: what its thresholds give, by label.
+        together: labels that share a threshold, and of all of which a floor is asked.
+    """
+    kept, bound = made.kept.copy(), made.bound.copy()
+    shared = sorted(together)
+    for place, objective in enumerate(made.asked):
+        if objective is None or objective.floor is None:
+            continue
+        labels = shared if place in together else [place]
+        of = measured.given if objective.goal is Goal.PRECISION else measured.actual
+        rows = float(of[labels].sum())
+        if rows > 0:
+            share = float(measured.hits[labels].sum()) / rows
+            kept[place] &= share >= objective.floor
+            bound[place] = np.minimum(bound[place], share)
+    return replace(made, kept=kept, bound=bound)
 
 
 def _groups(wanted: Wanted, n_labels: int) -> Iterable[tuple[Objective, bool, NDArray[np.intp]]]:

@@ -29,7 +29,7 @@ from tamis.evaluation.metrics import (
     weighted_f1,
 )
 from tamis.evaluation.objectives import SHARED, Purpose, Wanted, require_target
-from tamis.evaluation.purposes import SURE, Chosen, choose, figures_at
+from tamis.evaluation.purposes import SURE, Chosen, as_measured, choose, figures_at
 from tamis.evaluation.thresholds import FINE
 from tamis.ml.answering import AnswerTable, Source, figures_again, single_label, table_of, with_loss
 from tamis.ml.artifact import Artifact, manifest_hash, write_artifact
@@ -332,7 +332,7 @@ def for_purpose(made: Mapping[str, Decisions], purpose: Purpose, targets: Sequen
             said = _said(wanted, labels[name], None).model_copy(update={"not_kept": labels[name]})
             chosen[name] = replace(old, chosen_for=said)
             continue
-        found = choose(old.held.fit, wanted, np.array(old.thresholds, dtype=np.float32))
+        found = _honest(choose(old.held.fit, wanted, np.array(old.thresholds, dtype=np.float32)), wanted, old.held)
         said = _said(wanted, labels[name], (old.held, Evidence({}, {})), found)
         chosen[name] = replace(old, thresholds=tuple(found.thresholds.tolist()), chosen_for=said)
     return chosen
@@ -382,8 +382,14 @@ def _chosen(entry: TargetManifest, evidence: Evidence, wanted: Wanted) -> tuple[
             "some hundred.",
             target=entry.name,
         )
-    made = choose(counts.fit, wanted, before)
+    made = _honest(choose(counts.fit, wanted, before), wanted, counts)
     return made, _said(wanted, entry.labels, (counts, evidence), made)
+
+
+def _honest(made: Chosen, wanted: Wanted, counts: HeldCounts) -> Chosen:
+    measured = figures_at(counts.measured, made.thresholds, counts.unseen)
+    rest = set(range(len(made.thresholds))) - wanted.by_label.keys() - wanted.fixed.keys()
+    return as_measured(made, measured, rest if wanted.shared else ())
 
 
 def _said(
