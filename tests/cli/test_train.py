@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cli.conftest import example_rows, write_rows
+from tamis.cli.app import app
 from tamis.cli.train import default_folder, folder_of_version
-from tamis.errors import InvalidSetting, NothingToLearn, OutputExists, TooManyBadRows, UnknownBaseModel
+from tamis.errors import InvalidSetting, NothingToLearn, OutputExists, TamisError, TooManyBadRows, UnknownBaseModel
 from tamis.ml.artifact import open_artifact
 
 
@@ -41,7 +43,7 @@ def test_writes_the_model_beside_and_says_what_there_is_to_know(run, bad: Path, 
         "test.jsonl test 10 0",
         "topic one of 2 delivery, payment",
         "all any of 3 delivery, payment, urgent",
-        "static-en learnt from 60 rows",
+        "static-en learnt from 60 rows in ",
         "On held-out rows 60 rows, 5-fold cross-validation",
         "On the test data 10 rows",
         "topic: 1 row carries a label that training never saw (“new”)",
@@ -50,6 +52,7 @@ def test_writes_the_model_beside_and_says_what_there_is_to_know(run, bad: Path, 
         "tamis classify shop 'Your text'",
     ):
         assert part in told
+    assert "a second" not in told
     assert f"left out  {bad}:61: The text is empty" in result.stderr
     assert f"left out  {bad}:62: Not JSON" in result.stderr
     assert [json.loads(line)["line"] for line in (here / "bad.jsonl").read_text().splitlines()] == [61, 62]
@@ -228,6 +231,15 @@ class TestAnInterruptedRun:
         other = run("train", rows, "--epochs", 2)
         assert other.exit_code == 0
         assert "Started afresh" in " ".join(other.stdout.split())
+
+    @pytest.mark.parametrize("more", [("--epochs", 0), ("--base", "./nix", "--epochs", 1)])
+    def test_one_that_fails_before_it_reads_them_does_not_promise_to_go_on(
+        self, rows: Path, here: Path, interrupted, more
+    ):
+        failed = CliRunner().invoke(app, ["train", str(rows), *map(str, more)])
+        assert isinstance(failed.exception, TamisError)
+        assert (here / ".rows-model.restart" / "restart.json").exists()
+        assert "goes on from here" not in failed.stderr
 
     def test_one_that_is_short_leaves_nothing(self, run, rows: Path, here: Path):
         assert run("train", rows, "--epochs", 1).exit_code == 0

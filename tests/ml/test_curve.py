@@ -1,3 +1,5 @@
+from math import ceil
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,13 @@ def test_what_is_said_of_several_fits_is_of_all_of_them():
     assert "lowest after 1.0 to 3.0 passes" in said
     whole = Outcome(planned, one, planned.updates, [])
     assert not any("early" in remark for remark in Outcome.remarks_on_all([whole, whole]))
+
+
+def test_less_than_a_pass_is_told_in_updates():
+    planned = plan_of(10**6, 2 * 10**7)
+    short = Outcome(planned, 1, 60, [])
+    assert short.remarks()[-1] == (
+        "Stopped early after 60 updates: the loss on held-out rows was lowest after 1 update."
+    )
+    whole = Outcome(planned, ceil(planned.updates_per_epoch), planned.updates, [])
+    assert "lowest after 1 update to 1.0 passes over the data." in Outcome.remarks_on_all([whole, short])[-1]

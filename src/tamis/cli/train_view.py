@@ -111,10 +111,9 @@ def _how(run: TrainingRun) -> str:
 
 
 def training_lines(model: Model, run: TrainingRun) -> Iterator[RenderableType]:
-    """What was learnt from, how fast, the curve of the loss, remarks."""
+    """What was learnt from, in what time, the curve of the loss, remarks."""
     seconds, rows = run.seconds.get("train", 0.0), model.manifest.data.train_rows
-    rate = f"{run.examples_per_second:,.0f} a second"
-    yield marked("ok", f"{model.manifest.base_model.id} learnt from {rows:,} rows in {seconds:.1f} s ({rate}).")
+    yield marked("ok", f"{model.manifest.base_model.id} learnt from {rows:,} rows in {seconds:.1f} s.")
     losses = [row.get("valid_loss") for row in model.manifest.checkpoints]
     known = [float(loss) for loss in losses if isinstance(loss, int | float)]
     if len(known) > 1:

@@ -95,6 +95,14 @@ class Best:
         self.update = int(cast("int", state.facts["update"]))
 
 
+def _so_many(plan: Plan, update: int) -> str:
+    """How far a fit was, in words: less than a pass over the data is told in updates."""
+    epochs = plan.epochs_at(update)
+    if epochs >= 1:
+        return f"{epochs:.1f} passes over the data"
+    return "1 update" if update == 1 else f"{update:,} updates"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """How a watched fit went: its plan, the update of its best state, the one it stopped at, its checkpoints."""
@@ -122,8 +130,8 @@ class Outcome:
             )
         if self.stopped_at < planned.updates:
             said.append(
-                f"Stopped early after {planned.epochs_at(self.stopped_at):.1f} passes over the data: the loss on "
-                f"held-out rows was lowest after {planned.epochs_at(self.best_update):.1f}."
+                f"Stopped early after {_so_many(planned, self.stopped_at)}: the loss on held-out rows was lowest after "
+                f"{_so_many(planned, self.best_update)}."
             )
         return said
 
@@ -133,11 +141,13 @@ class Outcome:
         capped = replace(outcomes[0], stopped_at=outcomes[0].plan.updates).remarks()
         if all(each.stopped_at >= each.plan.updates for each in outcomes):
             return capped
-        best = sorted(each.plan.epochs_at(each.best_update) for each in outcomes)
-        after = " to ".join(dict.fromkeys(f"{epochs:.1f}" for epochs in (best[0], best[-1])))
+        best = sorted(outcomes, key=lambda each: each.plan.epochs_at(each.best_update))
+        first, last = (_so_many(each.plan, each.best_update) for each in (best[0], best[-1]))
+        number, _, unit = first.partition(" ")
+        after = last if first == last else f"{number if last.endswith(unit) else first} to {last}"
         told = (
             f"Stopped early: in {len(outcomes)} parts, each held out of a fit of its own, the loss was lowest after "
-            f"{after} passes over the data. The curve is their mean."
+            f"{after}. The curve is their mean."
         )
         return [*capped, told]
 
