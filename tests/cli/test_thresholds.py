@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from tamis.cli.thresholds_view import show
 from tamis.errors import InvalidSetting, OutputExists, UndeclaredLabel
 from tamis.ml.model import load
 from tamis.ml.registry import register
+from tamis.ml.rethresholding import LabelAt, ThresholdTable
 from tamis.ml.threshold_record import RECORD
+from tamis.schema import Kind, Target
 from tamis.settings import load_settings
 from tamis.workspace.workspace import open_workspace
 
@@ -191,3 +196,11 @@ def test_how_sure_it_must_be_is_chosen_like_a_threshold(run, home: Path, model: 
         ["before", "20%", f"{100 * made['abstain']['topic']['coverage']:.1f}%"],
         ["now", "0%", "100.0%"],
     ]
+
+
+def test_what_is_surely_so_is_never_rounded_up():
+    at = LabelAt("urgent", 0.5, asked="precision>=0.99", bound=0.997)
+    table = ThresholdTable(Target(name="all", kind=Kind.MULTI_LABEL, labels=("urgent",)), 0, None, (at,))
+    console = Console(record=True, width=100, file=StringIO())
+    show({"all": table}, console, others=False)
+    assert "99% ✓" in console.export_text()

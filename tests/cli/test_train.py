@@ -55,6 +55,7 @@ def test_writes_the_model_beside_and_says_what_there_is_to_know(run, bad: Path, 
     assert "a second" not in told
     assert f"left out  {bad}:61: The text is empty" in result.stderr
     assert f"left out  {bad}:62: Not JSON" in result.stderr
+    assert result.stderr.index("left out") < result.stderr.index("fitting")
     assert [json.loads(line)["line"] for line in (here / "bad.jsonl").read_text().splitlines()] == [61, 62]
 
 

@@ -19,6 +19,7 @@ from tamis.cli.reading import MaxBadShare, Reading, RejectsFile
 
 if TYPE_CHECKING:
     from tamis.ml.model import Model
+    from tamis.ml.progress import Listener, Progress
     from tamis.ml.registry import Version
     from tamis.ml.restart import RestartPoints
     from tamis.settings import Settings
@@ -204,11 +205,23 @@ def train(
             max_bad_share=max_bad_share,
             rejects=rejects,
             overwrite=force,
-            listener=listener,
+            listener=_telling(listener, rejects) if is_first() else listener,
             restart=restart,
         )
     if is_first():
-        tell(model, _registered(model, name, settings), rejects, as_json=as_json)
+        tell(model, _registered(model, name, settings), as_json=as_json)
+
+
+def _telling(listener: Listener, rejects: Path | None) -> Listener:
+    """Also say what was left out and noticed as soon as the data is read: then there is time to stop."""
+    from tamis.cli.reading_view import say_left_out
+
+    def listen(told: Progress) -> None:
+        if told.tallies:
+            say_left_out(told.tallies, told.notes, rejects)
+        listener(told)
+
+    return listen
 
 
 def _free_folder(out_dir: Path | None, name: str | None, train_data: str, *, force: bool) -> Path:
@@ -288,15 +301,13 @@ def refuse_taken(folder: Path, *, force: bool) -> None:
         ) from None
 
 
-def tell(model: Model, registered: Version | None, rejects: Path | None, *, as_json: bool) -> None:
+def tell(model: Model, registered: Version | None, *, as_json: bool) -> None:
     """Print how training went, for people or as JSON."""
-    from tamis.cli.reading_view import say_left_out
     from tamis.cli.train_view import say_where, show
 
     run = model.run
     if run is None:  # only models that were loaded have none
         return
-    say_left_out(run.tallies, run.notes, rejects)
     if as_json:
         place = {"model": str(model.folder), "name": str(registered) if registered else model.name}
         print_json(place | run.to_json())

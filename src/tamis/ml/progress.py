@@ -23,11 +23,16 @@ Where there are too few rows to hold any out, there are no validation values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from tamis.errors import Cancelled
+
+if TYPE_CHECKING:
+    from tamis.data.loading import Tally
+    from tamis.data.rows import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Progress:
         remark: for the report.
         fold: the figures of an evaluation of one part of a cross-validation. It is no checkpoint of the run: those are
             the means over all parts, and come together when the last part is done.
+        tallies: what became of each file, told once, when all are read.
+        notes: remarks on the data by split, told with them.
     """
 
     stage: str
@@ -48,6 +55,8 @@ class Progress:
     checkpoint: Mapping[str, float] = field(default_factory=dict)
     remark: str = ""
     fold: Mapping[str, float] = field(default_factory=dict)
+    tallies: Sequence[Tally] = ()
+    notes: Mapping[str, Sequence[Note]] = field(default_factory=dict)
 
 
 Listener = Callable[[Progress], None]

@@ -247,6 +247,7 @@ def train(  # noqa: PLR0913  (the public door: each is one thing a user may say)
         known=parent.targets if parent else (),
         check=check,
     )
+    listener(Progress("reading the data", 0.02, tallies=loaded.tallies, notes=loaded.notes))
     learnt = learnt_targets(loaded.train) if parent is None else ()
     loaded = replace(loaded, train=without_unlearnt(loaded.train, learnt))
     require_learnable(loaded.train) if parent is None else require_growth(loaded.train, parent)
