@@ -26,7 +26,10 @@ from tamis.schema import Input
 APP, CARD, REQUIREMENTS = "app.py", "README.md", "requirements.txt"
 NEEDED = {
     "static": ("numpy", "pydantic", "safetensors", "scipy", "threadpoolctl", "tokenizers"),
-    "encoder": ("jinja2", "numpy", "onnxruntime", "pydantic", "safetensors", "scipy", "threadpoolctl", "tokenizers"),
+    "encoder": (
+        *("jinja2", "numpy", "onnxruntime", "psutil", "pydantic", "safetensors", "scipy", "threadpoolctl"),
+        "tokenizers",
+    ),
 }
 """What the demo of a model imports beside Gradio, by tier."""
 

@@ -3,12 +3,15 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import tamis
+from tamis.demo.space import NEEDED
 from tamis.errors import DamagedArtifact, InvalidSetting
 from tamis.ml.artifact import open_artifact, write_artifact
 from tamis.ml.encoder import trainer
@@ -249,3 +252,26 @@ def test_an_ensemble_is_the_same_whatever_else_is_asked(together, rows_of):
     for name, scores in all_.items():
         np.testing.assert_allclose(np.concatenate([one[name] for one in each]), scores, atol=2e-5)
     assert replace(model.scorer, partner=model.scorer.partner).quick is False
+
+
+LOADS = """
+import ast, importlib.metadata as known, json, sys
+import tamis
+tamis.load(sys.argv[1]).classify("baba dada")
+mine = [module.__file__ for name, module in list(sys.modules.items()) if name.partition(".")[0] == "tamis"]
+nodes = [node for file in mine if file for node in ast.walk(ast.parse(open(file, encoding="utf-8").read()))]
+named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+named |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+asked = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+roots = {name.partition(".")[0] for name in named} | {name for name in asked if name.isidentifier()}
+packages = known.packages_distributions()
+print(json.dumps(sorted({packages[root][0].lower() for root in roots & set(packages) & set(sys.modules)} - {"tamis"})))
+"""
+"""Prints which packages are loaded by name for a model that answers."""
+
+
+def test_a_space_is_given_all_that_an_encoder_needs_to_answer(together):
+    found = subprocess.run([sys.executable, "-c", LOADS, str(together)], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(found.stdout))
+    assert {"psutil", "onnxruntime", "numpy"} <= loaded
+    assert loaded - set(NEEDED["encoder"]) == {"pydantic_core"}  # which pydantic brings
