@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tamis.cli.app import app
+from tamis.cli.check import base_facts
 from tamis.errors import InvalidSetting, TamisError, UnknownBaseModel
 from tamis.examples import example_path
 
@@ -108,3 +109,10 @@ def test_what_is_checked_is_not_overwritten(bad, option):
     with pytest.raises(InvalidSetting, match="overwritten"):
         run(bad, option, bad)
     assert bad.read_text() == before
+
+
+def test_an_encoders_tokens_are_counted_without_padding_up_to_what_training_reads():
+    facts = base_facts("minilm-l6")
+    assert facts.count_tokens(["hello there", "hello " * 700]) == [2, 700]
+    assert facts.window == 512
+    assert base_facts("static-en").window is None

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from tamis.ml.artifact import open_artifact
 from tamis.ml.card_header import base_repository, card_header, known_licence
 from tamis.ml.cards import CARDS, MINILM_L6, STATIC_EN
-from tamis.ml.manifest import FORMAT
+from tamis.ml.manifest import FORMAT, DataFile
 
 MANIFEST = open_artifact(Path(__file__).parent / "fixtures" / f"format-{FORMAT}").manifest
 
@@ -33,6 +33,14 @@ def test_a_hub_finds_what_it_lists():
     assert intent["dataset"]["name"] == "held-out rows of the training data (rows.jsonl)"
     assert {"type": "accuracy", "name": "Accuracy", "value": 1.0} in intent["metrics"]
     assert {"type": "f1", "name": "Micro F1", "value": 0.855263} in topics["metrics"]
+
+
+def test_figures_name_the_files_that_they_were_measured_on():
+    files = (*MANIFEST.data.files, DataFile(name="other.jsonl", split="test", rows=3))
+    metrics = {**MANIFEST.metrics, "test": MANIFEST.metrics["held_out"]}
+    head = head_of(metrics=metrics, data=MANIFEST.data.model_copy(update={"files": files}))
+    names = {result["dataset"]["split"]: result["dataset"]["name"] for result in head["model-index"][0]["results"]}
+    assert names == {"held_out": "held-out rows of the training data (rows.jsonl)", "test": "test data (other.jsonl)"}
 
 
 def test_the_hubs_own_client_reads_the_results():

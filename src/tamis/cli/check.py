@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tamis.data.checks.survey import BaseFacts
     from tamis.data.formats.options import ReadOptions
     from tamis.data.review.report import Review
+    from tamis.ml.base_models import Base as Loaded
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Training data: files, folders, or hub datasets.")]
 Validation = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Validation data; repeatable.")]
@@ -151,11 +152,21 @@ def base_facts(name: str) -> BaseFacts:
 
     loaded = load_base(name)
     tokenizer = Tokenizer.from_buffer(loaded.tokenizer_json)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
 
     def count_tokens(texts: list[str]) -> list[int]:
         return [len(encoding) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
-    return BaseFacts(loaded.card.id, count_tokens, window=None, languages=loaded.card.languages)
+    return BaseFacts(loaded.card.id, count_tokens, window=_window_of(loaded), languages=loaded.card.languages)
+
+
+def _window_of(base: Loaded) -> int | None:
+    """How many tokens of a text training reads, unless it is told otherwise; None: all."""
+    from tamis.ml.encoder.planning import USUAL_LENGTH
+    from tamis.ml.static.base_model import StaticBase
+
+    return None if isinstance(base, StaticBase) else min(USUAL_LENGTH, base.longest)
 
 
 @contextmanager

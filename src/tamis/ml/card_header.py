@@ -86,8 +86,9 @@ def base_repository(card: BaseModelCard) -> str | None:
 
 def _results(manifest: Manifest) -> Iterator[JsonValue]:
     """One result a target and place. Nothing has checked the manifest's figures: what is no number is left out."""
-    files = ", ".join(file.name for file in manifest.data.files if file.split == "train") or "rows of its own"
     for place, rows in PLACES.items():
+        split = "test" if place == "test" else "train"
+        files = ", ".join(file.name for file in manifest.data.files if file.split == split) or "rows of its own"
         measured = manifest.metrics.get(place)
         for target in manifest.targets if isinstance(measured, dict) else ():
             figures = measured.get(target.name) if isinstance(measured, dict) else None

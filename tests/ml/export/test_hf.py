@@ -53,6 +53,11 @@ def test_one_target_is_the_folder_itself(encoder_artifact, one_target, tmp_path)
     assert (folder / "model.safetensors").is_file()
 
 
+def test_all_files_may_be_read_by_the_same_people(encoder_artifact, one_target, tmp_path):
+    folder = export(encoder_artifact("bert", one_target), "hf", tmp_path / "hf")
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
 def test_the_card_has_a_head_and_says_how_scores_become_answers(encoder_artifact, tmp_path):
     folder = export(encoder_artifact("bert"), "hf", tmp_path / "hf")
     card = (folder / "topic_s" / "README.md").read_text(encoding="utf-8")

@@ -56,6 +56,7 @@ def write(artifact: Artifact, folder: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         with _quiet():
             network.save_pretrained(place)
+        _readable(place)
         _write_tokenizer(artifact, place)
         logits = _logits(artifact, _loaded(place), inputs)
         _refuse_unlike(manifest, target, logits, own[:, rows])
@@ -122,6 +123,13 @@ def _loaded(folder: Path) -> Any:  # noqa: ANN401  a third party's object
             folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch_.float32
         )
     return network.eval()
+
+
+def _readable(place: Path) -> None:
+    """Give weights the mode of the other files: the package writes such that nobody else may read."""
+    mode = (place / "config.json").stat().st_mode
+    for path in place.glob("*.safetensors"):
+        path.chmod(mode)
 
 
 def _of_artifact(artifact: Artifact) -> tuple[Any, Head]:
