@@ -222,7 +222,7 @@ def test_it_is_taken_along(visitor: Any, models: Workspace, ids: dict[str, str],
 def test_it_is_taken_along_as_something_else_where_it_can_become_that(
     visitor: Any, models: Workspace, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, format: str
 ) -> None:
-    def write(model: Path, into: str, out: Path) -> Path:
+    def write(model: Path, into: str, out: Path, *, network_alone: bool) -> Path:
         out.mkdir()
         (out / "config.json").write_text(into)
         return out
