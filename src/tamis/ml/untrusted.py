@@ -14,7 +14,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from tamis.errors import DamagedArtifact
 
@@ -29,6 +29,13 @@ def damaged(path: Path, cause: str) -> DamagedArtifact:
     return DamagedArtifact(
         f"{path} is damaged: {cause}. Get the whole folder again from where it was made.", path=str(path), cause=cause
     )
+
+
+def misfit(path: Path, error: ValidationError, *above: str) -> DamagedArtifact:
+    """Return the error for facts of a file that pydantic refused; `above` are the keys that they lie under."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join([*above, *map(str, first["loc"])])
+    return damaged(path, f"{place}: {first['msg'].lower()}")
 
 
 def map_file(path: Path, *, limit: int | None = None, follow_links: bool = False) -> Bytes:

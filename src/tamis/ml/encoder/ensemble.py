@@ -24,7 +24,7 @@ from tamis.ml.pieces import Span
 from tamis.ml.scorer import Contents, Scorer
 from tamis.ml.static.scorer import StaticScorer
 from tamis.ml.static.stored import restore as restore_static
-from tamis.ml.untrusted import damaged
+from tamis.ml.untrusted import damaged, misfit
 from tamis.schema import Input
 
 Floats = NDArray[np.float32]
@@ -136,9 +136,7 @@ def restored(artifact: Artifact, network: Scorer) -> Scorer:
     try:
         partner = Partner.model_validate_json(json.dumps(facts))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(["architecture", ENSEMBLE, *map(str, first["loc"])])
-        raise damaged(place, f"{where}: {first['msg'].lower()}") from error
+        raise misfit(place, error, "architecture", ENSEMBLE) from error
     manifest = artifact.manifest
     if partner.shares.keys() != {target.name for target in manifest.targets}:
         raise damaged(place, f"architecture.{ENSEMBLE}.shares: they are not of the model's targets")

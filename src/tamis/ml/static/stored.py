@@ -20,7 +20,7 @@ from tamis.ml.static.model import Centring, Semantics, StaticModel
 from tamis.ml.static.nearness import Centres, Nearness
 from tamis.ml.static.network import Network
 from tamis.ml.static.tokens import RunTokenizer
-from tamis.ml.untrusted import damaged
+from tamis.ml.untrusted import damaged, misfit
 
 Count = Annotated[int, Field(ge=0, lt=1 << 40)]
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -109,9 +109,7 @@ def _architecture(artifact: Artifact) -> _Architecture:
     try:
         return _Architecture.model_validate(artifact.manifest.architecture)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(["architecture", *map(str, first["loc"])])
-        raise damaged(artifact.folder / MANIFEST, f"{place}: {first['msg'].lower()}") from error
+        raise misfit(artifact.folder / MANIFEST, error, "architecture") from error
 
 
 def _columns(artifact: Artifact) -> tuple[dict[str, slice], int]:
