@@ -6,11 +6,11 @@
     python benchmarks/encoder_serving.py --data ../shared/data --rounds 0     # right answers alone: speeds stay
     python benchmarks/encoder_serving.py --data ../shared/data --gathering    # requests computed together, or not
 
-Each is a server of one process on the loopback. They take turns: texts in calls of 64, one text after the other, and 16
-clients with a text each; medians of the rounds count, and each process's peak memory. Then each is asked about labelled
-rows that training did not see: how many it gets right, and how many it answers as Tamis does. The weights are the same,
-Tamis's perhaps in 8-bit integers: the page says which. infinity runs its torch engine; without its virtual environment
-it is left out.
+Each is a server of one process on the loopback. They take turns: texts in calls of 64, one text after the other, and
+16 clients with a text each; medians of the rounds count, and each process's peak memory. Then each is asked about
+labelled rows that training did not see: how many it gets right, and how many it answers as Tamis does. The weights are
+the same. Where Tamis serves them in 8-bit integers a second server of Tamis has them in floats (`int8=false`).
+infinity runs its torch engine; without its virtual environment it is left out.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Server:
         return [label for call in calls for label in self._labels_of(self.ask(connection, call))]
 
     def _labels_of(self, answer: Any) -> list[str]:
-        if self.name == "tamis":
+        if self.name.startswith("tamis"):
             each = [next(iter(row.values()))["scores"] for row in answer["results"]]
             return [max(scores, key=scores.get) for scores in each]
         return [max(row, key=lambda entry: entry["score"])["label"] for row in answer["data"]]
@@ -175,7 +175,7 @@ def running(name: str, command: list[str], port: int, path: str, log: Path) -> I
                 raise SystemExit(f"{name} ended: {log.read_text()[-2000:]}")
             with suppress(OSError):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-                connection.request("GET", "/healthz" if name == "tamis" else "/health")
+                connection.request("GET", "/healthz" if name.startswith("tamis") else "/health")
                 if connection.getresponse().status == 200:
                     break
             time.sleep(0.25)
@@ -189,10 +189,12 @@ def running(name: str, command: list[str], port: int, path: str, log: Path) -> I
 class Prepared:
     """What servers start from, and what they are asked: Tamis's home, the folder that transformers reads, and rows.
 
-    `form` says which numbers Tamis serves; `wanted` is the label of each text.
+    `form` says which numbers Tamis serves; `wanted` is the label of each text. `floats` is the home of the same model
+    served in 32-bit numbers, if there is one.
     """
 
     home: Path
+    floats: Path | None
     plain: Path
     form: str
     texts: list[str]
@@ -207,10 +209,15 @@ def prepare(given: argparse.Namespace, work: Path) -> Prepared:
     random.Random(0).shuffle(rows)
     home = work / "home"
     model = given.model or work / "model"
+    floats = None
     if not given.model:
-        how = {"epochs": given.epochs, "encoder_options": {"ensemble": False}}  # the servers beside it hold no other
-        tamis.train(rows[: given.rows], base="minilm-l6", out=model, name=MODEL, **how)
-    subprocess.run([sys.executable, "-c", REGISTER, str(home), str(model), MODEL], check=True)
+        options: dict[str, object] = {"ensemble": False}  # the servers beside it hold no other
+        tamis.train(
+            rows[: given.rows], base="minilm-l6", out=model, name=MODEL, epochs=given.epochs, encoder_options=options
+        )
+        if not given.gathering:
+            floats = in_floats(rows[: given.rows], given.epochs, options, model, work)
+    put_up(model, home)
     (target,) = tamis.load(model).targets
     names = list(target.labels)
     plain = work / "plain"
@@ -223,7 +230,36 @@ def prepare(given: argparse.Namespace, work: Path) -> Prepared:
     manifest = json.loads((model / "manifest.json").read_text())
     asked = rows[given.rows : given.rows + max(given.texts, given.judged)]
     wanted = [row["labels"][target.name] for row in asked]
-    return Prepared(home, plain, manifest["architecture"]["served"], [row["text"] for row in asked], wanted)
+    return Prepared(home, floats, plain, manifest["architecture"]["served"], [row["text"] for row in asked], wanted)
+
+
+def in_floats(
+    rows: list[dict[str, Any]], epochs: float | None, options: dict[str, object], model: Path, work: Path
+) -> Path | None:
+    """Return the home of the same network served in 32-bit numbers: the same training, which gives the same weights."""
+    import tamis
+
+    if json.loads((model / "manifest.json").read_text())["architecture"]["served"] == "float32":
+        return None
+    other = work / "floats"
+    tamis.train(
+        rows, base="minilm-l6", out=other, name=MODEL, epochs=epochs, encoder_options={**options, "int8": False}
+    )
+    if (other / "model.safetensors").read_bytes() != (model / "model.safetensors").read_bytes():
+        raise SystemExit("the same training gave other weights")
+    put_up(other, work / "home-of-floats")
+    return work / "home-of-floats"
+
+
+def put_up(model: Path, home: Path) -> None:
+    """Register a model, as its owner would."""
+    subprocess.run([sys.executable, "-c", REGISTER, str(home), str(model), MODEL], check=True)
+
+
+def serving(home: Path, port: int) -> list[str]:
+    """The command of a server without workers that train."""
+    asked = ["serve", "--home", str(home), "--port", str(port), "--train-workers", "0"]
+    return [sys.executable, "-m", "tamis", *asked]
 
 
 REGISTER = "import sys; from pathlib import Path; from tamis.ml.registry import register; "
@@ -254,17 +290,7 @@ def gathering(given: argparse.Namespace, work: Path) -> dict[str, Any]:
         servers_ = []
         for title, start in (("gathered", ["-m", "tamis"]), ("each alone", ["-c", ALONE])):
             port = free_port()
-            command = [
-                sys.executable,
-                *start,
-                "serve",
-                "--home",
-                str(home),
-                "--port",
-                str(port),
-                "--train-workers",
-                "0",
-            ]
+            command = [sys.executable, *start, *serving(home, port)[3:]]
             server = running("tamis", command, port, "/v1/classifications", work / f"{title}.log")
             servers_.append((title, stack.enter_context(server)))
         for _, server in servers_:
@@ -294,21 +320,11 @@ def gathering_page(about: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 @contextmanager
-def servers(home: Path, plain: Path, work: Path) -> Iterator[list[Server]]:
+def servers(prepared: Prepared, work: Path) -> Iterator[list[Server]]:
+    plain = prepared.plain
     (work / "pipeline.py").write_text(PIPELINE)
-    ports = [free_port() for _ in range(3)]
-    tamis = [
-        sys.executable,
-        "-m",
-        "tamis",
-        "serve",
-        "--home",
-        str(home),
-        "--port",
-        str(ports[0]),
-        "--train-workers",
-        "0",
-    ]
+    ports = [free_port() for _ in range(4)]
+    homes = {"tamis": prepared.home} | ({"tamis, floats": prepared.floats} if prepared.floats else {})
     pipeline = [sys.executable, str(work / "pipeline.py"), str(plain), str(ports[1])]
     infinity = [
         *(str(INFINITY / "bin/infinity_emb"), "v2", "--model-id", str(plain), "--served-model-name", MODEL),
@@ -316,10 +332,12 @@ def servers(home: Path, plain: Path, work: Path) -> Iterator[list[Server]]:
         *("--no-bettertransformer", "--no-model-warmup"),
     ]
     with ExitStack() as stack:
-        found = [
-            stack.enter_context(running("tamis", tamis, ports[0], "/v1/classifications", work / "tamis.log")),
-            stack.enter_context(running("pipeline", pipeline, ports[1], "/classify", work / "pipeline.log")),
-        ]
+        found = []
+        for (name, home), port in zip(homes.items(), (ports[0], ports[3]), strict=False):
+            server = running(name, serving(home, port), port, "/v1/classifications", work / f"{name}.log")
+            found.append(stack.enter_context(server))
+        server = running("pipeline", pipeline, ports[1], "/classify", work / "pipeline.log")
+        found.append(stack.enter_context(server))
         if (INFINITY / "bin/infinity_emb").exists():
             found.append(
                 stack.enter_context(running("infinity", infinity, ports[2], "/classify", work / "infinity.log"))
@@ -332,7 +350,7 @@ def measure(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     texts = prepared.texts[: given.texts]
     kinds = {"texts_per_second": calls_of_64, "p50_ms": one_by_one, "requests_per_second": sixteen_clients}
     sizes = {"texts_per_second": len(texts), "p50_ms": given.texts // 8, "requests_per_second": given.texts // 2}
-    with servers(prepared.home, prepared.plain, work) as asked:
+    with servers(prepared, work) as asked:
         for server in asked:  # warm
             server.labels(texts[:CALL])
         rounds: dict[str, dict[str, list[float]]] = {server.name: {} for server in asked}
@@ -377,6 +395,7 @@ def markdown(about: dict[str, Any], found: dict[str, Any]) -> str:
     of = found["servers"]
     titles = {
         "tamis": f"Tamis ({FORMS[found['form']]})",
+        "tamis, floats": "Tamis (float32)",
         "pipeline": "FastAPI + pipeline",
         "infinity": "infinity 0.0.78, torch engine",
     }

@@ -349,3 +349,8 @@ class Cancelled(TamisError):
     """The run was cancelled: nothing was written."""
 
     code = "cancelled"
+
+
+def first_line(error: BaseException, most: int = 300) -> str:
+    """Return what another library's exception says in its first line, or its name where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:most]

@@ -34,6 +34,7 @@ from tamis.evaluation.thresholds import abstains, f1_thresholds, fit_abstain
 from tamis.ml.manifest import Abstain, Calibration, ChosenFor
 from tamis.ml.schedule import DEFAULT_LOSS
 from tamis.ml.scoping import narrowed
+from tamis.ml.thinning import evenly
 from tamis.ml.threshold_record import Held, count_held
 from tamis.schema import Kind
 
@@ -126,7 +127,7 @@ def fit_decisions(
     most = max(LEAST_ROWS, MOST_SCORES[kind] // truth.n_labels)
     if len(truth) > most:
         rows = np.flatnonzero(truth.known | truth.out_of_scope if isinstance(truth, SingleTruth) else truth.known)
-        rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.intp)]
+        rows = rows[evenly(len(rows), most)]
         truth, logits, weights = truth.select(rows), logits[rows], None if weights is None else weights[rows]
         abstaining = abstaining.select(rows)
     if isinstance(truth, SingleTruth):

@@ -14,6 +14,7 @@ from tamis.ml.static.encoded import Encoded
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT
 from tamis.ml.static.tokens import RunTokenizer
+from tamis.ml.thinning import evenly
 from tamis.schema import Input
 
 MOST_SEARCHED = 50_000
@@ -33,7 +34,7 @@ class Neighbours:
         """Remember the rows; nothing is computed yet."""
         self._data = data
         self._embed = embedding_of(base, data.inputs)
-        self._searched = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_SEARCHED)).astype(np.int64))
+        self._searched = evenly(len(data), MOST_SEARCHED)
 
     def supporting(self, target: str) -> Callable[[Rows, list[tuple[str, ...]]], list[list[int]]]:
         """Return what finds, for rows and the labels proposed for them, the nearest rows that carry these labels."""

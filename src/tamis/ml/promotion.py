@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-import numpy as np
-
 from tamis.data.dataset import Dataset
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import Given, Part, load
@@ -34,6 +32,7 @@ from tamis.evaluation.said import Said
 from tamis.ml.model import Model
 from tamis.ml.own_rows import served
 from tamis.ml.reading import reading_for
+from tamis.ml.thinning import evenly
 from tamis.schema import Input, Target
 
 Check = Callable[[], None]
@@ -158,7 +157,7 @@ def _said(model: Model, data: Dataset, check: Check) -> dict[str, Said]:
 
 def _p50(models: Mapping[str, Model], inputs: Sequence[Input], check: Check) -> dict[str, float]:
     """Milliseconds that one input takes each model, by turns; the median."""
-    some = [inputs[at] for at in np.linspace(0, len(inputs) - 1, min(TIMED, len(inputs))).astype(int).tolist()]
+    some = [inputs[at] for at in evenly(len(inputs), TIMED).tolist()]
     taken: dict[str, list[float]] = {who: [] for who in models}
     for given in some[:WARM_UP]:
         for model in models.values():

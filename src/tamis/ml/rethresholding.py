@@ -37,6 +37,7 @@ from tamis.ml.decisions import LEAST_ROWS, MOST_SCORES, Decisions, evidence_by
 from tamis.ml.manifest import ChosenFor, Manifest, ParentManifest, TargetManifest, now, tamis_version
 from tamis.ml.predictor import Predictor
 from tamis.ml.scorer import Contents, familiar_of
+from tamis.ml.thinning import evenly
 from tamis.ml.threshold_record import RECORD, Held, HeldCounts, count_held, parse_record
 from tamis.schema import Kind, Target
 
@@ -211,7 +212,7 @@ def evidence_of(data: Dataset, predictor: Predictor, held: Mapping[str, Held]) -
     rows = np.arange(len(data))
     if len(rows) * width > MOST_SCORES[Kind.MULTI_LABEL]:
         most = max(LEAST_ROWS, MOST_SCORES[Kind.MULTI_LABEL] // width)
-        rows = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.intp)
+        rows = evenly(len(rows), most)
     scores = predictor.checked_scores([data.inputs[row] for row in rows.tolist()])
     counts = dict[str, Held]()
     for place, entry in enumerate(predictor.entries):

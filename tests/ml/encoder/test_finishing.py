@@ -1,10 +1,13 @@
 """What calibration is fitted on is what the form that is served says of rows that the fit did not see."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tamis.ml.encoder import finishing, variants
+from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.trainer import EncoderTrainer
 from tamis.ml.progress import nobody
 from tamis.ml.restart import RestartPoints
@@ -53,6 +56,15 @@ def test_in_32_bit_numbers_they_are_what_they_were(finished, task, base_of, monk
     monkeypatch.setattr(variants, "MOST_CHANGED", -1.0)
     trained = finishing.finish(finished, base_of("bert"), task, Attended())
     assert trained.architecture["served"] == "float32"
+    np.testing.assert_array_equal(trained.held_out.logits["t"], finished.held.said["logits"])
+
+
+def test_who_wants_no_integers_gets_floats_untried(finished, task, base_of, monkeypatch):
+    monkeypatch.setattr(variants, "MOST_CHANGED", 1.0)  # else they would be served
+    wish = replace(task, chosen=task.chosen.model_copy(update={"encoder": EncoderOptions(int8=False)}))
+    trained = finishing.finish(finished, base_of("bert"), wish, Attended())
+    assert trained.architecture["served"] == "float32"
+    assert trained.facts["served"] == "Served by ONNX Runtime in 32-bit numbers."
     np.testing.assert_array_equal(trained.held_out.logits["t"], finished.held.said["logits"])
 
 

@@ -16,7 +16,7 @@ from tamis.data.formats.table_rows import TableRows
 from tamis.data.formats.unpacked import Unpacking, batch_rows, compact_columns, stated_bytes
 from tamis.data.formats.values import Value
 from tamis.data.rows import RAW_LIMIT, BadRow, Notes, Rejected
-from tamis.errors import UnreadableFile
+from tamis.errors import UnreadableFile, first_line
 from tamis.extras import require
 from tamis.schema import Example
 
@@ -138,8 +138,8 @@ class ColumnarSource:
             except (self._arrow.ArrowException, UnicodeDecodeError, OSError) as error:
                 if isinstance(error, OSError) and error.errno:
                     raise
-                detail = str(error).splitlines()[0]
-                message = f"{self.name} is damaged or not what it begins as ({detail}). Write or download it again."
+                trouble = f"is damaged or not what it begins as ({first_line(error)})"
+                message = f"{self.name} {trouble}. Write or download it again."
                 raise UnreadableFile(message, file=self.name) from error
 
 

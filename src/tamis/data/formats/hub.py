@@ -28,7 +28,7 @@ from tamis.data.formats.split_files import (
     splits_by_name,
     suffix_of,
 )
-from tamis.errors import MissingExtra, UnknownFormat, UnreadableFile
+from tamis.errors import MissingExtra, UnknownFormat, UnreadableFile, first_line
 from tamis.extras import require
 
 CONVERTED = "refs/convert/parquet"
@@ -121,8 +121,9 @@ def _card(path: Path) -> dict[str, Any]:
     try:
         return dict(hub.DatasetCard(text).data.to_dict())
     except Exception as error:  # those of its YAML library too
-        trouble = (str(error).strip() or type(error).__name__).splitlines()[0]
-        message = f"{path}: its head is not a dataset card's ({trouble}). Correct it, or give the files by name."
+        message = (
+            f"{path}: its head is not a dataset card's ({first_line(error)}). Correct it, or give the files by name."
+        )
         raise UnreadableFile(message, file=str(path)) from error
 
 
@@ -200,8 +201,7 @@ def _hub_errors(hub: Any, identifier: str) -> Iterator[None]:  # noqa: ANN401
             f"{identifier} is neither a file here nor a dataset with readable files on the hub: check the name."
         ) from error
     except (*hub.errors.HfHubHTTPError.__bases__, OSError, ValueError) as error:  # those of its HTTP library too
-        detail = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UnreadableFile(
-            f"{identifier} is no file here, and the hub cannot be asked for it ({detail}). Check the path "
+            f"{identifier} is no file here, and the hub cannot be asked for it ({first_line(error)}). Check the path "
             "or the network."
         ) from error

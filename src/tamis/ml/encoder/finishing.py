@@ -26,6 +26,7 @@ from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import last_linear, quiet
 from tamis.ml.encoder.onnx_file import NotExportable, export, with_weights
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
+from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.placement import DATA, ENSEMBLE, MODEL, STATIC_TENSORS, STATIC_TOKENIZER
 from tamis.ml.encoder.reweighting import reweighted
 from tamis.ml.encoder.torch_scorer import TorchScorer
@@ -37,6 +38,7 @@ from tamis.ml.holding_out import Held
 from tamis.ml.progress import Check, Progress
 from tamis.ml.scorer import Scorer
 from tamis.ml.tensors import Tensor, write_tensors
+from tamis.ml.thinning import evenly
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
 
 Floats = NDArray[np.float32]
@@ -66,7 +68,8 @@ def finish(finished: Finished, base: EncoderBase, task: Task, attended: Attended
     _write_files(finished, base, folder)
     targets = tuple(task.train.targets)
     reader = Reader(finished.reading.encoding(base.tokenizer_json), finished.reading.pad_id, targets)
-    served = _Served(finished, reader, folder, keep)
+    int8 = (task.chosen.encoder or EncoderOptions()).int8
+    served = _Served(finished, reader, folder, keep, int8)
     network, form, told, held = served.by_onnx(task.train, attended)
     known = {} if finished.static is None else {ENSEMBLE: finished.static[1].model_dump(mode="json")}
     return Trained(
@@ -96,6 +99,7 @@ class _Served:
     reader: Reader
     folder: Path
     keep: _Kept
+    int8: bool
 
     def by_onnx(self, train: Dataset, attended: Attended) -> tuple[Scorer, str, str, HeldOut | None]:
         """Return the scorer, the form it is in, what is to be said of that, and the held-out logits."""
@@ -111,7 +115,7 @@ class _Served:
             return by_torch, "torch", told, self._out(held)
         attended.check()
         attended.listener(Progress("choosing what is served", 0.97))
-        choice = self._chosen(train, rows, attended.check)
+        choice = self._chosen(train, rows, attended.check) if self.int8 else Choice(FLOAT, ())
         place = self._in_form(choice.form)
         if held is not None and choice.form != FLOAT:
             attended.listener(Progress("calibrating what is served", 0.98))
@@ -125,7 +129,7 @@ class _Served:
         """Return the form that is served, judged by rows that the network in question did not see, if there are any."""
         unseen, folder = self.finished.unseen, self.folder
         data = train if unseen is None else unseen.data
-        some = _evenly(len(data), MOST_ASKED)
+        some = evenly(len(data), MOST_ASKED)
         asked, added_ = data.select(some), None
         if unseen is not None:
             folder = self._other(unseen.weights, rows)
@@ -176,7 +180,7 @@ class _Served:
         What a fold's network said of a row is shifted by how far the form is off for the network that is served: a
         form of each fold's own network comes to the same calibration (docs/log.md).
         """
-        data, rows = _some_of(held.data, MOST_SHIFTED), _evenly(len(held.data), MOST_SHIFTED)
+        data, rows = _some_of(held.data, MOST_SHIFTED), evenly(len(held.data), MOST_SHIFTED)
         said = {name: array[rows] for name, array in held.said.items()}
         instead = {name: self._as_served(other, place, check) for name, other in held.instead.items()}
         return Held(held.rows, data, {**said, LOGITS: said[LOGITS] + self._moved(data, place, check)}, instead)
@@ -190,12 +194,8 @@ class _Served:
         return moved
 
 
-def _evenly(n_rows: int, most: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, n_rows - 1, min(n_rows, most)).astype(np.int64))
-
-
 def _some_of(data: Dataset, most: int) -> Dataset:
-    return data if len(data) <= most else data.select(_evenly(len(data), most))
+    return data if len(data) <= most else data.select(evenly(len(data), most))
 
 
 def _portions(encoded: Encoded, check: Check) -> Iterator[Encoded]:

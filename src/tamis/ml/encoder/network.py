@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tamis.errors import DamagedArtifact, InvalidSetting, UnknownBaseModel
+from tamis.errors import DamagedArtifact, InvalidSetting, UnknownBaseModel, first_line
 from tamis.extras import require
 from tamis.ml.encoder.base_model import CONFIG, config_of, refuse_adapter, shapes_of
 from tamis.ml.untrusted import damaged
@@ -174,11 +174,7 @@ def _needs_code(name: str) -> str:
 
 
 def _unreadable(folder: Path, error: Exception) -> DamagedArtifact:
-    return damaged(folder, f"transformers cannot read it ({_first_line(error)})")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return damaged(folder, f"transformers cannot read it ({first_line(error)})")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,7 +244,7 @@ def check_padding(model: nn.Module, pad_id: int, ids: Sequence[int]) -> None:
             beside = model(input_ids=both.to(device), attention_mask=mask.to(device))
     except Exception as error:  # whatever an architecture raises that wants more than ids and a mask
         raise UnknownBaseModel(
-            f"The classifier of {kind!r} cannot be run on texts ({_first_line(error)}). Choose a base model of another "
+            f"The classifier of {kind!r} cannot be run on texts ({first_line(error)}). Choose a base model of another "
             "architecture.",
             name=kind,
         ) from error

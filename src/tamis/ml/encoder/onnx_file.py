@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tamis.errors import first_line
 from tamis.extras import require
 from tamis.ml.encoder.placement import DATA, MODEL
 from tamis.ml.encoder.session import Session
@@ -82,7 +83,7 @@ def export(network: nn.Module, folder: Path, rows: Sequence[Sequence[int]], pad_
     except NotExportable:
         raise
     except Exception as error:  # whatever torch's exporter raises of a network that it cannot follow
-        raise NotExportable(_first_line(error)) from error
+        raise NotExportable(first_line(error)) from error
     finally:
         network.train(training)
 
@@ -200,7 +201,3 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

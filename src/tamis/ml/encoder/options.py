@@ -26,6 +26,7 @@ class EncoderOptions(BaseModel):
             alone, which has a calibration of its own for that.
         batch_rows: rows of an update; fewer where so many would allow fewer than twenty updates.
         precision: of the computation on a GPU; on a CPU it is always float32.
+        int8: serve 8-bit integers on a CPU where held-out answers stay the same; False: always 32-bit numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -38,6 +39,7 @@ class EncoderOptions(BaseModel):
     ensemble: bool | None = None
     batch_rows: int | None = Field(default=None, ge=1, le=4_096)
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+    int8: bool = True
 
 
 def encoder_options(given: Mapping[str, object] | EncoderOptions | None) -> EncoderOptions:

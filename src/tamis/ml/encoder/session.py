@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.errors import DamagedArtifact
+from tamis.errors import DamagedArtifact, first_line
 from tamis.extras import require
 from tamis.ml.encoder.memory import bound_memory
 from tamis.ml.encoder.onnx_check import MAX_GRAPH, refuse_hostile
@@ -97,8 +97,7 @@ class Session:
         return opened
 
     def _refused(self, error: Exception) -> DamagedArtifact:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return damaged(self._path, f"ONNX Runtime cannot run it ({told[:300]})")
+        return damaged(self._path, f"ONNX Runtime cannot run it ({first_line(error)})")
 
 
 class _Chosen:

@@ -37,6 +37,7 @@ from tamis.ml.holding_out import NOTHING_TO_VALIDATE, Held, HoldingOut, Run, Way
 from tamis.ml.progress import Progress
 from tamis.ml.restart import State
 from tamis.ml.static.scorer import StaticScorer
+from tamis.ml.thinning import evenly
 from tamis.ml.trained import Attended, HeldOut, Task
 
 MOST_LOOKED_AT, WORSE = 500, 0.1
@@ -124,7 +125,7 @@ class EncoderTrainer:
         held = run.held
         if held is None:
             return
-        rows = np.unique(np.linspace(0, len(given.data) - 1, min(len(given.data), MOST_LOOKED_AT)).astype(np.int64))
+        rows = evenly(len(given.data), MOST_LOOKED_AT)
         looked = given.select(rows)
         said = self._fits.logits(looked, run.fit)
         for name, columns in columns_of(given.data).items():

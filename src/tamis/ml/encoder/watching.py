@@ -19,6 +19,7 @@ from tamis.ml.progress import Check
 from tamis.ml.schedule import Plan
 from tamis.ml.static.judging import loss_at_best_temperature, macro_rates, means, metric
 from tamis.ml.static.losses import loss_of
+from tamis.ml.thinning import evenly
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -41,7 +42,7 @@ def rows_to_judge(data: Dataset, plan: Plan) -> Ints:
     evaluations = sum(plan.evaluates_at(update) for update in range(1, min(plan.updates, 10_000) + 1))
     affordable = SHARE * BACKWARD * plan.updates * plan.batch / max(evaluations, 1)
     most = int(np.clip(affordable, LEAST_JUDGED, MOST_JUDGED))
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)] if len(rows) > most else rows
+    return rows[evenly(len(rows), most)]
 
 
 class Watcher:

@@ -29,6 +29,7 @@ from tamis.ml.static.tokens import seen_share
 from tamis.ml.static.updates import Updates, network_arrays, restore_network
 from tamis.ml.static.watching import Watcher, with_network
 from tamis.ml.tensors import Tensor
+from tamis.ml.thinning import evenly
 from tamis.ml.trained import Attended
 
 LEXICAL, SEMANTIC, FAMILIAR = "lexical", "semantic", "familiar"
@@ -65,7 +66,7 @@ class Part:
         """Return so many rows at most, evenly."""
         if len(self.data) <= most:
             return self
-        return self.select(np.linspace(0, len(self.data) - 1, most).astype(np.int64))
+        return self.select(evenly(len(self.data), most))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

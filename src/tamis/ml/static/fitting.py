@@ -31,6 +31,7 @@ from tamis.ml.static.sampled import WIDE
 from tamis.ml.static.sparse import Floats, find
 from tamis.ml.static.squares import carried, fit_by_squares
 from tamis.ml.static.tokens import pool
+from tamis.ml.thinning import evenly
 
 STRENGTH = 1.0  # of the data against the penalty, in the lexical part
 LOGITS_A_MARGIN = 5.0  # about how many logits a margin of 1 is worth
@@ -267,7 +268,7 @@ class _TargetFit:
 
     def _mean_of_own(self, weights: Floats) -> float:
         """Return what `weights` say of labels that rows carry, on average over some rows."""
-        rows = np.unique(np.linspace(0, len(self.design) - 1, ROWS_TO_SCALE_BY).astype(np.int64))
+        rows = evenly(len(self.design), ROWS_TO_SCALE_BY)
         own = carried(self.truth, rows)
         said = self.design.select(rows).dot(weights)[np.repeat(np.arange(len(rows)), np.diff(own.indptr)), own.indices]
         return float(said.mean()) if len(said) else 1.0

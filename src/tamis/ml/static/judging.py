@@ -12,6 +12,7 @@ from tamis.ml.progress import figure_of
 from tamis.ml.static.losses import Loss, loss_of
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
+from tamis.ml.thinning import evenly
 
 TEMPERATURES = (0.6, 1.0, 1.6)
 SHARES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0, 1.5)
@@ -33,7 +34,7 @@ def some_rows(truth: Truth) -> Ints:
         usable = usable & (truth.codes < truth.n_labels)
     rows = np.flatnonzero(usable)
     most = max(500, MOST_ROWS * 100 // max(truth.n_labels, 100))
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)] if len(rows) > most else rows
+    return rows[evenly(len(rows), most)]
 
 
 def loss_at_best_temperature(logits: Floats, loss: Loss, rows: Ints) -> float:

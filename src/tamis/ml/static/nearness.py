@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
+from tamis.ml.thinning import evenly
 
 MOST_CENTRES, LEAST_ROWS = 8, 5
 """Centres of a label at most, and the rows that each is the mean of at least."""
@@ -165,7 +166,7 @@ def fit_centres(places: Floats, codes: Codes, n_labels: int) -> Centres | None:
 def _clustered(rows: Floats, most: int) -> Floats:
     """(centres, width) of one label's rows (n, width)."""
     n = len(rows)
-    points = rows[np.linspace(0, n - 1, min(most, n // LEAST_ROWS)).astype(np.int64)]
+    points = rows[evenly(n, min(most, n // LEAST_ROWS))]
     squared = np.einsum("nw,nw->n", rows, rows)
     for turn in range(TURNS + MOST_CENTRES):
         if not len(points):
