@@ -64,7 +64,7 @@ def test_who_wants_no_integers_gets_floats_untried(finished, task, base_of, monk
     wish = replace(task, chosen=task.chosen.model_copy(update={"encoder": EncoderOptions(int8=False)}))
     trained = finishing.finish(finished, base_of("bert"), wish, Attended())
     assert trained.architecture["served"] == "float32"
-    assert trained.facts["served"] == "Served by ONNX Runtime in 32-bit numbers."
+    assert trained.facts["served"] == "Served on a CPU by ONNX Runtime in 32-bit numbers."
     np.testing.assert_array_equal(trained.held_out.logits["t"], finished.held.said["logits"])
 
 

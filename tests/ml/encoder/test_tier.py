@@ -37,7 +37,7 @@ def test_a_model_comes_back_as_it_was(stored, tmp_path):
     assert not model.predictor.quick
     assert model.manifest.tier == "encoder"
     assert model.manifest.architecture["served"] in ("int8", "int8-tables", "float32")
-    assert "Served by ONNX Runtime" in (stored / "README.md").read_text("utf-8")
+    assert "Served on a CPU by ONNX Runtime" in (stored / "README.md").read_text("utf-8")
     again = model.save(tmp_path / "again")
     texts = ["baba", "dada dede", "x" * 500]
     for name, scores in model.scores(texts).items():

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import onnx
@@ -55,6 +56,27 @@ def test_the_example_of_the_readme_runs_without_tamis(exported):
     labels = open_artifact(MODEL).manifest.target("intent").labels
     best = int(scores["intent"][0].argmax())
     assert f"Your text: intent = {labels[best]} ({scores['intent'][0][best]:.3f})" in done.stdout
+
+
+def printed(stdout, text, target):
+    (line,) = re.findall(rf"^{text}: {target} = (.*)$", stdout, re.MULTILINE)
+    return {} if line == "none" else {label: float(score) for label, score in re.findall(r"(\S+) \((.*?)\)", line)}
+
+
+def test_the_example_gives_all_labels_that_reach_their_threshold(exported, tmp_path):
+    """With every label's threshold put between the scores of two texts, each text has just those that it reaches."""
+    folder = copytree(exported, tmp_path / "onnx")
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    scores = load(MODEL).scores(["Your text", "Another one"])["topics"]
+    labels["targets"][1]["thresholds"] = cuts = scores.mean(axis=0).tolist()
+    (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, check=True)
+    names = labels["targets"][1]["labels"]
+    assert len(names) > 1
+    for text, row in zip(["Your text", "Another one"], scores, strict=True):
+        reached = {name for name, score, cut in zip(names, row, cuts, strict=True) if score >= cut}
+        assert printed(done.stdout, text, "topics").keys() == reached
 
 
 def test_the_same_model_gives_the_same_graph(exported, tmp_path):

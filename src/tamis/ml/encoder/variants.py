@@ -76,7 +76,7 @@ class Choice:
     def told(self) -> str:
         """For the report and the card."""
         tried = "; ".join(trial.told() for trial in self.trials)
-        return f"Served by ONNX Runtime in {TITLES[self.form]}." + (f" Measured: {tried}." if tried else "")
+        return f"Served on a CPU by ONNX Runtime in {TITLES[self.form]}." + (f" Measured: {tried}." if tried else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tamis.ml.card_header import card_header
-from tamis.ml.export.onnx_card import alone, chats, foot, long_texts
+from tamis.ml.export.onnx_card import FORMS, alone, chats, foot, long_texts
 from tamis.ml.manifest import Manifest, TargetManifest
 from tamis.ml.model_card import code, inline, table
 
@@ -67,9 +67,10 @@ def _metrics(manifest: Manifest, target: TargetManifest) -> dict[str, object]:
 def _compared(manifest: Manifest, off: float) -> str:
     if off <= max(SAME, manifest.tolerance):
         return f"They are the model's own: on {len(manifest.golden)} inputs the same within {max(SAME, off):.0e}."
+    form = str(manifest.architecture.get("served"))
     return (
-        "The model itself is served in 8-bit integers, and these are the float weights that it was made of: on "
-        f"{len(manifest.golden)} inputs the scores differ by up to {off:.3f}."
+        f"The model itself is served in {FORMS.get(form, form)}, and these are the 32-bit weights that it was made of: "
+        f"on {len(manifest.golden)} inputs the scores differ by up to {off:.3f}."
     )
 
 

@@ -15,6 +15,14 @@ FORMS = {
 }
 """What the graph of an encoder computes in, by the name that the manifest has for it."""
 
+_ANSWERS = """for target in json.load(open("labels.json", encoding="utf-8"))["targets"]:
+    (scores,) = session.run([target["scores"]], inputs)
+    for text, row in zip(texts, scores):
+        least = row.max() if target["thresholds"] is None else target["thresholds"]
+        given = [f"{label} ({score:.3f})" for label, score, hit in zip(target["labels"], row, row >= least) if hit]
+        print(f"{text}: {target['name']} = {', '.join(given) or 'none'}")"""
+"""The end of both programs."""
+
 _READING = """
 ## From scores to answers
 
@@ -55,11 +63,7 @@ features = Features(".")
 session = onnxruntime.InferenceSession("model.onnx")
 texts = ["Your text", "Another one"]
 inputs = features(texts)
-for target in json.load(open("labels.json", encoding="utf-8"))["targets"]:
-    (scores,) = session.run([target["scores"]], inputs)
-    for text, row in zip(texts, scores):
-        best = row.argmax()
-        print(f"{{text}}: {{target['name']}} = {{target['labels'][best]}} ({{row[best]:.3f}})")
+{_ANSWERS}
 ```
 
 A chat is a list of `{{"role": "user", "content": "..."}}` in the place of a text. Give few texts at a time: the graph
@@ -94,11 +98,7 @@ texts = ["Your text", "Another one"]
 made = tokenizer.encode_batch(texts)
 inputs = {{"input_ids": np.array([text.ids for text in made])}}
 inputs["attention_mask"] = np.array([text.attention_mask for text in made])
-for target in json.load(open("labels.json", encoding="utf-8"))["targets"]:
-    (scores,) = session.run([target["scores"]], inputs)
-    for text, row in zip(texts, scores):
-        best = row.argmax()
-        print(f"{{text}}: {{target['name']}} = {{target['labels'][best]}} ({{row[best]:.3f}})")
+{_ANSWERS}
 ```
 
 {long_texts(manifest)} {chats(manifest)}
