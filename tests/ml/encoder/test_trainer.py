@@ -218,6 +218,9 @@ def test_what_is_cut_is_told_and_windows_read_it(train, rows_of, monkeypatch, ma
     assert cut.facts["cut_share"] == 1.0
     assert any("51 of 51 training inputs (100.0%) were longer than 100 tokens" in remark for remark in cut.remarks)
     assert any("Choose a larger seq_len, up to 160, or read long" in remark for remark in cut.remarks)
+    assert not any("is more than" in remark for remark in cut.remarks)
+    wished = train(rows, rows, epochs=1, seq_len=1_000)
+    assert any("seq_len = 1,000 is more than the 160 tokens that the base" in remark for remark in wished.remarks)
     long = [(" ".join([text] * 40), label) for text, label in rows]
     longest = train(long, long, epochs=1)
     assert any("were cut. Read long texts in windows" in remark for remark in longest.remarks)

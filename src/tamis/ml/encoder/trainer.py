@@ -158,6 +158,12 @@ class EncoderTrainer:
     def _told_inputs(self, encoded: Encoded) -> dict[str, object]:
         """Remark on inputs that were cut and chats that the template refused, and return what the manifest keeps."""
         n, reading = len(encoded), self._reading
+        if (self._task.chosen.seq_len or 0) > reading.max_length:
+            self._remarks.append(
+                f"seq_len = {self._task.chosen.seq_len:,} is more than the {reading.max_length:,} tokens that the base "
+                "model can read at once: so many are read. Leave it out"
+                + (", or read long texts in windows (long_texts=windows)." if reading.windows == 1 else ".")
+            )
         if encoded.n_cut:
             where = "seq_len" if self._task.chosen.seq_len == reading.max_length else "what the model is given at once"
             cures = [f"choose a larger seq_len, up to {self._base.longest:,}"] * (
