@@ -1,5 +1,7 @@
 """Options that do nothing with a base model are told of."""
 
+from dataclasses import replace
+
 import pytest
 
 from tamis.ml.encoder.options import EncoderOptions
@@ -18,9 +20,11 @@ from tamis.ml.encoder.planning import Method, ignored, method_of
         ({"lora_rank": 4}, 1, ["lora_rank = 4 did nothing: the weights themselves"]),
     ],
 )
-def test_what_did_nothing_is_told(base_of, given, n_frozen, told):
+def test_what_did_nothing_is_told(base_of, dataset_of, given, n_frozen, told):
     base, options = base_of("bert"), EncoderOptions(**given)
-    found = ignored(base, options, method_of(base, options), n_frozen)
+    found = ignored(
+        base, options, method_of(base, options, dataset_of([("a", {"t": "x"}), ("b", {"t": "y"})])), n_frozen
+    )
     assert len(found) == len(told)
     assert all(each.startswith(begin) for each, begin in zip(found, told, strict=True))
 
@@ -29,3 +33,16 @@ def test_a_large_base_model_is_trained_by_lora_whatever_was_to_be_frozen(base_of
     (told,) = ignored(base_of("bert"), EncoderOptions(freeze_layers=2), Method(0, True, {}), 0)
     assert "trained by LoRA" in told
     assert "lora=false" in told
+
+
+@pytest.mark.parametrize(("n_rows", "targets", "n_frozen"), [(900, 1, 1), (899, 1, 3), (900, 2, 3), (1_200, 2, 1)])
+def test_lower_layers_are_taught_where_each_label_has_many_rows(base_of, dataset_of, n_rows, targets, n_frozen):
+    """One target has three labels, the other four: 300 rows of each are enough, of the target with most labels, too."""
+    base = base_of("bert")
+    tuned = replace(base, card=base.card.model_copy(update={"tuned": {"freeze_layers": 3}}))
+    names = {"three": "abc", "four": "abcd"}
+    of = dict(list(names.items())[:targets])
+    data = dataset_of([(str(n), {name: labels[n % len(labels)] for name, labels in of.items()}) for n in range(n_rows)])
+    assert method_of(tuned, EncoderOptions(), data).n_frozen == n_frozen
+    assert method_of(tuned, EncoderOptions(freeze_layers=2), data).n_frozen == 2
+    assert method_of(base, EncoderOptions(), data).n_frozen == 1

@@ -39,7 +39,7 @@ AT_ONCE = 4_096
 def estimate_run(base: EncoderBase, task: Task, check: Check) -> Estimate:
     """Return what training will take."""
     options = task.chosen.encoder or EncoderOptions()
-    reading, method = reading_of(base, task.chosen, options), method_of(base, options)
+    reading, method = reading_of(base, task.chosen, options), method_of(base, options, task.train)
     encoded = reading.encoding(base.tokenizer_json).encode(task.train.inputs, check)
     n_rows, tokens = len(task.train), int(encoded.offsets[-1])
     planned = plan_of(n_rows, tokens, task.chosen, options, method.tuned)

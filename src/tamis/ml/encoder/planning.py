@@ -11,6 +11,7 @@ from math import log2
 
 import numpy as np
 
+from tamis.data.dataset import Dataset
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.bounds import MOST_TOKENS
 from tamis.ml.encoder.inputs import MOST_WINDOWS, Encoding
@@ -43,6 +44,10 @@ USUAL_UPDATES = 100
 BATCHES = (8, 32)
 MANY_ROWS = 3_000
 """From here on weights are averaged, and a second head teaches the layers too (`docs/log.md`)."""
+
+ROWS_TO_TEACH_LAYERS = 300
+"""Of a label. From here on a third of the layers is frozen at most: so much can teach lower ones what the base model
+does not know, as what is meant well and what ill (`docs/log.md`)."""
 
 AVERAGED = 0.7
 """Of a pass over the rows: the updates whose weights are averaged."""
@@ -99,17 +104,25 @@ class Method:
     tuned: Mapping[str, float]
 
 
-def method_of(base: EncoderBase, options: EncoderOptions) -> Method:
-    """Return how a base model is trained; its card's own rates count before the usual ones."""
+def method_of(base: EncoderBase, options: EncoderOptions, data: Dataset) -> Method:
+    """Return how a base model is trained on some rows; its card's own rates count before the usual ones."""
     lora = base.n_weights >= LARGE if options.lora is None else options.lora
     tuned = base.card.tuned
-    usual = int(tuned.get("freeze_layers", base.n_layers // 3))
+    third = base.n_layers // 3
+    usual = int(tuned.get("freeze_layers", third))
+    if rows_of_a_label(data) >= ROWS_TO_TEACH_LAYERS:
+        usual = min(usual, third)
     wanted = usual if options.freeze_layers is None else options.freeze_layers
     rate = LORA_RATE if lora else RATE * (WIDTH / max(base.card.dimensions, 64)) ** NARROWER
     rates = {"learning_rate": min(rate, 1e-3), "weight_decay": DECAY, "warmup": WARMUP}
     if not lora:
         rates |= {name: value for name, value in tuned.items() if name in rates}
     return Method(0 if lora else min(wanted, base.n_layers), lora, rates)
+
+
+def rows_of_a_label(data: Dataset) -> float:
+    """Return how many rows a label has on average, in the target where it has the fewest."""
+    return min((len(data) / max(len(target.labels), 1) for target in data.targets), default=0.0)
 
 
 def ignored(base: EncoderBase, options: EncoderOptions, method: Method, n_frozen: int) -> list[str]:

@@ -78,7 +78,7 @@ class EncoderTrainer:
         self._base, self._task, self._attended = base, task, attended
         self._options = task.chosen.encoder or EncoderOptions()
         self._reading: Reading = reading_of(base, task.chosen, self._options)
-        self._method: Method = method_of(base, self._options)
+        self._method: Method = method_of(base, self._options, task.train)
         wanted = len(task.train) >= ENOUGH_ROWS if self._options.ensemble is None else self._options.ensemble
         self._beside = Beside(task, attended) if wanted else None
         self._fits = Fits(task, self._options, self._method, self._reading, attended, self._beside)
