@@ -5,7 +5,7 @@
     python benchmarks/encoder.py --data DATA --sets hwu64,banking77 --seeds 1 --methods encoder,alone,static,trainer
     python benchmarks/encoder.py --data DATA --quick              # one seed, 200 rows to learn from
     python benchmarks/encoder.py --data DATA --sets movie_reviews_long --methods encoder,windows,static --seeds 1 \
-        --split validation --rows 200 --watch 40 --epochs 3 --measured 100 --title encoder_windows  # long texts
+        --split validation --rows 360 --watch 60 --epochs 4 --title encoder_windows  # long texts
 
 All methods run one after the other in one process, after libraries are loaded. Seconds are those of training: for Tamis
 all that `tamis.train` does (folds, calibration, export, golden rows), for Trainer `trainer.train()` alone. Results of

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tamis.ml.encoder import planning
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import Method, ignored, method_of
 
@@ -35,9 +36,12 @@ def test_a_large_base_model_is_trained_by_lora_whatever_was_to_be_frozen(base_of
     assert "lora=false" in told
 
 
-@pytest.mark.parametrize(("n_rows", "targets", "n_frozen"), [(900, 1, 1), (899, 1, 3), (900, 2, 3), (1_200, 2, 1)])
-def test_lower_layers_are_taught_where_each_label_has_many_rows(base_of, dataset_of, n_rows, targets, n_frozen):
-    """One target has three labels, the other four: 300 rows of each are enough, of the target with most labels, too."""
+@pytest.mark.parametrize(("n_rows", "targets", "n_frozen"), [(90, 1, 1), (89, 1, 3), (90, 2, 3), (120, 2, 1)])
+def test_lower_layers_are_taught_where_each_label_has_many_rows(
+    base_of, dataset_of, monkeypatch, n_rows, targets, n_frozen
+):
+    """One target has three labels, the other four: many are 30 rows of each, of the target with most labels, too."""
+    monkeypatch.setattr(planning, "ROWS_TO_TEACH_LAYERS", 30)
     base = base_of("bert")
     tuned = replace(base, card=base.card.model_copy(update={"tuned": {"freeze_layers": 3}}))
     names = {"three": "abc", "four": "abcd"}

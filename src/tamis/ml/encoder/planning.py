@@ -45,7 +45,7 @@ BATCHES = (8, 32)
 MANY_ROWS = 3_000
 """From here on weights are averaged, and a second head teaches the layers too (`docs/log.md`)."""
 
-ROWS_TO_TEACH_LAYERS = 300
+ROWS_TO_TEACH_LAYERS = 1_000
 """Of a label. From here on a third of the layers is frozen at most: so much can teach lower ones what the base model
 does not know, as what is meant well and what ill (`docs/log.md`)."""
 
