@@ -74,7 +74,7 @@ class Speed(NamedTuple):
 
 SPEEDS = {
     STATIC_EN.id: Speed(62_000, "benchmarks/results/speed.md: banking77, 20,000 texts in a call"),
-    MINILM_L6.id: Speed(750, "benchmarks/results/encoder_serving.md: banking77, calls of 64, with tamis[onnx]"),
+    MINILM_L6.id: Speed(590, "benchmarks/results/encoder_serving.md: banking77, calls of 64, with tamis[onnx]"),
 }
 """What was measured; other base models have no figure."""
 
