@@ -161,7 +161,7 @@ class EncoderTrainer:
         if (self._task.chosen.seq_len or 0) > reading.max_length:
             self._remarks.append(
                 f"seq_len = {self._task.chosen.seq_len:,} is more than the {reading.max_length:,} tokens that the base "
-                "model can read at once: so many are read. Leave it out"
+                f"model can read at once: {reading.max_length:,} are read. Leave it out"
                 + (", or read long texts in windows (long_texts=windows)." if reading.windows == 1 else ".")
             )
         if encoded.n_cut:
