@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
 from tamis.ml.artifact import read_manifest
+from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.manifest import Manifest
 from tamis.store.records import ModelRecord
 from tamis.workspace.models import Models
@@ -57,3 +59,14 @@ class Manifests:
             if document.get(name):
                 document[name] = f"({len(document[name])} entries: in the model's file)"
         return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def settings_of(manifest: Manifest) -> dict[str, object]:
+    """Return the settings of a training that say something: of an encoder's options those that somebody chose."""
+    usual, found = EncoderOptions().model_dump(), dict[str, object]()
+    for name, value in manifest.hyperparameters.items():
+        if isinstance(value, Mapping):
+            found |= {option: chosen for option, chosen in value.items() if chosen != usual.get(option)}
+        elif value is not None:
+            found[name] = value
+    return found

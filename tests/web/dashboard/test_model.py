@@ -14,7 +14,6 @@ import pytest
 from tamis.errors import UnknownModel
 from tamis.jobs import exporting
 from tamis.ml.model import load
-from tamis.web.dashboard.model import settings_of
 from tamis.workspace import exports
 from tamis.workspace.background import LIVE
 from tamis.workspace.workspace import Workspace
@@ -291,15 +290,3 @@ def test_what_the_server_lacks_for_a_file_is_said_at_once(
     answer = visitor.send(f"/ui/models/{ids['intents']}/export", on=details, format="onnx")
     assert answer.status_code == 422
     assert models.operations.list(0, 9, {"kind": "export"})[1] == 0
-
-
-def test_of_an_encoders_options_those_are_shown_that_were_chosen():
-    options = {"freeze_layers": None, "int8": False, "long_texts": "windows", "lora": None, "ensemble": True}
-    given = {"epochs": 2.0, "seq_len": None, "learning_rate": 1e-4, "encoder": options}
-    assert settings_of(given) == {
-        "epochs": 2.0,
-        "learning_rate": 1e-4,
-        "int8": False,
-        "long_texts": "windows",
-        "ensemble": True,
-    }

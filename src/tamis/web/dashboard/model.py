@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Response
 
 from tamis.errors import InUse, InvalidRequest, TamisError
-from tamis.ml.encoder.options import EncoderOptions
 from tamis.web.auth import ADMIN, INFER, TRAIN
 from tamis.web.dashboard.downloads import download
 from tamis.web.dashboard.failures import in_words
 from tamis.web.dashboard.pages import Pages
 from tamis.web.dashboard.visits import Visit
+from tamis.workspace.manifests import settings_of
 
 if TYPE_CHECKING:
     from tamis.ml.manifest import Manifest
@@ -148,24 +148,13 @@ def _details(visit: Visit, model: ModelRecord, wrong: Mapping[str, str]) -> Resp
         "model_details.html",
         manifest=manifest,
         trouble=trouble,
-        settings=settings_of(manifest.hyperparameters) if manifest else {},
+        settings=settings_of(manifest) if manifest else {},
         text=text,
         offers=visit.workspace.exports.offers(model, manifest) if manifest else [],
         latest=best_run(visit, model),
         wrong=wrong,
         place=visit.workspace.models.place(model),
     )
-
-
-def settings_of(hyperparameters: Mapping[str, object]) -> dict[str, object]:
-    """Return the settings of a training that say something: of an encoder's options those that somebody chose."""
-    usual, found = EncoderOptions().model_dump(), dict[str, object]()
-    for name, value in hyperparameters.items():
-        if isinstance(value, Mapping):
-            found |= {option: chosen for option, chosen in value.items() if chosen != usual.get(option)}
-        elif value is not None:
-            found[name] = value
-    return found
 
 
 @pages.post("/models/{model_id}/rename", TRAIN)
