@@ -28,7 +28,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,10 +256,10 @@ def put_up(model: Path, home: Path) -> None:
     subprocess.run([sys.executable, "-c", REGISTER, str(home), str(model), MODEL], check=True)
 
 
-def serving(home: Path, port: int) -> list[str]:
+def serving(home: Path, port: int, start: Sequence[str] = ("-m", "tamis")) -> list[str]:
     """The command of a server without workers that train."""
     asked = ["serve", "--home", str(home), "--port", str(port), "--train-workers", "0"]
-    return [sys.executable, "-m", "tamis", *asked]
+    return [sys.executable, *start, *asked]
 
 
 REGISTER = "import sys; from pathlib import Path; from tamis.ml.registry import register; "
@@ -288,10 +288,9 @@ def gathering(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     found: dict[str, dict[str, list[float]]] = {}
     with ExitStack() as stack:
         servers_ = []
-        for title, start in (("gathered", ["-m", "tamis"]), ("each alone", ["-c", ALONE])):
+        for title, start in (("gathered", ("-m", "tamis")), ("each alone", ("-c", ALONE))):
             port = free_port()
-            command = [sys.executable, *start, *serving(home, port)[3:]]
-            server = running("tamis", command, port, "/v1/classifications", work / f"{title}.log")
+            server = running("tamis", serving(home, port, start), port, "/v1/classifications", work / f"{title}.log")
             servers_.append((title, stack.enter_context(server)))
         for _, server in servers_:
             by_clients(server, texts[:CALL], 4)

@@ -119,7 +119,6 @@ def test_a_dry_run_outlives_neither_its_caller_nor_the_server(home: Path, end: s
             dry_run = _dry_run_of(process.pid)
             if end == "the server is killed":
                 process.kill()
-                dry_run.wait(10)
         dry_run.wait(10)
         if end == "the caller leaves":
             assert httpx.get(f"{running['url']}/healthz").status_code == 200

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tamis.data.loading import Check
+from tamis.data.thinning import evenly
 from tamis.data.truth import MultiTruth
 from tamis.evaluation.comparison import ContenderKind, Cost, Speed
 from tamis.evaluation.said import Said
@@ -313,7 +314,7 @@ def _computed(
 
 def _one_by_one(said: Callable[[Sequence[Input]], object], inputs: Sequence[Input], check: Check) -> list[float]:
     """Seconds of single texts, evenly many from all over the rows."""
-    places = np.linspace(0, len(inputs) - 1, min(ONE_BY_ONE, len(inputs))).astype(np.intp).tolist()
+    places = evenly(len(inputs), ONE_BY_ONE).tolist()
     for place in places[:WARM_UP]:
         said([inputs[place]])
     latencies: list[float] = []

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.thinning import evenly
 from tamis.data.truth import Bools, SingleTruth, Truth
 from tamis.evaluation.answered import count_evidence
 from tamis.evaluation.calibration import (
@@ -34,7 +35,6 @@ from tamis.evaluation.thresholds import abstains, f1_thresholds, fit_abstain
 from tamis.ml.manifest import Abstain, Calibration, ChosenFor
 from tamis.ml.schedule import DEFAULT_LOSS
 from tamis.ml.scoping import narrowed
-from tamis.ml.thinning import evenly
 from tamis.ml.threshold_record import Held, count_held
 from tamis.schema import Kind
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset
+from tamis.data.thinning import evenly
 from tamis.data.truth import SingleTruth, Truth
 from tamis.ml.static.base_model import StaticBase
 from tamis.ml.static.encoded import Encoded
 from tamis.ml.static.model import Semantics
 from tamis.ml.static.runs import FIELDS_OF_CHAT, FIELDS_OF_TEXT
 from tamis.ml.static.tokens import RunTokenizer
-from tamis.ml.thinning import evenly
 from tamis.schema import Input
 
 MOST_SEARCHED = 50_000

@@ -14,6 +14,7 @@ from time import perf_counter
 from tamis.data.dataset import Dataset
 from tamis.data.formats import ReadOptions
 from tamis.data.loading import Given, Part, load
+from tamis.data.thinning import evenly
 from tamis.evaluation.conditions import P50, Condition
 from tamis.evaluation.gate import (
     CANDIDATE,
@@ -32,7 +33,6 @@ from tamis.evaluation.said import Said
 from tamis.ml.model import Model
 from tamis.ml.own_rows import served
 from tamis.ml.reading import reading_for
-from tamis.ml.thinning import evenly
 from tamis.schema import Input, Target
 
 Check = Callable[[], None]

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from tamis.data.dataset import Dataset
+from tamis.data.thinning import evenly
 from tamis.data.truth import MultiTruth, SingleTruth
 from tamis.errors import InvalidSetting, NoRows
 from tamis.evaluation.answered import EvidenceCounts, count_evidence
@@ -37,7 +38,6 @@ from tamis.ml.decisions import LEAST_ROWS, MOST_SCORES, Decisions, evidence_by
 from tamis.ml.manifest import ChosenFor, Manifest, ParentManifest, TargetManifest, now, tamis_version
 from tamis.ml.predictor import Predictor
 from tamis.ml.scorer import Contents, familiar_of
-from tamis.ml.thinning import evenly
 from tamis.ml.threshold_record import RECORD, Held, HeldCounts, count_held, parse_record
 from tamis.schema import Kind, Target
 

@@ -17,6 +17,7 @@ from tamis.data.review.personal import KINDS, find_personal
 from tamis.data.review.places import counted, named, place_of, shown
 from tamis.data.review.report import MOST_ITEMS, Finding, Item
 from tamis.data.review.scores import Rows, portions
+from tamis.data.thinning import evenly
 from tamis.data.truth import MultiTruth, SingleTruth
 from tamis.schema import plain_text
 
@@ -149,7 +150,7 @@ def _personal(corpus: Corpus, traits: Traits) -> Iterator[Finding]:
 
 def other_language_rows(data: Dataset) -> tuple[str, dict[int, str]]:
     """Return the main language of the rows, and the rows that seem to be in another; "" where there is none."""
-    rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_GUESSED)).astype(np.int64))
+    rows = evenly(len(data), MOST_GUESSED)
     guessed = {row: guess(plain_text(data.inputs[row])) for row in rows.tolist()}
     counts = Counter(code for code in guessed.values() if code != UNDETERMINED)
     if not counts:
@@ -230,7 +231,7 @@ def _templates(corpus: Corpus) -> Iterator[Finding]:
 def _framed(data: Dataset, target: str) -> Iterator[tuple[int, str, float, list[int]]]:
     """Yield label, words for the template, its share of the label's rows, and some of its rows; the surest first."""
     truth = data.truth[target]
-    rows = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_FRAMED)).astype(np.int64))
+    rows = evenly(len(data), MOST_FRAMED)
     frames: dict[tuple[str, str], _Frame] = {}
     of_label: Counter[int] = Counter()
     for some in portions(len(rows), 10_000):

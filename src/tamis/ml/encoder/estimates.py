@@ -10,7 +10,7 @@ import os
 from math import ceil
 
 from tamis.ml.encoder.base_model import EncoderBase
-from tamis.ml.encoder.options import EncoderOptions
+from tamis.ml.encoder.options import encoder_options
 from tamis.ml.encoder.planning import MANY_ROWS, Method, method_of, plan_of, reading_of
 from tamis.ml.encoder.rows_held import folds_of, held_share
 from tamis.ml.estimates import Estimate
@@ -38,7 +38,7 @@ AT_ONCE = 4_096
 
 def estimate_run(base: EncoderBase, task: Task, check: Check) -> Estimate:
     """Return what training will take."""
-    options = task.chosen.encoder or EncoderOptions()
+    options = encoder_options(task.chosen.encoder)
     reading, method = reading_of(base, task.chosen, options), method_of(base, options, task.train)
     encoded = reading.encoding(base.tokenizer_json).encode(task.train.inputs, check)
     n_rows, tokens = len(task.train), int(encoded.offsets[-1])

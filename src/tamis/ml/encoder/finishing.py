@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset, columns_of
+from tamis.data.thinning import evenly
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
 from tamis.ml.encoder.ensemble import Ensemble
 from tamis.ml.encoder.ensembling import LOGITS, STATIC
@@ -26,7 +27,7 @@ from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import last_linear, quiet
 from tamis.ml.encoder.onnx_file import NotExportable, export, with_weights
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
-from tamis.ml.encoder.options import EncoderOptions
+from tamis.ml.encoder.options import encoder_options
 from tamis.ml.encoder.placement import DATA, ENSEMBLE, MODEL, STATIC_TENSORS, STATIC_TOKENIZER
 from tamis.ml.encoder.reweighting import reweighted
 from tamis.ml.encoder.torch_scorer import TorchScorer
@@ -38,7 +39,6 @@ from tamis.ml.holding_out import Held
 from tamis.ml.progress import Check, Progress
 from tamis.ml.scorer import Scorer
 from tamis.ml.tensors import Tensor, write_tensors
-from tamis.ml.thinning import evenly
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
 
 Floats = NDArray[np.float32]
@@ -68,7 +68,7 @@ def finish(finished: Finished, base: EncoderBase, task: Task, attended: Attended
     _write_files(finished, base, folder)
     targets = tuple(task.train.targets)
     reader = Reader(finished.reading.encoding(base.tokenizer_json), finished.reading.pad_id, targets)
-    int8 = (task.chosen.encoder or EncoderOptions()).int8
+    int8 = encoder_options(task.chosen.encoder).int8
     served = _Served(finished, reader, folder, keep, int8)
     network, form, told, held = served.by_onnx(task.train, attended)
     known = {} if finished.static is None else {ENSEMBLE: finished.static[1].model_dump(mode="json")}

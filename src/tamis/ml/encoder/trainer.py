@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from tamis.data.dataset import Dataset, columns_of
+from tamis.data.thinning import evenly
 from tamis.ml.curve import Checkpoint
 from tamis.ml.curve import repeatable as repeatable_rows
 from tamis.ml.encoder.base_model import EncoderBase
@@ -30,14 +31,13 @@ from tamis.ml.encoder.ensembling import (
 from tamis.ml.encoder.fits import Fits, Part, Unseen
 from tamis.ml.encoder.inputs import Encoded, Encoding
 from tamis.ml.encoder.machine import repeatable
-from tamis.ml.encoder.options import EncoderOptions
+from tamis.ml.encoder.options import encoder_options
 from tamis.ml.encoder.planning import Method, Reading, ignored, method_of, reading_of
 from tamis.ml.encoder.rows_held import folds_of, held_share
 from tamis.ml.holding_out import NOTHING_TO_VALIDATE, Held, HoldingOut, Run, Ways, judged
 from tamis.ml.progress import Progress
 from tamis.ml.restart import State
 from tamis.ml.static.scorer import StaticScorer
-from tamis.ml.thinning import evenly
 from tamis.ml.trained import Attended, HeldOut, Task
 
 MOST_LOOKED_AT, WORSE = 500, 0.1
@@ -76,7 +76,7 @@ class EncoderTrainer:
     def __init__(self, base: EncoderBase, task: Task, attended: Attended) -> None:
         """Remember what to learn, and who attends."""
         self._base, self._task, self._attended = base, task, attended
-        self._options = task.chosen.encoder or EncoderOptions()
+        self._options = encoder_options(task.chosen.encoder)
         self._reading: Reading = reading_of(base, task.chosen, self._options)
         self._method: Method = method_of(base, self._options, task.train)
         wanted = len(task.train) >= ENOUGH_ROWS if self._options.ensemble is None else self._options.ensemble

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.data.dataset import Dataset, columns_of
+from tamis.data.thinning import evenly
 from tamis.ml.encoder.loop import Material, Trainee, all_logits
 from tamis.ml.encoder.losses import relative
 from tamis.ml.encoder.machine import Machine
@@ -19,7 +20,6 @@ from tamis.ml.progress import Check
 from tamis.ml.schedule import Plan
 from tamis.ml.static.judging import loss_at_best_temperature, macro_rates, means, metric
 from tamis.ml.static.losses import loss_of
-from tamis.ml.thinning import evenly
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]

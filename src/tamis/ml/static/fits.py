@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from tamis.data.dataset import Dataset, columns_of
+from tamis.data.thinning import evenly
 from tamis.ml.curve import Best, Checkpoint, Curve, Outcome, checkpoints_in
 from tamis.ml.holding_out import BEGIN, HELD, Place, Watched, second_plan
 from tamis.ml.progress import Progress
@@ -29,7 +30,6 @@ from tamis.ml.static.tokens import seen_share
 from tamis.ml.static.updates import Updates, network_arrays, restore_network
 from tamis.ml.static.watching import Watcher, with_network
 from tamis.ml.tensors import Tensor
-from tamis.ml.thinning import evenly
 from tamis.ml.trained import Attended
 
 LEXICAL, SEMANTIC, FAMILIAR = "lexical", "semantic", "familiar"

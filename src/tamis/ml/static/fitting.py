@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import Generator
 
 from tamis.data.dataset import Dataset, columns_of
+from tamis.data.thinning import evenly
 from tamis.data.truth import SingleTruth, Truth
 from tamis.ml.progress import nothing
 from tamis.ml.restart import RestartPoints, Stage, State
@@ -31,7 +32,6 @@ from tamis.ml.static.sampled import WIDE
 from tamis.ml.static.sparse import Floats, find
 from tamis.ml.static.squares import carried, fit_by_squares
 from tamis.ml.static.tokens import pool
-from tamis.ml.thinning import evenly
 
 STRENGTH = 1.0  # of the data against the penalty, in the lexical part
 LOGITS_A_MARGIN = 5.0  # about how many logits a margin of 1 is worth

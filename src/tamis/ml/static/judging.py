@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from tamis.data.dataset import Dataset
+from tamis.data.thinning import evenly
 from tamis.data.truth import MultiTruth, SingleTruth, Truth
 from tamis.ml.progress import figure_of
 from tamis.ml.static.losses import Loss, loss_of
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
-from tamis.ml.thinning import evenly
 
 TEMPERATURES = (0.6, 1.0, 1.6)
 SHARES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0, 1.5)

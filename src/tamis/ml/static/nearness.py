@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis.data.thinning import evenly
 from tamis.ml.static.runs import Ints
 from tamis.ml.static.sparse import Floats
-from tamis.ml.thinning import evenly
 
 MOST_CENTRES, LEAST_ROWS = 8, 5
 """Centres of a label at most, and the rows that each is the mean of at least."""
