@@ -50,6 +50,7 @@ class Result:
     """One training: percent of test rows that are right, seconds of the clock, seconds of all cores."""
 
     cut: float = dataclasses.field(default=0.0, kw_only=True)  # share of the training rows of which a part was not read
+    rows: int = dataclasses.field(default=0, kw_only=True)  # to learn from; 0: not noted by earlier runs
 
     set: str
     method: str
@@ -75,11 +76,12 @@ def main() -> None:
         for seed, train, test in parts(Path(chosen.data) / name, chosen):
             for method in chosen.methods.split(","):
                 for result in method_of(method, chosen)(name, seed, train, test):
+                    result.rows = len(train)
                     results.append(result)
                     print(json.dumps(asdict(result)), flush=True)
             if measured & {(name, "encoder"), (name, "trainer")}:
                 add_moment([*(each for _, some in before for each in some), *results], name, seed, train, test)
-    report([*before, (surroundings(), results)], Path(chosen.out), chosen.title)
+        report([*before, (surroundings(), results)], Path(chosen.out), chosen.title)
 
 
 def arguments() -> argparse.Namespace:
@@ -98,6 +100,7 @@ def arguments() -> argparse.Namespace:
         "--watch", type=int, default=0, help="give so many of the rows to learn from as validation data"
     )
     parser.add_argument("--epochs", type=float, help="passes over the rows at most")
+    parser.add_argument("--seq-len", type=int, help="tokens of a text that Tamis reads, or of a window")
     parser.add_argument("--title", default="encoder", help="of the files of results")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", default=str(Path(__file__).parent / "results"))
@@ -145,7 +148,8 @@ def by_tamis(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Row
         with tempfile.TemporaryDirectory() as folder:
             wall, cpu = perf_counter(), process_time()
             base, place = "static-en" if method == "static" else BASE, Path(folder, "model")
-            model = tamis.train(learnt, watched, base=base, out=place, seed=seed, epochs=chosen.epochs, **how)
+            settings = {"epochs": chosen.epochs, "seq_len": chosen.seq_len}
+            model = tamis.train(learnt, watched, base=base, out=place, seed=seed, **settings, **how)
             took = perf_counter() - wall, process_time() - cpu
             found = model.evaluate(test).targets
         cut = float(model.manifest.training.get("cut_share") or 0)
@@ -288,13 +292,14 @@ def report(runs: list[Run], folder: Path, title: str) -> None:
         "set",
         "target",
         "method",
+        "rows to learn from",
         "runs",
         "accuracy",
         "lowest",
         "seconds",
         "CPU seconds",
         "as good as Trainer after",
-        "rows to learn from that were cut",
+        "of these rows, cut",
     ]
     sets = list(dict.fromkeys(each.set for each in results))
     keys = dict.fromkeys((each.set, each.target, each.method) for each in results)
@@ -334,7 +339,7 @@ def line(results: list[Result], name: str, target: str, method: str) -> list[str
     some = [each for each in results if (each.set, each.target, each.method) == (name, target, method)]
     reached = [each.reached_cpu for each in some if each.reached_cpu is not None]
     return [
-        *(name, target, method, str(len(some))),
+        *(name, target, method, str(max(each.rows for each in some) or ""), str(len(some))),
         f"{statistics.mean(each.accuracy for each in some):.2f}",
         f"{min(each.accuracy for each in some):.2f}",
         f"{statistics.median(each.seconds for each in some):.1f}",
