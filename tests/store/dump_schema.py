@@ -1,6 +1,6 @@
 """Write a database of the newest schema, with rows in every table, as SQL: the fixture of a released schema.
 
-    python tests/store/dump_schema.py > tests/store/schemas/0008.sql
+    python tests/store/dump_schema.py > tests/store/schemas/0009.sql
 
 Run it once for each revision, with the version of Tamis that brought it, and never change what it wrote.
 """
@@ -52,7 +52,7 @@ def fill(store: Store) -> None:
     assert [job.id for job in claimed if job] == ["job-1", "job-2"]
     store.jobs.add_checkpoints("job-1", 1, [CheckpointRecord("job-1", 5, NOW, {"loss": 0.25})])
     store.jobs.finish("job-1", 1, "SUCCESS", a_model(id="model-1", name="intent", ft="ft:1", job_id="job-1"))
-    store.models.add(a_model(id="model-2", name="intent"))
+    store.models.add(a_model(id="model-2", name="intent", context=512))
     store.aliases.move("prod", "model-1", "set", by="key-1")
     store.keys.add(a_key(id="key-1"), "hash-1")
     store.batches.add(a_batch(id="batch-1", metadata={"team": "a"}, input_files=("file-2",)))

@@ -14,6 +14,8 @@ import pytest
 from tamis.endpoints import CLASSIFICATIONS, MODERATIONS
 from tamis.errors import DamagedArtifact, InUse, InvalidRequest, InvalidSetting, UnknownAlias, UnknownModel
 from tamis.ml import registry
+from tamis.ml.artifact import open_artifact, write_artifact
+from tamis.ml.scorer import Contents
 from tamis.ml.training import train
 from tamis.settings import Settings
 from tamis.store.records import ModelRecord
@@ -136,6 +138,15 @@ def test_models_of_the_home_are_taken_in_and_let_go(workspace: Workspace, settin
     assert workspace.models.find("mails").place == f"folder:{again.folder}"
     shutil.rmtree(again.folder)
     assert workspace.models.list() == []
+
+
+def test_what_a_model_of_the_home_reads_is_noted(workspace: Workspace, settings: Settings, artifact: Path):
+    whole = open_artifact(artifact)
+    facts = {"max_length": 128, "windows": 1, "pad_id": 0, "empty_id": 0}
+    cut = whole.manifest.model_copy(update={"tier": "encoder", "architecture": facts, "files": {}})
+    registry.register(settings.home, "mails", artifact)
+    write_artifact(settings.home / "models" / "mails" / "2", cut, Contents({}, None, {}))
+    assert [model.context for model in workspace.models.list()] == [128, None]
 
 
 def test_a_served_model_answers_as_the_artifact_does(workspace: Workspace, stored):

@@ -152,6 +152,7 @@ def _record(store: Store, job: JobRecord, model: Model, folder: Path) -> ModelRe
         job_id=job.id,
         title=job.title,
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        context=model.manifest.tokens_read,
         targets=tuple(
             {**target.model_dump(mode="json"), "weight": weights.get(target.name, 1.0)} for target in model.targets
         ),

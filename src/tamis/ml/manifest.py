@@ -20,6 +20,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from tamis.data.review.versions import Version
 from tamis.evaluation.evidence import Evidence
 from tamis.ml.cards import BaseModelCard, Tier
+from tamis.ml.tiers import tier
 from tamis.schema import Input, Kind, Target
 
 FORMAT = 1
@@ -273,6 +274,11 @@ class Manifest(_Part):
     def target(self, name: str) -> TargetManifest:
         """The target of that name."""
         return next(target for target in self.targets if target.name == name)
+
+    @property
+    def tokens_read(self) -> int | None:
+        """Of an input, the tokens that the model reads at most; None for all of them."""
+        return tier(self.tier).tokens_read(self.architecture)
 
 
 def installed_versions(threads: int) -> Versions:

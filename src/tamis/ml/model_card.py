@@ -166,7 +166,7 @@ _TRACES = {
         "model's tokens occurred, and hashes of n-grams, with which a word that somebody guesses can be tested."
     ),
     "encoder": (
-        "Texts that are longer than it reads at once are cut, unless it was trained to read them in windows.\n\n"
+        "Of a text, it reads the first {tokens} tokens at most; of a chat, the last.\n\n"
         "No text of the data is in this folder, but the names of labels and files are, and weights of this number can "
         "keep traces of texts that they were trained on often."
     ),
@@ -174,11 +174,15 @@ _TRACES = {
 """What each tier does not see, and what its artifact holds of the data."""
 
 
+def _tokens(manifest: Manifest) -> str:
+    return "" if manifest.tokens_read is None else f"{manifest.tokens_read:,}"
+
+
 def _limits(manifest: Manifest) -> str:
     return (
         "## Limits\n\nIt knows the labels above and nothing else: a text that fits none of them still gets scores, so "
         "use the abstain rule or look at the scores. It is as good, and as biased, as its data; the metrics hold for "
-        f"texts like those. {_TRACES[manifest.tier]} "
+        f"texts like those. {_TRACES[manifest.tier].format(tokens=_tokens(manifest))} "
         f"The {len(manifest.golden)} inputs in `manifest.json`, which check that the model still computes as it did, "
         "are made up."
     )

@@ -1,4 +1,4 @@
-"""The tiers of base models, each behind the same three functions; the module of one is imported when it is needed.
+"""The tiers of base models, each behind the same functions; the module of one is imported when it is needed.
 
 A new tier is a line here and a module with these functions.
 """
@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tamis.ml.artifact import Artifact
     from tamis.ml.cards import Tier
     from tamis.ml.estimates import Estimate
@@ -31,6 +33,9 @@ class TierModule(Protocol):
 
     def restore(self, artifact: Artifact) -> Scorer:
         """Return what an artifact of this tier holds."""
+
+    def tokens_read(self, architecture: Mapping[str, object]) -> int | None:
+        """Return how many tokens of an input are read by a model whose manifest has this; None for all of them."""
 
     def estimate(self, base: Any, task: Task, check: Check) -> Estimate:  # noqa: ANN401
         """Return what a run will take, before it starts."""

@@ -154,6 +154,7 @@ class ModelRecord:
     description: str | None = None
     archived: bool = False
     bytes: int = 0
+    context: int | None = None  # tokens of an input that it reads; None: all of them, or added before this was noted
     targets: tuple[Json, ...] = ()
     metrics: Json = field(default_factory=dict)
     created_by: str | None = None

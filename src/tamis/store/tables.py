@@ -210,6 +210,7 @@ models = Table(
     Column("archived", Boolean, nullable=False),
     Column("place", Words, nullable=False),
     Column("bytes", Whole, nullable=False),
+    Column("context", Whole),
     Column("targets", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("created_at", Whole, nullable=False),

@@ -25,6 +25,10 @@ from tamis.store.opening import Store
 from tamis.store.records import ModelColumns, ModelFilters, ModelRecord
 
 LOOK_EVERY_S = 5.0
+
+CONTEXT = 32_768
+"""Tokens: what the hosted service says of every model, and what is said of one that reads inputs whole."""
+
 MOST_TITLE, MOST_DESCRIPTION = 200, 10_000
 Listed = list[ModelRecord]
 
@@ -271,6 +275,11 @@ class Models:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def context_of(model: ModelRecord) -> int:
+    """Return how many tokens of an input a model is said to read."""
+    return model.context or CONTEXT
+
+
 def _version_of(parent: ModelRecord, manifest: Manifest, folder: Path, created_by: str | None) -> ModelRecord:
     """The row of a new version, without a number; a job's name like `ft:classifier:...` stays with its model."""
     model_id = str(uuid4())
@@ -285,6 +294,7 @@ def _version_of(parent: ModelRecord, manifest: Manifest, folder: Path, created_b
         title=parent.title,
         description=parent.description,
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        context=manifest.tokens_read,
         targets=tuple(
             target | ({"weight": weights[target["name"]]} if target["name"] in weights else {}) for target in targets
         ),
@@ -303,6 +313,7 @@ def _record(version: registry.Version, manifest: Manifest) -> ModelRecord:
         base=manifest.base_model.id,
         place=f"{FOLDER}{version.folder}",
         bytes=sum(path.stat().st_size for path in version.folder.iterdir()),
+        context=manifest.tokens_read,
         targets=tuple(entry.target.model_dump(mode="json") for entry in manifest.targets),
         metrics=dict(manifest.metrics),
         created_at=int(manifest.created.timestamp() if manifest.created else time()),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from tamis.errors import Cancelled
-from tamis.ml.encoder.inputs import CHARACTERS_PER_TOKEN, Encoding
+from tamis.ml.encoder.inputs import CHARACTERS_PER_TOKEN, Encoding, tokens_read
 from tamis.ml.encoder.templates import ChatTemplate
 from tamis.schema import Ending, Message
 
@@ -43,6 +43,15 @@ def test_windows_cover_a_text_and_overlap(read):
     assert made.first.tolist() == [0, 3, 4]
     assert made.n_cut == 0
     assert read([text], max_length=10, windows=2)[1].n_cut == 1
+
+
+@pytest.mark.parametrize(("max_length", "windows"), [(6, 1), (18, 1), (10, 2), (18, 4)])
+def test_as_much_is_read_as_is_told(read, max_length, windows):
+    most = tokens_read(max_length - len(["<s>", "</s>"]), windows)
+    for length in (most, most + 1):
+        texts, made = read(["a" * length], max_length=max_length, windows=windows)
+        assert len(texts) == windows
+        assert made.n_cut == (length > most)
 
 
 def test_an_ending_keeps_its_end_in_windows_too(read):

@@ -37,7 +37,11 @@ def test_a_model_comes_back_as_it_was(stored, tmp_path):
     assert not model.predictor.quick
     assert model.manifest.tier == "encoder"
     assert model.manifest.architecture["served"] in ("int8", "int8-tables", "float32")
-    assert "Served on a CPU by ONNX Runtime" in (stored / "README.md").read_text("utf-8")
+    card = (stored / "README.md").read_text("utf-8")
+    assert "Served on a CPU by ONNX Runtime" in card
+    length = model.manifest.architecture["max_length"]
+    assert model.manifest.tokens_read == length
+    assert f"it reads the first {length} tokens at most" in card
     again = model.save(tmp_path / "again")
     texts = ["baba", "dada dede", "x" * 500]
     for name, scores in model.scores(texts).items():

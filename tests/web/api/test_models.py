@@ -1,5 +1,7 @@
 """The merged card of models."""
 
+from dataclasses import replace
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -66,6 +68,15 @@ class TestModels:
             cards = client.get("/v1/models", params={"model": name, "provider": "tamis"}).json()["data"]
             assert [card["id"] for card in cards] == found, name
         assert client.get("/v1/models", params={"model": "", "provider": ""}).json()["data"] == everything
+
+    def test_what_a_model_reads_is_told(self, client: TestClient, workspace: Workspace) -> None:
+        whole = workspace.models.find("both")
+        cut = replace(whole, id="cut", name="cut", version=0, place="objects:models/cut", context=512)
+        workspace.store.models.add(cut)
+        for name, reads in (("both", 32_768), ("cut", 512)):
+            card = client.get(f"/v1/models/{name}").json()
+            assert card["max_context_length"] == card["context_length"] == reads
+            assert client.patch(f"/v1/fine_tuning/models/{name}", json={}).json()["max_context_length"] == reads
 
     def test_delete(self, client: TestClient, workspace: Workspace) -> None:
         workspace.aliases.set("prod", "both")

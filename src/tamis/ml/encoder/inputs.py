@@ -109,6 +109,16 @@ def _ranges(starts: Ints, counts: Ints) -> tuple[Ints, Ints]:
     return np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1]), offsets
 
 
+def tokens_read(max_length: int, windows: int) -> int:
+    """Return how many tokens of a text are read at most, those that mark its beginning and end included."""
+    return max_length + (windows - 1) * _step(max_length)
+
+
+def _step(room: int) -> int:
+    """From the beginning of a window to that of the next."""
+    return max(1, room - room // OVERLAP)
+
+
 class Encoding:
     """Turns inputs into token ids, as one base model wants them."""
 
@@ -161,7 +171,7 @@ class Encoding:
 
     def reach(self, text: str) -> int:
         """Return how many characters of a text are read, from its beginning."""
-        most = self._room + (self.windows - 1) * max(1, self._room - self._room // OVERLAP)
+        most = tokens_read(self._room, self.windows)
         told = _Told(text)
         for some in (told.clipped(CHARACTERS_PER_TOKEN * most + 64), text):
             whole = some.encode("utf-8", "replace").decode("utf-8")  # no halves of surrogate pairs
@@ -204,8 +214,8 @@ class Encoding:
         before, after = (told.lead, ()) if told.by_template else (self._before, self._after)
         room = self.max_length - len(before) - len(after) if told.by_template else self._room
         most = max(1, room)
-        step = max(1, most - most // OVERLAP)
-        reach = most + step * (0 if told.is_chat else self.windows - 1)
+        step = _step(most)
+        reach = tokens_read(most, 1 if told.is_chat else self.windows)
         kept = tokens[-reach:] if told.ends else tokens[:reach]
         starts = range(0, max(1, len(kept) - most + step), step)
         return [self._marked(before, kept[start : start + most], after) for start in starts], len(tokens) > reach

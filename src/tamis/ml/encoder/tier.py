@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tamis.errors import InvalidSetting
 from tamis.extras import require
 from tamis.ml.artifact import Artifact
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.estimates import estimate_run
+from tamis.ml.encoder.inputs import tokens_read as read_at_most
 from tamis.ml.encoder.restoring import restore as restore_scorer
 from tamis.ml.estimates import Estimate
 from tamis.ml.progress import Check
@@ -48,6 +51,12 @@ def restore(artifact: Artifact) -> Scorer:
         MissingExtra: what computes it is not installed.
     """
     return restore_scorer(artifact)
+
+
+def tokens_read(architecture: Mapping[str, object]) -> int | None:
+    """Return how many tokens of an input are read by a model whose manifest has this."""
+    max_length, windows = (architecture.get(name) for name in ("max_length", "windows"))
+    return read_at_most(max_length, windows) if isinstance(max_length, int) and isinstance(windows, int) else None
 
 
 def estimate(base: EncoderBase, task: Task, check: Check) -> Estimate:

@@ -29,7 +29,7 @@ from tamis.ml.encoder.ensembling import (
     told_gains,
 )
 from tamis.ml.encoder.fits import Fits, Part, Unseen
-from tamis.ml.encoder.inputs import Encoded, Encoding
+from tamis.ml.encoder.inputs import Encoded, Encoding, tokens_read
 from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import encoder_options
 from tamis.ml.encoder.planning import Method, Reading, ignored, method_of, reading_of
@@ -173,7 +173,7 @@ class EncoderTrainer:
             cure = ", or ".join(cures)
             self._remarks.append(
                 f"{encoded.n_cut:,} of {n:,} training inputs ({encoded.n_cut / n:.1%}) were longer than "
-                f"{reading.max_length * reading.windows:,} tokens ({where}), and were cut."
+                f"{tokens_read(reading.max_length, reading.windows):,} tokens ({where}), and were cut."
                 + (f" {cure[0].upper()}{cure[1:]}." if cure else "")
             )
         if encoded.n_lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from tamis.ml.artifact import Artifact
@@ -38,6 +39,11 @@ def restore(artifact: Artifact) -> StaticScorer:
         DamagedArtifact: its tensors, its tokenizer and its manifest do not fit each other.
     """
     return StaticScorer(restore_model(artifact))
+
+
+def tokens_read(architecture: Mapping[str, object]) -> int | None:
+    """Return None: texts of any length are read whole."""
+    return None
 
 
 def estimate(base: StaticBase, task: Task, check: Check) -> Estimate:

@@ -11,15 +11,13 @@ from pydantic import BaseModel, Field
 from tamis.errors import InvalidRequest, UnknownModel
 from tamis.schema import Kind
 from tamis.web.routing import JsonRoute, answer, workspace_of
+from tamis.workspace.models import CONTEXT, context_of
 
 if TYPE_CHECKING:
     from tamis.store.records import ModelRecord
     from tamis.workspace.models import Base, Models
 
 router = APIRouter(prefix="/v1/models", tags=["Models"], route_class=JsonRoute)
-
-CONTEXT = 32768
-"""What the hosted service says of every model's context; the static tier has no window."""
 
 
 class Capabilities(BaseModel):
@@ -70,12 +68,14 @@ class Card(BaseModel):
             type="fine-tuned",
             name=name,
             description=record.description or record.title,
+            max_context_length=context_of(record),
             aliases=list(aliases),
             job=record.job_id or "",
             root=record.root,
             archived=record.archived,
             endpoints=["classify"],
             finetuned=True,
+            context_length=context_of(record),
         )
 
     @classmethod

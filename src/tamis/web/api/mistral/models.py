@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from tamis.schema import Kind
 from tamis.web.routing import JsonRoute, answer, workspace_of
+from tamis.workspace.models import CONTEXT, context_of
 
 if TYPE_CHECKING:
     from tamis.store.records import ModelRecord
@@ -62,7 +63,7 @@ class TunedModel(BaseModel):
     name: str | None
     description: str | None
     capabilities: Capabilities
-    max_context_length: int = 32768
+    max_context_length: int = CONTEXT
     aliases: list[str] = []
     job: str
     classifier_targets: list[Target]
@@ -83,6 +84,7 @@ class TunedModel(BaseModel):
             name=record.title,
             description=record.description,
             capabilities=Capabilities(moderation=any(target.loss_function == "multi_class" for target in targets)),
+            max_context_length=context_of(record),
             aliases=list(aliases),
             job=record.job_id or "",
             classifier_targets=targets,
