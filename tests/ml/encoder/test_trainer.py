@@ -1,15 +1,17 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tamis.errors import Cancelled, InvalidSetting
+from tamis.ml.encoder import fits
 from tamis.ml.encoder.fits import Fits
 from tamis.ml.encoder.trainer import EncoderTrainer, held_out
 from tamis.ml.holding_out import NOTHING_TO_VALIDATE
 from tamis.ml.progress import StopCheck
 from tamis.ml.restart import State
-from tamis.ml.schedule import EVALUATIONS, hyperparameters
+from tamis.ml.schedule import EVALUATIONS, MOST_TIMES, hyperparameters
 from tamis.ml.trained import Attended, Task
 from tamis.schema import Message
 
@@ -64,6 +66,50 @@ def test_of_many_rows_a_share_is_held_out_once(train, single):
     assert finished.checkpoints[0]["train_metric"] < 0.7 < finished.checkpoints[-1]["t.train_accuracy"]
     assert finished.held.rows == "201 of the training rows, held out"
     assert (finished.held.said["logits"].argmax(1) == finished.held.data.truth["t"].codes).mean() > 0.9
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """The plans of fits with nobody watching."""
+    plans, unwatched = [], Fits._unwatched
+
+    def run(self, part, plan, place, begin):
+        plans.append((place.name, plan.n_rows, plan.updates))
+        return unwatched(self, part, plan, place, begin)
+
+    monkeypatch.setattr(Fits, "_unwatched", run)
+    return plans
+
+
+@pytest.mark.parametrize(
+    ("allowed", "updates"), [({}, 100), ({"epochs": 4}, 8 * 4), ({"epochs": 100}, MOST_TIMES * 50)]
+)
+def test_the_last_fit_is_as_long_as_is_usual_and_its_rate_falls(train, single, planned, monkeypatch, allowed, updates):
+    """Others were best early, while the rate was still high: of 60 rows 100 updates are usual."""
+    watched = Fits.watched
+
+    def early(self, train, held, place, later=None):
+        made = watched(self, train, held, place, later)
+        return replace(made, outcome=replace(made.outcome, best_update=made.outcome.plan.updates // 2))
+
+    monkeypatch.setattr(Fits, "watched", early)
+    train(single(60), **allowed, **FAST)
+    assert planned == [("all", 60, updates)]
+
+
+@pytest.mark.parametrize(("best", "rows"), [(0.3, [("all", 3_000)]), (0.9, [])])
+def test_many_rows_are_begun_again_where_the_first_fit_was_best_early(train, single, planned, monkeypatch, best, rows):
+    watched = Fits.watched
+
+    def settled(self, train, held, place, later=None):
+        made = watched(self, train, held, place, later)
+        plan = made.outcome.plan
+        return replace(made, outcome=replace(made.outcome, best_update=round(best * plan.updates)))
+
+    monkeypatch.setattr(Fits, "watched", settled)
+    monkeypatch.setattr(fits, "MORE_EPOCHS", 0)
+    train(single(3_000), epochs=1, **FAST)
+    assert [(name, n) for name, n, _ in planned] == rows
 
 
 def test_nothing_is_held_out_of_a_handful(train, single):

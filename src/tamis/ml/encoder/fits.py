@@ -34,7 +34,7 @@ from tamis.ml.encoder.watching import Watcher, rows_to_judge
 from tamis.ml.holding_out import BEGIN, END, HELD, Place, Watched, second_plan
 from tamis.ml.progress import Progress
 from tamis.ml.restart import Stage, State
-from tamis.ml.schedule import Plan
+from tamis.ml.schedule import Hyperparameters, Plan
 from tamis.ml.tensors import Tensor
 from tamis.ml.trained import Attended, Task
 
@@ -42,6 +42,10 @@ Ints = NDArray[np.int64]
 
 WORTH_BEGINNING_AGAIN = 3_000
 """Rows below which all are fitted from the beginning: a fifth that was held out then tells (`docs/log.md`)."""
+
+EARLY, WORTH_THE_TIME = 0.5, 30_000
+"""The share of a plan up to which a fit was best early, while the rate was still high; so many rows, and all are fitted
+from the beginning then, too."""
 
 LAST, ROWS = "judged", "rows: "
 """The restart point of the last fit that was watched, and how names of what was said there begin."""
@@ -161,7 +165,10 @@ class Fits:
 
     def plan(self, part: Part) -> Plan:
         """Return the run for some rows."""
-        return plan_of(len(part.data), part.tokens, self._task.chosen, self._options, self._method.tuned)
+        return self._plan(part, self._task.chosen)
+
+    def _plan(self, part: Part, chosen: Hyperparameters) -> Plan:
+        return plan_of(len(part.data), part.tokens, chosen, self._options, self._method.tuned)
 
     def watched(self, train: Part, held: Part, place: Place, later: Part | None = None) -> Watched[State]:
         """Fit to some rows until others say stop; what it says of those are the `LOGITS` of all its labels.
@@ -234,26 +241,31 @@ class Fits:
         return best, curve
 
     def alone(self, given: Part, share: float | None = None) -> tuple[State, list[Checkpoint]]:
-        """Fit to all rows from the beginning, with nobody watching, for a share of the plan; return the own loss."""
+        """Fit to all rows from the beginning, with nobody watching; return the own loss.
+
+        Others were best after that `share` of the plan. Where it asks for more than is usual, what is beyond that is
+        left out; the rate falls to the end, which others may not have come to (`docs/log.md`).
+        """
         plan, known = self.plan(given), share is not None
         place = Place("all", HELD if known else BEGIN, END, fold=known)
-        end = plan.updates if share is None else max(1, round(share * plan.updates))
-        return self._unwatched(given, plan, place, self._first, end)
+        if share is not None:
+            usual = self._plan(given, self._task.chosen.model_copy(update={"epochs": None, "training_steps": None}))
+            plan = replace(plan, updates=min(plan.updates, max(usual.updates, round(share * plan.updates))))
+        return self._unwatched(given, plan, place, self._first)
 
     def go_on(self, first: Watched[State], train: Part, given: Part) -> State:
-        """Go on with all rows; of few rows, begin again with them."""
+        """Go on with all rows; of few rows, or where it was best early, begin again with them."""
         outcome = first.outcome
-        if len(given.data) < WORTH_BEGINNING_AGAIN:
-            return self.alone(given, outcome.best_update / outcome.plan.updates)[0]
+        share = outcome.best_update / outcome.plan.updates
+        if len(given.data) < (WORTH_BEGINNING_AGAIN if share > EARLY else WORTH_THE_TIME):
+            return self.alone(given, share)[0]
         plan = second_plan(outcome, train, given, MORE_EPOCHS)
         if not plan.updates:
             return first.fit
-        return self._unwatched(given, plan, Place("all", HELD, END, fold=True), first.fit, plan.updates)[0]
+        return self._unwatched(given, plan, Place("all", HELD, END, fold=True), first.fit)[0]
 
-    def _unwatched(
-        self, part: Part, plan: Plan, place: Place, begin: State, end: int
-    ) -> tuple[State, list[Checkpoint]]:
-        """Fit to some rows from these weights on, up to an update of the plan; return checkpoints of its own loss."""
+    def _unwatched(self, part: Part, plan: Plan, place: Place, begin: State) -> tuple[State, list[Checkpoint]]:
+        """Fit to some rows from these weights on, to the end of the plan; return checkpoints of its own loss."""
         stage = self._attended.stage(place.name)
         set_weights(self._trainee, begin)
         updates = self._updates(part, plan, 1)
@@ -270,7 +282,7 @@ class Fits:
             if last is not None:
                 updates.restore(last)
             running = partial(self._state_of, updates, curve)
-            updates.run(after, lambda: stage.pulse(running), end, self._attended.check)
+            updates.run(after, lambda: stage.pulse(running), check=self._attended.check)
             ended = State(self._weights().arrays, curve.facts())
         stage.keep("ended", ended)
         return ended, curve.rows

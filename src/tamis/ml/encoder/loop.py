@@ -172,18 +172,17 @@ class Updates:
         self._learnt = losses.learnt()
         self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
 
-    def run(self, after: After, pulse: Check = nothing, end: int | None = None, check: Check = nothing) -> None:
-        """Go on to the end of the plan or before, or until `after` says stop; `pulse` is called between two updates.
+    def run(self, after: After, pulse: Check = nothing, check: Check = nothing) -> None:
+        """Go on to the end of the plan, or until `after` says stop; `pulse` is called between two updates.
 
         `after` sees the mean of the weights in their place, and so does whoever comes once it has ended. `check` is
         called many times within an update.
         """
-        end = self.plan.updates if end is None else end
-        while self.update < end:
+        while self.update < self.plan.updates:
             self._trainee.learn()
             with watched(self._trainee.parts.layers, check, self._machine.device):
                 self._step()
-            if self.plan.evaluates_at(self.update) or self.update == end:
+            if self.plan.evaluates_at(self.update):
                 learnt = self._learnt.take()
                 with self._average.instead():
                     stop = self._machine.same(after(self.update, learnt))
