@@ -4,8 +4,8 @@
     python benchmarks/encoder.py --data DATA --folds 5            # cross-validation of all its rows
     python benchmarks/encoder.py --data DATA --sets hwu64,banking77 --seeds 1 --methods encoder,alone,static,trainer
     python benchmarks/encoder.py --data DATA --quick              # one seed, 200 rows to learn from
-    python benchmarks/encoder.py --data DATA --sets movie_reviews_long --methods encoder,windows,static --seeds 1 \
-        --split validation --rows 360 --watch 60 --epochs 4 --title encoder_windows  # long texts
+    python benchmarks/encoder.py --data DATA --sets movie_reviews_long --methods static,encoder,windows --seeds 1 \
+        --split validation --watch 200 --seq-len 128 --title encoder_windows  # long texts: an hour of a core
 
 All methods run one after the other in one process, after libraries are loaded. Seconds are those of training: for Tamis
 all that `tamis.train` does (folds, calibration, export, golden rows), for Trainer `trainer.train()` alone. Results of
