@@ -69,18 +69,19 @@ def main() -> None:
         import_module(library)
 
     path = Path(chosen.out) / f"{chosen.title}.json"
-    measured = {(name, method) for name in chosen.sets.split(",") for method in chosen.methods.split(",")}
-    before = earlier(path, measured)
-    results: list[Result] = []
     for name in chosen.sets.split(","):
+        results: list[Result] = []
+        measured = {(name, method) for method in chosen.methods.split(",")}
+        before = earlier(path, measured)
         for seed, train, test in parts(Path(chosen.data) / name, chosen):
             for method in chosen.methods.split(","):
                 for result in method_of(method, chosen)(name, seed, train, test):
-                    result.rows = len(train)
+                    result.rows = len(train) - (0 if method == "trainer" else chosen.watch)
                     results.append(result)
                     print(json.dumps(asdict(result)), flush=True)
             if measured & {(name, "encoder"), (name, "trainer")}:
-                add_moment([*(each for _, some in before for each in some), *results], name, seed, train, test)
+                earlier_ones = (each for _, some in before for each in some)
+                add_moment([*earlier_ones, *results], name, seed, train, test, chosen)
         report([*before, (surroundings(), results)], Path(chosen.out), chosen.title)
 
 
@@ -148,8 +149,7 @@ def by_tamis(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Row
         with tempfile.TemporaryDirectory() as folder:
             wall, cpu = perf_counter(), process_time()
             base, place = "static-en" if method == "static" else BASE, Path(folder, "model")
-            settings = {"epochs": chosen.epochs, "seq_len": chosen.seq_len}
-            model = tamis.train(learnt, watched, base=base, out=place, seed=seed, **settings, **how)
+            model = tamis.train(learnt, watched, base=base, out=place, seed=seed, **settings(chosen), **how)
             took = perf_counter() - wall, process_time() - cpu
             found = model.evaluate(test).targets
         cut = float(model.manifest.training.get("cut_share") or 0)
@@ -160,6 +160,11 @@ def by_tamis(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Row
         return [Result(name, method, seed, target, value, *took, cut=cut) for target, value in measures.items()]
 
     return run
+
+
+def settings(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What Tamis is told of the training itself."""
+    return {"epochs": chosen.epochs, "seq_len": chosen.seq_len}
 
 
 def by_trainer(name: str, seed: int, train: Rows, test: Rows) -> list[Result]:
@@ -251,7 +256,9 @@ def method_of(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Ro
     return by_trainer if method == "trainer" else by_tamis(method, chosen)
 
 
-def add_moment(results: list[Result], name: str, seed: int, train: Rows, test: Rows) -> None:
+def add_moment(
+    results: list[Result], name: str, seed: int, train: Rows, test: Rows, chosen: argparse.Namespace
+) -> None:
     """Note when a run of Tamis first is as good on the test rows as Trainer was at its end: all before counts."""
     import tamis
 
@@ -274,7 +281,7 @@ def add_moment(results: list[Result], name: str, seed: int, train: Rows, test: R
             raise Reached
 
     with contextlib.suppress(Reached):
-        tamis.train(train, test, base=BASE, seed=seed, listener=told)
+        tamis.train(train, test, base=BASE, seed=seed, listener=told, **settings(chosen))
 
 
 def shown(progress: Any, target: str) -> float:

@@ -140,13 +140,18 @@ def test_models_of_the_home_are_taken_in_and_let_go(workspace: Workspace, settin
     assert workspace.models.list() == []
 
 
-def test_what_a_model_of_the_home_reads_is_noted(workspace: Workspace, settings: Settings, artifact: Path):
+@pytest.mark.parametrize(
+    ("length", "known"), [(128, 128), (2**63, None), (-5, None), (0, None), (True, None), ("9", None), (None, None)]
+)
+def test_what_a_model_of_the_home_reads_is_noted(
+    workspace: Workspace, settings: Settings, artifact: Path, length: object, known: int | None
+):
     whole = open_artifact(artifact)
-    facts = {"max_length": 128, "windows": 1, "pad_id": 0, "empty_id": 0}
+    facts = {"max_length": length, "windows": 1, "pad_id": 0, "empty_id": 0}
     cut = whole.manifest.model_copy(update={"tier": "encoder", "architecture": facts, "files": {}})
     registry.register(settings.home, "mails", artifact)
     write_artifact(settings.home / "models" / "mails" / "2", cut, Contents({}, None, {}))
-    assert [model.context for model in workspace.models.list()] == [128, None]
+    assert [model.context for model in workspace.models.list()] == [known, None]
 
 
 def test_a_served_model_answers_as_the_artifact_does(workspace: Workspace, stored):

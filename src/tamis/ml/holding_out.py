@@ -1,8 +1,8 @@
 """How a run holds rows out, and uses every row in the end: in both tiers the same, only the fits differ.
 
 Three ways. A validation set is given: all training rows are fitted once and judged on it. Many rows: a share is held
-out, and the fit then goes on with all rows. Few rows: cross-validation, then one fit to all rows. Either way there is
-what a fit said of rows that it did not see, which calibration and thresholds are fitted on.
+out, and the fit then goes on with all rows, or begins again with them. Few rows: cross-validation, then one fit to all
+rows. Either way there is what a fit said of rows that it did not see, which calibration and thresholds are fitted on.
 
 How many rows are held out, and in how many parts, is a tier's own.
 """
@@ -105,7 +105,7 @@ class Fits(Protocol[P_contra, F]):
         """Fit to some rows until others say stop; `later` are rows that the fit may go on with."""
 
     def alone(self, given: P_contra, share: float | None = None) -> tuple[F, list[Checkpoint]]:
-        """Fit to all rows with nobody watching; `share`: for so much of the plan, which is what others came to."""
+        """Fit to all rows with nobody watching; `share`: of the plan, so much others came to, which may be heeded."""
 
     def go_on(self, first: Watched[F], train: P_contra, given: P_contra) -> F:
         """Return a fit to all rows, after one to those for training alone."""

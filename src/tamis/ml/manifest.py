@@ -277,7 +277,7 @@ class Manifest(_Part):
 
     @property
     def tokens_read(self) -> int | None:
-        """Of an input, the tokens that the model reads at most; None for all of them."""
+        """Of a text, about how many tokens the model reads at most (of a chat one window); None: all, or not known."""
         return tier(self.tier).tokens_read(self.architecture)
 
 

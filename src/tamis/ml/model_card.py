@@ -166,7 +166,7 @@ _TRACES = {
         "model's tokens occurred, and hashes of n-grams, with which a word that somebody guesses can be tested."
     ),
     "encoder": (
-        "Of a text, it reads the first {tokens} tokens at most; of a chat, the last.\n\n"
+        "{tokens}"
         "No text of the data is in this folder, but the names of labels and files are, and weights of this number can "
         "keep traces of texts that they were trained on often."
     ),
@@ -175,7 +175,11 @@ _TRACES = {
 
 
 def _tokens(manifest: Manifest) -> str:
-    return "" if manifest.tokens_read is None else f"{manifest.tokens_read:,}"
+    most, length = manifest.tokens_read, manifest.architecture.get("max_length")
+    if most is None or not isinstance(length, int):
+        return ""
+    about = "" if most == length else "about "
+    return f"Of a text, it reads the first {about}{most:,} tokens; of a chat, the last {length:,}.\n\n"
 
 
 def _limits(manifest: Manifest) -> str:

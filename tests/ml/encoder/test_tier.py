@@ -41,7 +41,7 @@ def test_a_model_comes_back_as_it_was(stored, tmp_path):
     assert "Served on a CPU by ONNX Runtime" in card
     length = model.manifest.architecture["max_length"]
     assert model.manifest.tokens_read == length
-    assert f"it reads the first {length} tokens at most" in card
+    assert f"it reads the first {length} tokens; of a chat, the last {length}." in card
     again = model.save(tmp_path / "again")
     texts = ["baba", "dada dede", "x" * 500]
     for name, scores in model.scores(texts).items():

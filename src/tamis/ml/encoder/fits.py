@@ -1,4 +1,4 @@
-"""Fits of one network to some rows: watched by others that are held out, or to the end of what is known to be best.
+"""Fits of one network to some rows: watched by others that are held out, or to the end of a plan.
 
 All fits of a run begin from the same weights, those of the base model under a new head. It does not know how rows are
 held out, nor what for.
@@ -28,7 +28,16 @@ from tamis.ml.encoder.losses import Losses, prior_log_odds
 from tamis.ml.encoder.machine import Machine
 from tamis.ml.encoder.network import check_padding, checkpoint_layers, freeze, last_linear, load_network, parts_of
 from tamis.ml.encoder.options import EncoderOptions
-from tamis.ml.encoder.planning import AVERAGED, LORA_RANK, MANY_ROWS, Method, Reading, plan_of
+from tamis.ml.encoder.planning import (
+    AVERAGED,
+    LORA_RANK,
+    MANY_ROWS,
+    WORTH_BEGINNING_AGAIN,
+    WORTH_THE_TIME,
+    Method,
+    Reading,
+    plan_of,
+)
 from tamis.ml.encoder.second_head import SecondHead, can_have
 from tamis.ml.encoder.watching import Watcher, rows_to_judge
 from tamis.ml.holding_out import BEGIN, END, HELD, Place, Watched, second_plan
@@ -40,12 +49,8 @@ from tamis.ml.trained import Attended, Task
 
 Ints = NDArray[np.int64]
 
-WORTH_BEGINNING_AGAIN = 3_000
-"""Rows below which all are fitted from the beginning: a fifth that was held out then tells (`docs/log.md`)."""
-
-EARLY, WORTH_THE_TIME = 0.5, 30_000
-"""The share of a plan up to which a fit was best early, while the rate was still high; so many rows, and all are fitted
-from the beginning then, too."""
+EARLY = 0.5
+"""The share of a plan up to which a fit was best early, while the rate was still high."""
 
 LAST, ROWS = "judged", "rows: "
 """The restart point of the last fit that was watched, and how names of what was said there begin."""

@@ -110,7 +110,7 @@ def _ranges(starts: Ints, counts: Ints) -> tuple[Ints, Ints]:
 
 
 def tokens_read(max_length: int, windows: int) -> int:
-    """Return how many tokens of a text are read at most, those that mark its beginning and end included."""
+    """Return how many tokens of a text windows of so many read at most: of sequences with marks, some less."""
     return max_length + (windows - 1) * _step(max_length)
 
 

@@ -8,6 +8,7 @@ from tamis.errors import InvalidSetting
 from tamis.extras import require
 from tamis.ml.artifact import Artifact
 from tamis.ml.encoder.base_model import EncoderBase
+from tamis.ml.encoder.bounds import allowed
 from tamis.ml.encoder.estimates import estimate_run
 from tamis.ml.encoder.inputs import tokens_read as read_at_most
 from tamis.ml.encoder.restoring import restore as restore_scorer
@@ -54,9 +55,9 @@ def restore(artifact: Artifact) -> Scorer:
 
 
 def tokens_read(architecture: Mapping[str, object]) -> int | None:
-    """Return how many tokens of an input are read by a model whose manifest has this."""
-    max_length, windows = (architecture.get(name) for name in ("max_length", "windows"))
-    return read_at_most(max_length, windows) if isinstance(max_length, int) and isinstance(windows, int) else None
+    """Return how many tokens of a text are read by a model whose manifest has this, as far as that may be true."""
+    max_length, windows = allowed(architecture, "max_length"), allowed(architecture, "windows")
+    return None if max_length is None or windows is None else read_at_most(max_length, windows)
 
 
 def estimate(base: EncoderBase, task: Task, check: Check) -> Estimate:

@@ -165,6 +165,7 @@ class EncoderTrainer:
                 + (", or read long texts in windows (long_texts=windows)." if reading.windows == 1 else ".")
             )
         if encoded.n_cut:
+            about = "" if reading.windows == 1 else "about "
             where = "seq_len" if self._task.chosen.seq_len == reading.max_length else "what the model is given at once"
             cures = [f"choose a larger seq_len, up to {self._base.longest:,}"] * (
                 reading.max_length < self._base.longest
@@ -173,8 +174,8 @@ class EncoderTrainer:
             cure = ", or ".join(cures)
             self._remarks.append(
                 f"{encoded.n_cut:,} of {n:,} training inputs ({encoded.n_cut / n:.1%}) were longer than "
-                f"{tokens_read(reading.max_length, reading.windows):,} tokens ({where}), and were cut."
-                + (f" {cure[0].upper()}{cure[1:]}." if cure else "")
+                f"{about}{tokens_read(reading.max_length, reading.windows):,} tokens "
+                f"({where}), and were cut." + (f" {cure[0].upper()}{cure[1:]}." if cure else "")
             )
         if encoded.n_lines:
             self._remarks.append(
