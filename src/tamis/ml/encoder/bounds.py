@@ -54,18 +54,21 @@ def refuse_architecture(facts: Mapping[str, object], path: Path) -> None:
         DamagedArtifact: it does not; the message names the key and the limits.
     """
     for name, (least, most) in ARCHITECTURE.items():
-        if allowed(facts, name) is not None:
-            continue
-        value = facts.get(name)
-        if not isinstance(value, int) or isinstance(value, bool):
+        value = _whole(facts.get(name))
+        if value is None:
             raise damaged(path, f"architecture.{name} is no whole number")
-        raise damaged(path, f"architecture.{name} is {_shown(value)}, and {least:,} to {most:,} is allowed")
+        if not least <= value <= most:
+            raise damaged(path, f"architecture.{name} is {_shown(value)}, and {least:,} to {most:,} is allowed")
 
 
 def allowed(facts: Mapping[str, object], name: str) -> int | None:
     """Return a number that a manifest has of its architecture; None where it is none, or more or less than may be."""
-    value, (least, most) = facts.get(name), ARCHITECTURE[name]
-    return value if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most else None
+    value, (least, most) = _whole(facts.get(name)), ARCHITECTURE[name]
+    return None if value is None or not least <= value <= most else value
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _numbers(config: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str, int]]:

@@ -251,12 +251,12 @@ class Fits:
         Others were best after that `share` of the plan. Where it asks for more than is usual, what is beyond that is
         left out; the rate falls to the end, which others may not have come to (`docs/log.md`).
         """
-        plan, known = self.plan(given), share is not None
-        place = Place("all", HELD if known else BEGIN, END, fold=known)
-        if share is not None:
-            usual = self._plan(given, self._task.chosen.model_copy(update={"epochs": None, "training_steps": None}))
-            plan = replace(plan, updates=min(plan.updates, max(usual.updates, round(share * plan.updates))))
-        return self._unwatched(given, plan, place, self._first)
+        plan = self.plan(given)
+        if share is None:
+            return self._unwatched(given, plan, Place("all", BEGIN, END), self._first)
+        usual = self._plan(given, self._task.chosen.model_copy(update={"epochs": None, "training_steps": None}))
+        plan = replace(plan, updates=min(plan.updates, max(usual.updates, round(share * plan.updates))))
+        return self._unwatched(given, plan, Place("all", HELD, END, fold=True), self._first)
 
     def go_on(self, first: Watched[State], train: Part, given: Part) -> State:
         """Go on with all rows; of few rows, or where it was best early, begin again with them."""
