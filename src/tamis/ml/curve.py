@@ -73,26 +73,45 @@ def next_step(rows: list[Checkpoint], steps: float) -> int:
 class Best:
     """The best state of a network so far, and whether to go on looking for a better one."""
 
-    def __init__(self, copies: Callable[[], Mapping[str, Tensor]], plan: Plan) -> None:
-        """Start with nothing: the first evaluation is the best. `copies` gives the weights as they are."""
+    def __init__(
+        self, copies: Callable[[], Mapping[str, Tensor]], plan: Plan, least: int = 0, *, late: bool = False
+    ) -> None:
+        """Start with nothing: the first evaluation is the best.
+
+        Args:
+            copies: gives the weights as they are.
+            plan: the run.
+            least: updates before which it does not stop, however long it has not become better.
+            late: whether a state that comes after so many updates is better than any earlier one.
+        """
         self._copies, self._plan = copies, plan
+        self._least, self._late = min(least, plan.updates), late
         self._loss: float | None = None
         self.update = 0
         self.state = State({}, {"update": 0, "loss": None})
 
     def look(self, update: int, loss: float, n_checkpoints: int) -> bool:
         """Take the present state if it is better; return whether to stop."""
-        if self._loss is None or loss < self._loss:
+        if self._loss is None or loss < self._loss or self._first_late_one(update, loss):
             self._loss, self.update = loss, update
             self.state = State(self._copies(), {"update": update, "loss": loss})
-        enough = n_checkpoints >= EVALUATIONS or not loss <= HOPELESS * self._loss
-        return enough and update - self.update >= self._plan.patience
+        enough = n_checkpoints >= EVALUATIONS and update >= self._least
+        return (enough or _is_hopeless(loss, self._loss)) and update - self.update >= self._plan.patience
+
+    def _first_late_one(self, update: int, loss: float) -> bool:
+        assert self._loss is not None
+        return self._late and self.update < self._least <= update and not _is_hopeless(loss, self._loss)
 
     def restore(self, state: State) -> None:
         """Go on with the best state of an earlier attempt."""
         self.state = state
         self._loss = cast("float | None", state.facts["loss"])
         self.update = int(cast("int", state.facts["update"]))
+
+
+def _is_hopeless(loss: float, best: float) -> bool:
+    """Whether what follows would be no numbers."""
+    return not loss <= HOPELESS * best
 
 
 def _so_many(plan: Plan, update: int) -> str:

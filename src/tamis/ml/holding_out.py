@@ -71,12 +71,22 @@ P_contra = TypeVar("P_contra", bound=Part, contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a fit stands in the run: its name among the restart points, its shares of progress, is it a fold."""
+    """Where a fit stands in the run.
+
+    Attributes:
+        name: among the restart points.
+        begin: the share of progress when it begins.
+        end: that when it ends.
+        fold: whether it is one of several that are watched, or of all rows after one that was.
+        rehearses: whether a fit to all rows follows, which goes as far as it does by itself: what is said of the rows
+            that it did not see is to be true of that one.
+    """
 
     name: str
     begin: float
     end: float
     fold: bool = False
+    rehearses: bool = False
 
     def share(self, done: float) -> float:
         """How much of the run is behind when so much of the fit is."""
@@ -187,7 +197,8 @@ class HoldingOut(Generic[P, F]):
 
     def _with_more(self, given: P, held: Held, few: Mapping[str, int]) -> Held:
         """Hold training rows out of fits that serve nothing else, for targets with few rows of validation data."""
-        made = self._folded(given, SMALL, END) if self._ways.folds else self._once(given, SMALL, END)
+        place = Place("", SMALL, END)
+        made = self._folded(given, place) if self._ways.folds else self._once(given, place)
         if made is None:
             return held
         rows = judged(made.held.data)
@@ -197,7 +208,7 @@ class HoldingOut(Generic[P, F]):
         return replace(held, instead=instead)
 
     def _all_but_once(self, given: P) -> Run[F]:
-        once = self._once(given, BEGIN, HELD)
+        once = self._once(given, Place("", BEGIN, HELD, rehearses=True))
         if once is None:  # a text, repeated
             return Run(*self._fits.alone(given))
         self.remarks += once.watched.outcome.remarks()
@@ -205,19 +216,19 @@ class HoldingOut(Generic[P, F]):
         fit = self._fits.go_on(once.watched, once.train, given)
         return Run(fit, once.watched.outcome.checkpoints, once.held)
 
-    def _once(self, given: P, begin: float, end: float) -> _Once[P, F] | None:
+    def _once(self, given: P, place: Place) -> _Once[P, F] | None:
         """Hold a share of the rows out, once; None where there is nothing to hold out."""
         shares = {"train": 1 - self._ways.share, "held": self._ways.share}
         split = split_rows(given.data, shares, self._seed, self._attended.check)
         if not len(split["held"]):
             return None
         train, held = given.select(split["train"]), given.select(split["held"])
-        watched = self._fits.watched(train, held, Place("held out", begin, end), given)
+        watched = self._fits.watched(train, held, replace(place, name="held out"), given)
         name = f"{len(held.data):,} of the training rows, held out"
         return _Once(train, watched, Held(name, held.data, watched.said))
 
     def _in_turn(self, given: P) -> Run[F]:
-        folded = self._folded(given, BEGIN, HELD)
+        folded = self._folded(given, Place("", BEGIN, HELD, rehearses=True))
         if folded is None:
             return Run(*self._fits.alone(given))
         self.remarks += Outcome.remarks_on_all(folded.outcomes)
@@ -229,17 +240,18 @@ class HoldingOut(Generic[P, F]):
         fit, _ = self._fits.alone(given, share)
         return Run(fit, curve, folded.held)
 
-    def _folded(self, given: P, begin: float, end: float) -> _Folded | None:
+    def _folded(self, given: P, place: Place) -> _Folded | None:
         """Hold each row out of one of several fits; None where a row's label is never in two of its parts."""
         data, count = given.data, min(self._ways.folds, different_texts(given.data))
         if count < 2 or not repeats(data):
             return None
-        fold, wide = folds(data, count, self._seed), (end - begin) / count
+        fold = folds(data, count, self._seed)
         said, outcomes = dict[str, Tensor](), []
         for number in range(count):
             inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            place = Place(f"fold {number}", begin + wide * number, begin + wide * (number + 1), True)
-            outcome, arrays = self._fold(given.select(inside), given.select(outside), place)
+            begin, end = place.share(number / count), place.share((number + 1) / count)
+            of_fold = replace(place, name=f"fold {number}", begin=begin, end=end, fold=True)
+            outcome, arrays = self._fold(given.select(inside), given.select(outside), of_fold)
             for name, array in arrays.items():
                 if name not in said:
                     said[name] = np.zeros((len(data), *array.shape[1:]), array.dtype)

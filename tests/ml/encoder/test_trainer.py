@@ -8,6 +8,7 @@ from tamis.errors import Cancelled, InvalidSetting
 from tamis.ml.encoder import fits
 from tamis.ml.encoder.fits import Fits
 from tamis.ml.encoder.trainer import EncoderTrainer, held_out
+from tamis.ml.encoder.watching import Watcher
 from tamis.ml.holding_out import NOTHING_TO_VALIDATE
 from tamis.ml.progress import StopCheck
 from tamis.ml.restart import State
@@ -97,18 +98,44 @@ def test_the_last_fit_is_as_long_as_is_usual_and_its_rate_falls(train, single, p
     assert planned == [("all", 60, updates)]
 
 
-@pytest.mark.parametrize(("best", "rows"), [(0.3, [("all", 3_000)]), (0.9, [])])
-def test_many_rows_are_begun_again_where_the_first_fit_was_best_early(train, single, planned, monkeypatch, best, rows):
-    watched = Fits.watched
+@pytest.mark.parametrize(("allowed", "first", "last"), [({}, 100, 100), ({"epochs": 100}, 100, 299)])
+def test_fits_that_are_watched_are_not_stopped_before_the_usual_end(train, single, monkeypatch, allowed, first, last):
+    """The loss of others is lowest at once, and rises: what is beyond the usual updates is left out."""
+    losses = iter(range(1, 10_000))
+    monkeypatch.setattr(Watcher, "__call__", lambda *_: {"valid_loss": float(next(losses))})
+    finished = train(single(60), single(60, seed=1), **allowed, **FAST)
+    assert first <= finished.checkpoints[-1]["update"] <= last
+    early = [remark for remark in finished.remarks if "Stopped early" in remark]
+    assert len(early) == (last > first)
 
-    def settled(self, train, held, place, later=None):
-        made = watched(self, train, held, place, later)
-        plan = made.outcome.plan
-        return replace(made, outcome=replace(made.outcome, best_update=round(best * plan.updates)))
 
-    monkeypatch.setattr(Fits, "watched", settled)
+def test_a_fit_that_rehearses_the_last_one_is_taken_from_its_end(train, single, monkeypatch):
+    """The loss of others is lowest at once: a validation set has that state kept, folds have not."""
+    outcomes, watched = [], Fits.watched
+
+    def told(self, *given):
+        made = watched(self, *given)
+        outcomes.append(made.outcome.best_update)
+        return made
+
+    monkeypatch.setattr(Fits, "watched", told)
+    losses = iter(range(1, 10_000))
+    monkeypatch.setattr(Watcher, "__call__", lambda *_: {"valid_loss": float(next(losses))})
+    train(single(60), single(60, seed=1), **FAST)
+    assert outcomes.pop() < 10
+    train(single(60), **FAST)
+    assert outcomes == [100] * 5
+    outcomes.clear()
+    train(single(60), single(12, seed=1), **FAST)
+    assert all(best < 10 for best in outcomes), "no last fit follows those that calibrate beside a small validation set"
+    assert len(outcomes) == 6
+
+
+@pytest.mark.parametrize(("enough", "rows"), [(3_000, [("all", 1_000)]), (1_000, [])])
+def test_many_rows_are_gone_on_with_and_fewer_begun_again(train, single, planned, monkeypatch, enough, rows):
+    monkeypatch.setattr(fits, "WORTH_BEGINNING_AGAIN", enough)
     monkeypatch.setattr(fits, "MORE_EPOCHS", 0)
-    train(single(3_000), epochs=1, **FAST)
+    train(single(1_000), epochs=1, **FAST)
     assert [(name, n) for name, n, _ in planned] == rows
 
 

@@ -11,7 +11,7 @@ from math import ceil
 
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.options import encoder_options
-from tamis.ml.encoder.planning import MANY_ROWS, WORTH_THE_TIME, Method, method_of, plan_of, reading_of
+from tamis.ml.encoder.planning import MANY_ROWS, WORTH_BEGINNING_AGAIN, Method, method_of, plan_of, reading_of
 from tamis.ml.encoder.rows_held import folds_of, held_share
 from tamis.ml.estimates import Estimate
 from tamis.ml.holding_out import FEW_ROWS
@@ -68,7 +68,7 @@ def _fits(task: Task) -> float:
     if task.validation is not None or n_rows < FEW_ROWS:
         return 1.0
     count = folds_of(n_rows)
-    return float(count) if count else 1.0 - held_share(n_rows) + (1.0 if n_rows < WORTH_THE_TIME else 0.5)
+    return float(count) if count else 1.0 - held_share(n_rows) + (1.0 if n_rows < WORTH_BEGINNING_AGAIN else 0.5)
 
 
 def _seconds(base: EncoderBase, method: Method, planned: Plan, *, fits: float) -> float:

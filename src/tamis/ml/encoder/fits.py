@@ -33,7 +33,6 @@ from tamis.ml.encoder.planning import (
     LORA_RANK,
     MANY_ROWS,
     WORTH_BEGINNING_AGAIN,
-    WORTH_THE_TIME,
     Method,
     Reading,
     plan_of,
@@ -48,9 +47,6 @@ from tamis.ml.tensors import Tensor
 from tamis.ml.trained import Attended, Task
 
 Ints = NDArray[np.int64]
-
-EARLY = 0.5
-"""The share of a plan up to which a fit was best early, while the rate was still high."""
 
 LAST, ROWS = "judged", "rows: "
 """The restart point of the last fit that was watched, and how names of what was said there begin."""
@@ -172,11 +168,19 @@ class Fits:
         """Return the run for some rows."""
         return self._plan(part, self._task.chosen)
 
+    def _usual(self, part: Part) -> int:
+        """The updates of some rows where the user says nothing of how many."""
+        return self._plan(part, self._task.chosen.model_copy(update={"epochs": None, "training_steps": None})).updates
+
     def _plan(self, part: Part, chosen: Hyperparameters) -> Plan:
         return plan_of(len(part.data), part.tokens, chosen, self._options, self._method.tuned)
 
     def watched(self, train: Part, held: Part, place: Place, later: Part | None = None) -> Watched[State]:
         """Fit to some rows until others say stop; what it says of those are the `LOGITS` of all its labels.
+
+        They are not asked before the end of what is usual: many fits are best while the rate is high, are worse for
+        a while, and better than ever once it is low (`docs/log.md`). A fit that rehearses the last one, whom nobody
+        watches, is not taken as it was before that, either.
 
         With static models beside it, theirs are there, too (`STATIC`). The network is left as it was when it was best.
         """
@@ -188,7 +192,8 @@ class Fits:
             looked = rows_to_judge(held.data, updates.plan)
             seen = held if len(looked) == len(held.data) else held.select(looked)
             watcher = Watcher(seen.data, seen.material, self._task.target_weights, self.machine)
-            best, curve = self._run(updates, watcher, stage, place)
+            best = Best(lambda: self._weights().arrays, updates.plan, least=self._usual(train), late=place.rehearses)
+            curve = self._run(updates, watcher, stage, place, best)
             outcome = Outcome(updates.plan, best.update, updates.update, curve.rows)
             ended = State(best.state.arrays, outcome.facts())
         else:
@@ -223,8 +228,7 @@ class Fits:
         weights = {name: array for name, array in kept.arrays.items() if not name.startswith(ROWS)}
         return Unseen(weights, data.select(rows), said)
 
-    def _run(self, updates: Updates, watcher: Watcher, stage: Stage, place: Place) -> tuple[Best, Curve]:
-        best = Best(lambda: self._weights().arrays, updates.plan)
+    def _run(self, updates: Updates, watcher: Watcher, stage: Stage, place: Place, best: Best) -> Curve:
         last, before = stage.recall("last"), stage.recall("best")
         if last is not None and before is not None:
             updates.restore(last)
@@ -243,7 +247,7 @@ class Fits:
             return {"last": updates.state(curve.facts()), "best": best.state}
 
         updates.run(after, lambda: stage.pulse(running), check=self._attended.check)
-        return best, curve
+        return curve
 
     def alone(self, given: Part, share: float | None = None) -> tuple[State, list[Checkpoint]]:
         """Fit to all rows from the beginning, with nobody watching; return the own loss.
@@ -254,16 +258,14 @@ class Fits:
         plan = self.plan(given)
         if share is None:
             return self._unwatched(given, plan, Place("all", BEGIN, END), self._first)
-        usual = self._plan(given, self._task.chosen.model_copy(update={"epochs": None, "training_steps": None}))
-        plan = replace(plan, updates=min(plan.updates, max(usual.updates, round(share * plan.updates))))
+        plan = replace(plan, updates=min(plan.updates, max(self._usual(given), round(share * plan.updates))))
         return self._unwatched(given, plan, Place("all", HELD, END, fold=True), self._first)
 
     def go_on(self, first: Watched[State], train: Part, given: Part) -> State:
-        """Go on with all rows; of few rows, or where it was best early, begin again with them."""
+        """Go on with all rows; of few rows, begin again with them."""
         outcome = first.outcome
-        share = outcome.best_update / outcome.plan.updates
-        if len(given.data) < (WORTH_BEGINNING_AGAIN if share > EARLY else WORTH_THE_TIME):
-            return self.alone(given, share)[0]
+        if len(given.data) < WORTH_BEGINNING_AGAIN:
+            return self.alone(given, outcome.best_update / outcome.plan.updates)[0]
         plan = second_plan(outcome, train, given, MORE_EPOCHS)
         if not plan.updates:
             return first.fit

@@ -49,9 +49,8 @@ ROWS_TO_TEACH_LAYERS = 1_000
 """Of a label. From here on a third of the layers is frozen at most: so much can teach lower ones what the base model
 does not know, as what is meant well and what ill (`docs/log.md`)."""
 
-WORTH_BEGINNING_AGAIN, WORTH_THE_TIME = 3_000, 30_000
-"""Rows below which a last fit learns all of them from the beginning: a fifth that was held out then tells. Below the
-second only where the first fit was best early (`docs/log.md`)."""
+WORTH_BEGINNING_AGAIN = 3_000
+"""Rows below which a last fit learns all of them from the beginning: a fifth that was held out then tells."""
 
 AVERAGED = 0.7
 """Of a pass over the rows: the updates whose weights are averaged."""
