@@ -40,6 +40,9 @@ BEGIN, SMALL, HELD, END = 0.05, 0.4, 0.75, 0.95
 MORE_RATE = 0.5
 """At which part of the rate a fit goes on with the rows that were held out."""
 
+HELD_OUT = "held out"
+"""The restart point of a fit of which rows are held out once."""
+
 VALIDATION = "the validation data"
 NOTHING_TO_VALIDATE = (
     "No row of the validation data carries a label of the training data: it was left aside, and rows of the training "
@@ -197,7 +200,7 @@ class HoldingOut(Generic[P, F]):
 
     def _with_more(self, given: P, held: Held, few: Mapping[str, int]) -> Held:
         """Hold training rows out of fits that serve nothing else, for targets with few rows of validation data."""
-        place = Place("", SMALL, END)
+        place = Place(HELD_OUT, SMALL, END)
         made = self._folded(given, place) if self._ways.folds else self._once(given, place)
         if made is None:
             return held
@@ -208,7 +211,7 @@ class HoldingOut(Generic[P, F]):
         return replace(held, instead=instead)
 
     def _all_but_once(self, given: P) -> Run[F]:
-        once = self._once(given, Place("", BEGIN, HELD, rehearses=True))
+        once = self._once(given, Place(HELD_OUT, BEGIN, HELD, rehearses=True))
         if once is None:  # a text, repeated
             return Run(*self._fits.alone(given))
         self.remarks += once.watched.outcome.remarks()
@@ -223,12 +226,12 @@ class HoldingOut(Generic[P, F]):
         if not len(split["held"]):
             return None
         train, held = given.select(split["train"]), given.select(split["held"])
-        watched = self._fits.watched(train, held, replace(place, name="held out"), given)
+        watched = self._fits.watched(train, held, place, given)
         name = f"{len(held.data):,} of the training rows, held out"
         return _Once(train, watched, Held(name, held.data, watched.said))
 
     def _in_turn(self, given: P) -> Run[F]:
-        folded = self._folded(given, Place("", BEGIN, HELD, rehearses=True))
+        folded = self._folded(given, Place(HELD_OUT, BEGIN, HELD, rehearses=True))
         if folded is None:
             return Run(*self._fits.alone(given))
         self.remarks += Outcome.remarks_on_all(folded.outcomes)
