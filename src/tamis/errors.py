@@ -354,3 +354,8 @@ class Cancelled(TamisError):
 def first_line(error: BaseException, most: int = 300) -> str:
     """Return what another library's exception says in its first line, or its name where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
+
+
+def as_clause(error: BaseException) -> str:
+    """Return its first line without a full stop, to be said within a sentence."""
+    return first_line(error).rstrip(".")

@@ -327,6 +327,14 @@ def repeats(data: Dataset) -> bool:
     return any(not isinstance(truth, SingleTruth) or truth.counts().max(initial=0) > 1 for truth in truths)
 
 
+def that_counts(validation: Dataset | None, attended: Attended) -> Dataset | None:
+    """Return validation data, or None where no row of it can be judged, which is told at once."""
+    if validation is None or any(judged(validation).values()):
+        return validation
+    attended.listener(Progress("reading texts", 0.0, remark=NOTHING_TO_VALIDATE))
+    return None
+
+
 def small_validation(few: Mapping[str, int], rows: str) -> str:
     """Return the remark on validation data with few rows of some targets; `rows` are what calibrated instead."""
     told = ", ".join(f"{name}: {n}" for name, n in few.items())

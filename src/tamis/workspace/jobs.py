@@ -34,6 +34,7 @@ from tamis.jobs.states import LIVE, Move, Phase, Status, before
 from tamis.jobs.tracking import WANDB, secret_name
 from tamis.jobs.validation import Measured, declared_targets
 from tamis.ml.cards import CARDS
+from tamis.ml.holding_out import NOTHING_TO_VALIDATE
 from tamis.ml.registry import NAME
 from tamis.ml.schedule import Hyperparameters, hyperparameters
 from tamis.settings import HOSTED_BASES, Settings
@@ -107,6 +108,12 @@ class JobDetail:
     job: JobRecord
     events: Sequence[EventRecord]
     checkpoints: Sequence[CheckpointRecord]
+
+    @property
+    def is_taken_from_best(self) -> bool:
+        """Whether its model is as it was when it was best, by validation rows that count; else it learns all rows."""
+        left_aside = any(event.data.get("remark") == NOTHING_TO_VALIDATE for event in self.events)
+        return bool(self.job.validation_files) and not left_aside
 
 
 class Jobs:

@@ -396,8 +396,10 @@ class TestOddValidation:
 
     @pytest.mark.parametrize("labels", [{"t": "odd"}, {"other": "x"}])
     def test_data_that_says_nothing_is_left_aside_and_told(self, run, rows_of, labels):
-        trained = run(single(rows_of(60)), [("text", labels)])
-        assert NOTHING_TO_VALIDATE in trained.remarks
+        heard = []
+        trained = run(single(rows_of(60)), [("text", labels)], listener=heard.append)
+        assert trained.remarks.count(NOTHING_TO_VALIDATE) == 1
+        assert [progress.remark for progress in heard if progress.remark] == [NOTHING_TO_VALIDATE]
         assert trained.held_out.rows == "5-fold cross-validation"
         assert trained.held_out.n == 60
 

@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 
 from tamis import errors
+from tamis.ml.holding_out import NOTHING_TO_VALIDATE
 from tamis.settings import Settings
 from tamis.store.records import CheckpointRecord, JobRecord
 from tamis.web.app import create_app
@@ -59,6 +60,27 @@ def named(sent: bytes) -> list[tuple[str, Any]]:
     """The events in what was sent."""
     found = re.findall(r"event: (\w+)\n(?:id: .*\n)?data: (.*)\n\n", sent.decode())
     return [(name, json.loads(data)) for name, data in found]
+
+
+@pytest.mark.parametrize(
+    ("validated", "remarks", "told"),
+    [
+        (False, [], "the model learns them, too"),
+        (True, [], "The model is taken from there"),
+        (True, ["Started again.", NOTHING_TO_VALIDATE], "the model learns them, too"),
+    ],
+)
+def test_a_job_page_tells_where_the_model_is_taken_from(
+    visitor: Any, workspace: Workspace, add: Any, upload: Any, validated: bool, remarks: list[str], told: str
+) -> None:
+    add(validation_files=(upload()["id"],) if validated else ())
+    goes_on(workspace, 1, 0.25)
+    for remark in remarks:
+        workspace.store.jobs.add_event(ID, "remark", {"remark": remark}, 0)
+    page = visitor.get(f"/ui/jobs/{ID}").text
+    (best,) = re.findall(r'<p class="best">(.*?)</p>', page)
+    assert told in best
+    assert all(remark in unescape(page) for remark in remarks)
 
 
 def test_only_news_are_told(workspace: Workspace, add: Any) -> None:

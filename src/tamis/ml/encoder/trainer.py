@@ -34,7 +34,7 @@ from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import encoder_options
 from tamis.ml.encoder.planning import Method, Reading, ignored, method_of, reading_of
 from tamis.ml.encoder.rows_held import folds_of, held_share
-from tamis.ml.holding_out import NOTHING_TO_VALIDATE, Held, HoldingOut, Run, Ways, judged
+from tamis.ml.holding_out import NOTHING_TO_VALIDATE, Held, HoldingOut, Run, Ways, that_counts
 from tamis.ml.progress import Progress
 from tamis.ml.restart import State
 from tamis.ml.static.scorer import StaticScorer
@@ -90,11 +90,10 @@ class EncoderTrainer:
             return self._train()
 
     def _train(self) -> Finished:
-        data, validation = self._task.train, self._task.validation
-        if validation is not None and not any(judged(validation).values()):
-            self._remarks.append(NOTHING_TO_VALIDATE)
-            validation = None
         self._tell("reading texts", 0.0)
+        data, validation = self._task.train, that_counts(self._task.validation, self._attended)
+        if validation is not self._task.validation:
+            self._remarks.append(NOTHING_TO_VALIDATE)
         encoding = self._reading.encoding(self._base.tokenizer_json)
         encoded = self._encoded(encoding, data)
         watched = None if validation is None else self._encoded(encoding, validation)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.curve import repeatable
-from tamis.ml.holding_out import BEGIN, NOTHING_TO_VALIDATE, Held, HoldingOut, Ways, judged
+from tamis.ml.holding_out import BEGIN, NOTHING_TO_VALIDATE, Held, HoldingOut, Ways, that_counts
 from tamis.ml.schedule import Hyperparameters
 from tamis.ml.static.cutting import cut_inputs
 from tamis.ml.static.encoded import encode
@@ -99,10 +99,11 @@ class StaticTrainer:
     def _train(self, data: Dataset, validation: Dataset | None) -> Trained:
         chats = any(not isinstance(given, str) for given in data.inputs)
         n_fields = FIELDS_OF_CHAT if chats else FIELDS_OF_TEXT
-        if validation is not None and not any(judged(validation).values()):
-            self._remarks.append(NOTHING_TO_VALIDATE)
-            validation = None
         self._fits.tell("reading texts", 0.0)
+        counted = that_counts(validation, self._attended)
+        if counted is not validation:
+            self._remarks.append(NOTHING_TO_VALIDATE)
+            validation = counted
         given = self._encoded(data, n_fields)
         watched = None if validation is None else self._encoded(validation, n_fields, (0.04, BEGIN))
         if watched is not None and is_wide(data):

@@ -9,7 +9,7 @@ from time import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tamis.errors import MissingExtra, ServiceFailed
+from tamis.errors import MissingExtra, ServiceFailed, as_clause
 from tamis.extras import require
 from tamis.ml.trackers.probing import Unanswered, ask, basic
 from tamis.ml.trackers.tracker import Outcome, Results, Started, TrackedRun
@@ -63,7 +63,7 @@ class MlflowTracker:
             self._parameters(self._tracked.config)
         except Exception as error:
             raise ServiceFailed(
-                f"Nothing is reported to MLflow at {self._shown}: {_first_line(error)}. Look at the server, and at "
+                f"Nothing is reported to MLflow at {self._shown}: {as_clause(error)}. Look at the server, and at "
                 "mlflow_tracking_uri."
             ) from error
         return Started(url=self._url(experiment))
@@ -107,7 +107,7 @@ class MlflowTracker:
         except Exception as error:
             raise ServiceFailed(
                 f"Nothing is reported to MLflow: its library does not take {self._shown} as mlflow_tracking_uri "
-                f"({_first_line(error)})."
+                f"({as_clause(error)})."
             ) from error
 
     def _refuse_silent_server(self) -> None:
@@ -182,7 +182,3 @@ def _name(name: str) -> str:
     """A name of the characters that MLflow takes."""
     plain = _NOT_IN_NAMES.sub("_", name)[:LONGEST_NAME].strip("/")
     return "/".join(part if part.strip(".") else "_" for part in plain.split("/"))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tamis.errors import ServiceFailed
+from tamis.errors import ServiceFailed, as_clause
 from tamis.extras import require
 from tamis.ml.trackers.probing import Unanswered, ask, basic
 from tamis.ml.trackers.tracker import Outcome, Results, Started, Table, TrackedRun
@@ -70,7 +70,7 @@ class WandbTracker:
             self._run = self._begin("online")
         except Exception as error:  # noqa: BLE001  (of a library that was let loose on a network)
             self._wandb.teardown()
-            return self._offline(f"{chosen.base_url} failed: {_first_line(error)}")
+            return self._offline(f"{chosen.base_url} failed: {as_clause(error)}")
         return Started(url=self._run.url)
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
@@ -126,7 +126,7 @@ class WandbTracker:
         except Exception as error:
             raise ServiceFailed(
                 f"Nothing is reported to Weights & Biases: {why}, and its library cannot keep the run here either "
-                f"({_first_line(error)})."
+                f"({as_clause(error)})."
             ) from error
         kept = Path(self._run.dir).parent
         return Started(note=f"The run is kept on the server's machine: {why}. To send it later: wandb sync {kept}")
@@ -173,7 +173,3 @@ def _keep_its_files_in(folder: Path) -> None:
         os.environ[f"WANDB_{name}"] = str(folder / "library")
     os.environ["WANDB_ERROR_REPORTING"] = "false"
     os.environ["NETRC"] = str(folder / "no-netrc")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")

@@ -52,6 +52,7 @@ def job(visit: Visit) -> Response:
         steps=steps_of(detail.job),
         progress=Progress.of(detail.job.metadata),
         curves=curves,
+        is_taken_from_best=detail.is_taken_from_best,
         failure=failure_of(detail.job),
         told=in_words(detail.job.error or ""),
         took=took(detail.events),
