@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -100,14 +101,14 @@ class TestTheBest:
 
     def test_it_does_not_stop_before_it_may(self):
         planned = plan_of()
-        best = Best(dict, planned, least=planned.patience + 4)
+        best = Best(dict, replace(planned, least=planned.patience + 4))
         best.look(2, 1.0, 1)
         assert not best.look(planned.patience + 2, 2.0, EVALUATIONS)
         assert best.look(planned.patience + 2, 1e9, EVALUATIONS), "unless its numbers end"
         assert best.look(planned.patience + 4, 2.0, EVALUATIONS)
 
     def test_late_states_are_better_than_early_ones(self):
-        best = Best(dict, plan_of(), least=6, late=True)
+        best = Best(dict, replace(plan_of(), least=6), late=True)
         updates = []
         for update, loss in ((2, 1.0), (4, 3.0), (6, 2.0), (8, 2.5), (10, 1.5)):
             best.look(update, loss, update // 2)
@@ -115,7 +116,7 @@ class TestTheBest:
         assert updates == [2, 2, 6, 6, 10]
 
     def test_unless_their_numbers_have_ended(self):
-        best = Best(dict, plan_of(), least=6, late=True)
+        best = Best(dict, replace(plan_of(), least=6), late=True)
         for update, loss in ((2, 1.0), (6, 1e9), (8, float("nan"))):
             best.look(update, loss, update // 2)
         assert best.update == 2

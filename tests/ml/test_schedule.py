@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,10 +113,11 @@ class TestLength:
 
 
 class TestEvaluations:
-    @given(st.integers(1, 2_000_000), st.one_of(st.none(), st.floats(0.01, 100)))
-    @settings(max_examples=80, deadline=None)
-    def test_twenty_a_run_and_one_an_epoch(self, n_rows, epochs):
+    @given(st.integers(1, 2_000_000), st.one_of(st.none(), st.floats(0.01, 100)), st.sampled_from([0, 0.1, 0.9, 1, 3]))
+    @settings(max_examples=120, deadline=None)
+    def test_twenty_a_run_and_one_an_epoch(self, n_rows, epochs, least):
         run = planned(n_rows, 9 * n_rows, epochs=epochs)
+        run = replace(run, least=round(least * run.updates))
         assert run.updates >= EVALUATIONS or run.batch == 1
         assert run.updates // run.evaluate_every >= min(EVALUATIONS, run.updates)
         assert run.evaluate_every <= run.updates_per_epoch
@@ -122,8 +125,14 @@ class TestEvaluations:
         assert len(evaluated) >= min(EVALUATIONS, run.updates)
         assert max(np.diff(evaluated), default=1) <= run.evaluate_every
         if run.updates >= 120:
-            most = run.patience + EVALUATIONS
+            most = max(run.patience, min(run.least, run.updates)) + EVALUATIONS
             assert evaluated[EVALUATIONS - 1] <= most, "a run that stops as early as it may has them all"
+
+    def test_a_run_that_is_not_stopped_is_looked_at_evenly(self):
+        run = planned(n_rows=3000, tokens=24_900)
+        often = sum(run.evaluates_at(update) for update in range(1, run.updates + 1))
+        evenly = replace(run, least=run.updates)
+        assert sum(evenly.evaluates_at(update) for update in range(1, run.updates + 1)) < often
 
     def test_steps_told_grow_and_end_at_those_of_the_run(self):
         run = planned(n_rows=3000, tokens=24_900, epochs=2)

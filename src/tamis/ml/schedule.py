@@ -105,6 +105,7 @@ class Plan:
     """A run: `updates` mini-batches of `batch` rows.
 
     `allowed_epochs` is what the user's steps or epochs come to (None: not given); `capped` says that fewer are planned.
+    Before `least` updates it is not stopped, however long it has not become better.
     """
 
     n_rows: int
@@ -117,6 +118,7 @@ class Plan:
     warmup: float
     allowed_epochs: float | None
     capped: bool
+    least: int = 0
 
     @property
     def updates_per_epoch(self) -> int:
@@ -138,7 +140,8 @@ class Plan:
 
         The first twenty evaluations come so early that a run which stops as soon as it may has them all.
         """
-        early = max(1, -(-PATIENCE * self.evaluate_every // EVALUATIONS))
+        soonest = max(PATIENCE * self.evaluate_every, min(self.least, self.updates))
+        early = min(self.evaluate_every, max(1, -(-soonest // EVALUATIONS)))
         return update % (early if update <= EVALUATIONS * early else self.evaluate_every) == 0 or update == self.updates
 
     def factor(self, update: int) -> float:

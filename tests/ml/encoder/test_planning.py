@@ -6,7 +6,8 @@ import pytest
 
 from tamis.ml.encoder import planning
 from tamis.ml.encoder.options import EncoderOptions
-from tamis.ml.encoder.planning import Method, ignored, method_of
+from tamis.ml.encoder.planning import Method, ignored, method_of, plan_of
+from tamis.ml.schedule import hyperparameters
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,17 @@ def test_lower_layers_are_taught_where_each_label_has_many_rows(
     assert method_of(tuned, EncoderOptions(), data).n_frozen == n_frozen
     assert method_of(tuned, EncoderOptions(freeze_layers=2), data).n_frozen == 2
     assert method_of(base, EncoderOptions(), data).n_frozen == 1
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_labels", "updates"), [(60, 3, 100), (640, 40, 120), (640, 64, 192), (640, 320, 200), (2_000, 64, 315)]
+)
+def test_many_labels_are_learnt_for_longer(base_of, dataset_of, n_rows, n_labels, updates):
+    data = dataset_of([(str(n), {"t": f"label {n % n_labels}", "u": "ab"[n % 2]}) for n in range(n_rows)])
+    method = method_of(base_of("bert"), EncoderOptions(), data)
+    plan = plan_of(n_rows, 10 * n_rows, hyperparameters(), EncoderOptions(), method)
+    assert plan.updates == plan.least == updates
+    fewer = plan_of(n_rows, 10 * n_rows, hyperparameters(epochs=1), EncoderOptions(), method)
+    assert fewer.least == fewer.updates < updates
+    more = plan_of(n_rows, 10 * n_rows, hyperparameters(epochs=100), EncoderOptions(), method)
+    assert more.least == updates < more.updates

@@ -42,7 +42,7 @@ def estimate_run(base: EncoderBase, task: Task, check: Check) -> Estimate:
     reading, method = reading_of(base, task.chosen, options), method_of(base, options, task.train)
     encoded = reading.encoding(base.tokenizer_json).encode(task.train.inputs, check)
     n_rows, tokens = len(task.train), int(encoded.offsets[-1])
-    planned = plan_of(n_rows, tokens, task.chosen, options, method.tuned)
+    planned = plan_of(n_rows, tokens, task.chosen, options, method)
     chosen = task.chosen
     epochs = chosen.epochs if chosen.epochs is not None else planned.epochs_at(planned.updates)
     steps = chosen.training_steps or max(1, ceil(steps_of_epochs(epochs, tokens) - 1e-9))

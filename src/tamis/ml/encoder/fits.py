@@ -42,7 +42,7 @@ from tamis.ml.encoder.watching import Watcher, rows_to_judge
 from tamis.ml.holding_out import BEGIN, END, HELD, Place, Watched, second_plan
 from tamis.ml.progress import Progress
 from tamis.ml.restart import Stage, State
-from tamis.ml.schedule import Hyperparameters, Plan
+from tamis.ml.schedule import Plan
 from tamis.ml.tensors import Tensor
 from tamis.ml.trained import Attended, Task
 
@@ -166,14 +166,8 @@ class Fits:
 
     def plan(self, part: Part) -> Plan:
         """Return the run for some rows."""
-        return self._plan(part, self._task.chosen)
-
-    def _usual(self, part: Part) -> int:
-        """The updates of some rows where the user says nothing of how many."""
-        return self._plan(part, self._task.chosen.model_copy(update={"epochs": None, "training_steps": None})).updates
-
-    def _plan(self, part: Part, chosen: Hyperparameters) -> Plan:
-        return plan_of(len(part.data), part.tokens, chosen, self._options, self._method.tuned)
+        chosen = self._task.chosen
+        return plan_of(len(part.data), part.tokens, chosen, self._options, self._method)
 
     def watched(self, train: Part, held: Part, place: Place, later: Part | None = None) -> Watched[State]:
         """Fit to some rows until others say stop; what it says of those are the `LOGITS` of all its labels.
@@ -192,7 +186,7 @@ class Fits:
             looked = rows_to_judge(held.data, updates.plan)
             seen = held if len(looked) == len(held.data) else held.select(looked)
             watcher = Watcher(seen.data, seen.material, self._task.target_weights, self.machine)
-            best = Best(lambda: self._weights().arrays, updates.plan, least=self._usual(train), late=place.rehearses)
+            best = Best(lambda: self._weights().arrays, updates.plan, late=place.rehearses)
             curve = self._run(updates, watcher, stage, place, best)
             outcome = Outcome(updates.plan, best.update, updates.update, curve.rows)
             ended = State(best.state.arrays, outcome.facts())
@@ -258,7 +252,7 @@ class Fits:
         plan = self.plan(given)
         if share is None:
             return self._unwatched(given, plan, Place("all", BEGIN, END), self._first)
-        plan = replace(plan, updates=min(plan.updates, max(self._usual(given), round(share * plan.updates))))
+        plan = replace(plan, updates=min(plan.updates, max(plan.least, round(share * plan.updates))))
         return self._unwatched(given, plan, Place("all", HELD, END, fold=True), self._first)
 
     def go_on(self, first: Watched[State], train: Part, given: Part) -> State:

@@ -127,7 +127,7 @@ def _mean_of_windows(logits: torch.Tensor, of: Ints, n_rows: int) -> torch.Tenso
 def all_logits(trainee: Trainee, material: Material, machine: Machine, check: Check = nothing) -> Floats:
     """Return (inputs, labels) logits of all inputs, without dropout."""
     trainee.model.eval()
-    batches = by_length(material.encoded.tokens_of_inputs, machine.tokens_at_once)
+    batches = by_length(material.encoded.tokens_of_inputs, machine.tokens_at_once, machine.rows_at_once)
     made: torch.Tensor | None = None
     with torch.no_grad(), watched(trainee.parts.layers, check, machine.device):
         for rows in batches[machine.rank :: machine.world]:

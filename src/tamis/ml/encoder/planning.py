@@ -40,7 +40,10 @@ DECAY, WARMUP = 0.01, 0.1
 LARGE = 1_000_000_000
 """Weights from which a model is trained by LoRA unless it is said otherwise."""
 
-USUAL_UPDATES = 100
+USUAL_UPDATES, UPDATES_PER_LABEL, MOST_PASSES = 100, 3, 2
+"""Updates that are usual at least, and of a label of the target with most: a new head learns one after the other. For
+these, at most so many times the passes that are usual for the rows (`docs/log.md`)."""
+
 BATCHES = (8, 32)
 MANY_ROWS = 3_000
 """From here on weights are averaged, and a second head teaches the layers too (`docs/log.md`)."""
@@ -100,11 +103,19 @@ def reading_of(base: EncoderBase, chosen: Hyperparameters, options: EncoderOptio
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How the weights are trained: the lowest layers that stay as they are, by LoRA or not, at which rates."""
+    """How the weights are trained.
+
+    Attributes:
+        n_frozen: the lowest layers that stay as they are.
+        lora: whether by LoRA.
+        tuned: rates by name.
+        updates: of the target with most labels, so many updates are usual.
+    """
 
     n_frozen: int
     lora: bool
     tuned: Mapping[str, float]
+    updates: int = 0
 
 
 def method_of(base: EncoderBase, options: EncoderOptions, data: Dataset) -> Method:
@@ -120,7 +131,8 @@ def method_of(base: EncoderBase, options: EncoderOptions, data: Dataset) -> Meth
     rates = {"learning_rate": min(rate, 1e-3), "weight_decay": DECAY, "warmup": WARMUP}
     if not lora:
         rates |= {name: value for name, value in tuned.items() if name in rates}
-    return Method(0 if lora else min(wanted, base.n_layers), lora, rates)
+    most_labels = max((len(target.labels) for target in data.targets), default=0)
+    return Method(0 if lora else min(wanted, base.n_layers), lora, rates, UPDATES_PER_LABEL * most_labels)
 
 
 def rows_of_a_label(data: Dataset) -> float:
@@ -153,15 +165,15 @@ def ignored(base: EncoderBase, options: EncoderOptions, method: Method, n_frozen
     return told
 
 
-def plan_of(
-    n_rows: int, data_tokens: int, chosen: Hyperparameters, options: EncoderOptions, tuned: Mapping[str, float]
-) -> Plan:
+def plan_of(n_rows: int, data_tokens: int, chosen: Hyperparameters, options: EncoderOptions, method: Method) -> Plan:
     """Return the run for so many rows and tokens."""
     allowed = allowed_epochs(chosen, data_tokens)
     wished = options.batch_rows or int(np.clip(2 ** round(log2(max(n_rows, 1) / 20)), *BATCHES))
     batch = batch_within(wished, n_rows, allowed)
     per_epoch = max(1, -(-n_rows // batch))
-    usual = max(USUAL_UPDATES, usual_epochs(n_rows) * per_epoch)
+    passes = usual_epochs(n_rows) * per_epoch
+    usual = max(USUAL_UPDATES, passes, min(method.updates, MOST_PASSES * passes))
+    tuned = method.tuned
     wanted = usual if allowed is None else max(1, int(allowed * per_epoch + 1e-6))
     updates = min(wanted, MOST_TIMES * usual)
     return Plan(
@@ -175,6 +187,7 @@ def plan_of(
         warmup=min(1.0, tuned["warmup"] * chosen.warmup_fraction / DEFAULT_WARMUP),
         allowed_epochs=allowed,
         capped=updates < wanted,
+        least=min(usual, updates),
     )
 
 
