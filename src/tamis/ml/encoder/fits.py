@@ -6,8 +6,8 @@ held out, nor what for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,6 +20,7 @@ from tamis.data.dataset import Dataset, columns_of
 from tamis.ml.curve import Best, Checkpoint, Curve, Outcome, checkpoints_in
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.ensembling import LOGITS, STATIC, Beside
+from tamis.ml.encoder.first_token import first_token_alone, reads_first_token
 from tamis.ml.encoder.frozen import FrozenLayers
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.loop import Material, Trainee, Updates, all_logits, set_weights, weights_in
@@ -129,6 +130,9 @@ class Fits:
             second = SecondHead(parts, base.card.dimensions, n_labels).to(self.machine.device)
             parts = replace(parts, head=(*parts.head, *second.weights))
         averaged = AVERAGED if many else 0.0
+        whole = self._method.lora or self._options.gradient_checkpointing or second is not None
+        whole = whole or self.n_frozen >= len(parts.layers)
+        self._first_alone = not whole and reads_first_token(model, self._reading.pad_id)
         self._trainee = Trainee(model.to(self.machine.device), parts, self._reading.pad_id, frozen, second, averaged)
         self._set_prior(self._task.train)
         self._first = self._weights()
@@ -160,9 +164,15 @@ class Fits:
         frozen, pad_id = self._trainee.frozen, self._reading.pad_id
         return Material(encoded, frozen.remember(encoded, pad_id, self.machine, self._attended.check))
 
-    def recalling(self, material: Material) -> AbstractContextManager[None]:
-        """Return the context in which fits to this material run."""
-        return nullcontext() if material.remembered is None else self._trainee.frozen.instead()
+    @contextmanager
+    def fitting(self, material: Material) -> Iterator[None]:
+        """The context in which fits to this material run: nothing is computed that is known, or that nobody reads."""
+        with ExitStack() as inside:
+            if material.remembered is not None:
+                inside.enter_context(self._trainee.frozen.instead())
+            if self._first_alone:
+                inside.enter_context(first_token_alone(self._trainee.model))
+            yield
 
     def plan(self, part: Part) -> Plan:
         """Return the run for some rows."""

@@ -109,7 +109,7 @@ class EncoderTrainer:
             part = Part.of(validation, self._fits.material(watched, remember=remember))
         ways = Ways(folds_of(len(data)), held_share(len(data)))
         holding = HoldingOut(self._fits, ways, self._task.chosen.seed, self._attended)
-        with self._fits.recalling(given.material):
+        with self._fits.fitting(given.material):
             run = holding.run(given, part)
             self._doubt(given, run)
         facts |= {"held_out": run.held.rows} if run.held else {}
