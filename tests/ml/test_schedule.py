@@ -122,9 +122,10 @@ class TestEvaluations:
         assert run.updates // run.evaluate_every >= min(EVALUATIONS, run.updates)
         assert run.evaluate_every <= run.updates_per_epoch
         evaluated = [update for update in range(1, min(run.updates, 20_000) + 1) if run.evaluates_at(update)]
-        assert len(evaluated) >= min(EVALUATIONS, run.updates)
+        if run.updates <= 20_000:
+            assert len(evaluated) >= min(EVALUATIONS, run.updates)
         assert max(np.diff(evaluated), default=1) <= run.evaluate_every
-        if run.updates >= 120:
+        if 120 <= run.updates <= 20_000:
             most = max(run.patience, min(run.least, run.updates)) + EVALUATIONS
             assert evaluated[EVALUATIONS - 1] <= most, "a run that stops as early as it may has them all"
 

@@ -47,7 +47,7 @@ def reads_first_token(model: nn.Module, pad_id: int) -> bool:
                     found = model(**given).logits.float()
             if not (found - wanted).abs().max() <= NEAR * wanted.abs().max().clamp(min=1.0):  # NaN is not either
                 return False
-    except (AttributeError, TypeError, RuntimeError):  # parts of other names or shapes than they were
+    except (AttributeError, IndexError, TypeError, RuntimeError):  # parts of other names or shapes than they were
         return False
     finally:
         model.train(training)

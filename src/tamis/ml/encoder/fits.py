@@ -130,8 +130,7 @@ class Fits:
             second = SecondHead(parts, base.card.dimensions, n_labels).to(self.machine.device)
             parts = replace(parts, head=(*parts.head, *second.weights))
         averaged = AVERAGED if many else 0.0
-        whole = self._method.lora or self._options.gradient_checkpointing or second is not None
-        whole = whole or self.n_frozen >= len(parts.layers)
+        whole = self._method.lora or second is not None or self.n_frozen >= len(parts.layers)
         self._first_alone = not whole and reads_first_token(model, self._reading.pad_id)
         self._trainee = Trainee(model.to(self.machine.device), parts, self._reading.pad_id, frozen, second, averaged)
         self._set_prior(self._task.train)
