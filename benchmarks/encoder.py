@@ -40,6 +40,8 @@ OPTIONS: dict[str, dict[str, object]] = {"windows": {"long_texts": "windows"}, "
 RATE, EPOCHS, BATCH = 5e-5, 3, 16
 """What transformers' Trainer is usually given."""
 
+RESAMPLES = 2_000
+
 Rows = list[dict[str, Any]]
 Run = tuple[dict[str, Any], list["Result"]]
 """What a run was made with, and its results."""
@@ -61,6 +63,11 @@ class Result:
     cpu: float
     reached_seconds: float | None = None
     reached_cpu: float | None = None
+    ahead: tuple[float, float, float] | None = None  # the encoder over this, with a 95 % interval; all seeds together
+    counts: Any = dataclasses.field(default=None, repr=False)  # (test rows, 2) what is right, and of how much; not kept
+
+    def plain(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name != "counts"}
 
 
 def main() -> None:
@@ -78,10 +85,11 @@ def main() -> None:
                 for result in method_of(method, chosen)(name, seed, train, test):
                     result.rows = len(train) - (0 if method == "trainer" else chosen.watch)
                     results.append(result)
-                    print(json.dumps(asdict(result)), flush=True)
+                    print(json.dumps(result.plain()), flush=True)
             if measured & {(name, "encoder"), (name, "trainer")}:
                 earlier_ones = (each for _, some in before for each in some)
                 add_moment([*earlier_ones, *results], name, seed, train, test, chosen)
+        add_differences(results, folded=bool(chosen.folds))
         report([*before, (surroundings(), results)], Path(chosen.out), chosen.title)
 
 
@@ -152,14 +160,73 @@ def by_tamis(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Row
             model = tamis.train(learnt, watched, base=base, out=place, seed=seed, **settings(chosen), **how)
             took = perf_counter() - wall, process_time() - cpu
             found = model.evaluate(test).targets
+            given = answers_of(model, test)
         cut = float(model.manifest.training.get("cut_share") or 0)
-        measures = {
-            target: 100 * float(figures.accuracy if hasattr(figures, "accuracy") else figures.micro_f1)
-            for target, figures in found.items()
-        }
-        return [Result(name, method, seed, target, value, *took, cut=cut) for target, value in measures.items()]
+        results = []
+        for target, figures in found.items():
+            several = not hasattr(figures, "accuracy")
+            value = 100 * float(figures.micro_f1 if several else figures.accuracy)
+            counts = counted([set(row[target]) for row in given], truth_of(test, target), several=several)
+            if abs(value - share_of(counts)) > 0.01:
+                raise RuntimeError(
+                    f"{name} {target}: {value} by Tamis, {share_of(counts)} when its answers are counted"
+                )
+            results.append(Result(name, method, seed, target, value, *took, cut=cut, counts=counts))
+        return results
 
     return run
+
+
+def answers_of(model: Any, test: Rows) -> list[dict[str, list[str]]]:
+    """The labels that a model gives each row, by target; the likeliest where it gives none though one is wanted."""
+    inputs = [row["text"] if "text" in row else row["messages"] for row in test]
+    single = {target.name for target in model.targets if target.kind == "single_label"}
+    return [
+        {
+            name: [max(answer.scores, key=answer.scores.__getitem__)] if name in single else list(answer.labels)
+            for name, answer in prediction.answers.items()
+        }
+        for prediction in model.classify(inputs)
+    ]
+
+
+def truth_of(rows: Rows, target: str) -> list[set[str]]:
+    return [set(listed(row["labels"][target])) for row in rows]
+
+
+def counted(given: list[set[str]], truth: list[set[str]], *, several: bool) -> Any:
+    """(rows, 2) whose sums are those of a fraction: accuracy, or micro-F1 of several labels."""
+    if several:
+        return np.array([(2 * len(a & b), len(a) + len(b)) for a, b in zip(given, truth, strict=True)])
+    return np.array([(a == b, 1) for a, b in zip(given, truth, strict=True)], dtype=int)
+
+
+def share_of(counts: Any) -> float:
+    """In percent."""
+    right, of = counts.sum(axis=-2)[..., 0], counts.sum(axis=-2)[..., 1]
+    return 100 * right / np.maximum(of, 1)
+
+
+def add_differences(results: list[Result], *, folded: bool) -> None:
+    """Note by how much the encoder is ahead of each other method on the same rows: a bootstrap of the test rows."""
+    for one in results:
+        if one.method == "encoder" or one.counts is None:
+            continue
+        theirs = [each for each in results if (each.set, each.target, each.method) == (one.set, one.target, one.method)]
+        pairs = [
+            (mine.counts, each.counts)
+            for each in theirs
+            for mine in results
+            if (mine.set, mine.target, mine.seed, mine.method) == (each.set, each.target, each.seed, "encoder")
+        ]
+        if not pairs:
+            continue
+        joined = np.concatenate if folded else sum  # of a fold are other rows, of a seed the same
+        mine, other = (joined([np.asarray(pair[side]) for pair in pairs]) for side in (0, 1))
+        drawn = np.random.default_rng(0).integers(0, len(mine), (RESAMPLES, len(mine)))
+        gaps = np.array([share_of(mine[rows]) - share_of(other[rows]) for rows in drawn])
+        low, high = np.percentile(gaps, [2.5, 97.5])
+        one.ahead = (float(share_of(mine) - share_of(other)), float(low), float(high))
 
 
 def settings(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -202,7 +269,9 @@ def fine_tuned(name: str, seed: int, train: Rows, test: Rows, target: str, *, se
         trainer.train()
         took = perf_counter() - wall, process_time() - cpu
         found = trainer.predict(made(test, truth[1]))
-    return Result(name, "trainer", seed, target, 100 * figure(found.predictions, truth[1], labels, several), *took)
+    given = named(found.predictions, labels, several)
+    counts = counted(given, [set(row) for row in truth[1]], several=several)
+    return Result(name, "trainer", seed, target, float(share_of(counts)), *took, counts=counts)
 
 
 def trainer_settings(folder: str, seed: int) -> Any:
@@ -241,14 +310,11 @@ def coded(given: list[str], labels: list[str], several: bool) -> int | list[floa
     return labels.index(given[0]) if given[0] in labels else -100
 
 
-def figure(logits: Any, truth: list[list[str]], labels: list[str], several: bool) -> float:
-    """Accuracy, or micro-F1 of several labels; labels that the training rows lack count as misses."""
-    if not several:
-        right = [labels[best] == given[0] for best, given in zip(logits.argmax(1), truth, strict=True)]
-        return float(np.mean(right))
-    named = [{labels[place] for place in np.flatnonzero(row > 0)} for row in logits]
-    hits = sum(len(some & set(given)) for some, given in zip(named, truth, strict=True))
-    return 2 * hits / max(1, sum(map(len, named)) + sum(map(len, truth)))
+def named(logits: Any, labels: list[str], several: bool) -> list[set[str]]:
+    """The labels that logits give; those that the training rows lack are never given, and count as misses."""
+    if several:
+        return [{labels[place] for place in np.flatnonzero(row > 0)} for row in logits]
+    return [{labels[best]} for best in logits.argmax(1)]
 
 
 def method_of(method: str, chosen: argparse.Namespace) -> Callable[[str, int, Rows, Rows], list[Result]]:
@@ -292,7 +358,7 @@ def shown(progress: Any, target: str) -> float:
 
 def report(runs: list[Run], folder: Path, title: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    plain = {"runs": [{"about": about, "results": [asdict(each) for each in some]} for about, some in runs]}
+    plain = {"runs": [{"about": about, "results": [each.plain() for each in some]} for about, some in runs]}
     (folder / f"{title}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     results = [each for _, some in runs for each in some]
     head = [
@@ -303,6 +369,7 @@ def report(runs: list[Run], folder: Path, title: str) -> None:
         "runs",
         "accuracy",
         "lowest",
+        "encoder ahead by",
         "seconds",
         "CPU seconds",
         "as good as Trainer after",
@@ -338,6 +405,8 @@ def earlier(path: Path, measured: set[tuple[str, str]]) -> list[Run]:
 
 NOTE = (
     "Percent of test rows that are right (micro-F1 for several labels), means over seeds or folds; medians of seconds. "
+    "By how much the encoder is ahead: on the same rows, all seeds or folds together, with a 95 % interval (bootstrap "
+    "of rows). "
     "See [README](../README.md)."
 )
 
@@ -349,6 +418,7 @@ def line(results: list[Result], name: str, target: str, method: str) -> list[str
         *(name, target, method, str(max(each.rows for each in some) or ""), str(len(some))),
         f"{statistics.mean(each.accuracy for each in some):.2f}",
         f"{min(each.accuracy for each in some):.2f}",
+        "{:+.2f} ({:+.1f} to {:+.1f})".format(*some[0].ahead) if some[0].ahead else "",
         f"{statistics.median(each.seconds for each in some):.1f}",
         f"{statistics.median(each.cpu for each in some):.1f}",
         f"{statistics.median(reached):.1f} CPU seconds" if reached else "",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tamis
-from tamis.cli.app import ORDER, app, main
+from tamis.cli.app import ELSEWHERE, ORDER, app, main
 from tamis.errors import InvalidSetting
 
 
@@ -76,6 +76,13 @@ def test_with_json_errors_are_an_object_too(monkeypatch, capsys):
 def test_wrong_usage_ends_with_2(monkeypatch, capsys, arguments: list[str]):
     assert end_of(monkeypatch, *arguments) == 2
     assert "Error" in capsys.readouterr().err
+
+
+def test_what_others_call_a_command_leads_to_it(monkeypatch, capsys):
+    assert end_of(monkeypatch, "predict", "model", "a text") == 2
+    assert "No such command 'predict'. Did you mean 'classify'?" in capsys.readouterr().err
+    assert not ELSEWHERE.keys() & set(ORDER)
+    assert {each.partition(" ")[0] for each in ELSEWHERE.values()} <= set(ORDER)
 
 
 def test_help_ends_with_0_and_names_the_commands(monkeypatch, capsys):

@@ -9,9 +9,11 @@ from rich.console import Console
 
 from tamis.cli import reading_view
 from tamis.cli.reading_view import SHOWN, files_table, say_left_out
+from tamis.cli.train import _telling
 from tamis.data.formats import Detected
 from tamis.data.loading import Tally
 from tamis.data.rows import Note, Rejected
+from tamis.ml.progress import Progress
 
 BAD = tuple(Rejected("a/rows.csv", n, "no_text", "No text\x1b[2J", "Give one.") for n in range(1, 9))
 TALLY = Tally(
@@ -31,6 +33,15 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     stream = io.StringIO()
     monkeypatch.setattr(reading_view, "err", Console(file=stream, width=200))
     return stream
+
+
+def test_a_training_says_its_remarks_as_they_come(stderr: io.StringIO):
+    heard: list[Progress] = []
+    listen = _telling(heard.append, None)
+    listen(Progress("loading the base model", 0.02, remark="lora_rank = 2 does nothing\x1b[2J."))
+    listen(Progress("fine-tuning", 0.1))
+    assert stderr.getvalue() == "note  lora_rank = 2 does nothing\\x1b[2J.\n"
+    assert [each.stage for each in heard] == ["loading the base model", "fine-tuning"]
 
 
 def test_the_first_rows_are_told_one_by_one_and_the_others_counted(stderr: io.StringIO, tmp_path):

@@ -15,6 +15,7 @@ import pytest
 from tamis.errors import InUse, InvalidSetting, StorageFull
 from tamis.jobs import tasks, training, validation
 from tamis.jobs.executors import Task
+from tamis.jobs.reporting import Reporter
 from tamis.jobs.tasks import run_task
 from tamis.jobs.tools import Tools
 from tamis.ml.model import Model, load
@@ -244,6 +245,47 @@ def test_a_job_whose_process_was_killed_goes_on_from_its_restart_point(
     steps = [row.step for row in tools.store.jobs.checkpoints(job.id)]
     assert steps == sorted(set(steps), reverse=True)
     assert not (tools.choices.work / job.id).exists()
+
+
+def test_an_attempt_after_another_does_not_repeat_its_remarks(tools: Tools, add_job, add_file, rows):
+    job = add_job(training_files=((add_file("rows.jsonl", rows(60)), 1.0),), phase="train")
+    claim(tools)
+    first = tools.store.jobs.find(job.id)
+    with Reporter(tools, first) as reporter:
+        reporter(Progress("reading texts", 0.0, remark="All are short."))
+        reporter(Progress("reading texts", 0.0, remark="All are short."))
+    tools.store.jobs.change(job.id, when={"RUNNING"}, lease_until=1.0, quiet=True)
+    claim(tools)
+    with Reporter(tools, tools.store.jobs.find(job.id)) as reporter:
+        reporter(Progress("reading texts", 0.0, remark="All are short."))
+        reporter(Progress("reading texts", 0.0, remark="One is long."))
+    told = [event.data["remark"] for event in tools.store.jobs.events(job.id) if event.name == "remark"]
+    assert told == ["All are short.", "One is long."]
+
+
+def test_what_an_attempt_left_that_was_killed_as_it_ended_goes_with_the_next_ones_end(
+    tools: Tools, add_job, add_file, rows, monkeypatch: pytest.MonkeyPatch
+):
+    job = add_job(training_files=((add_file("rows.jsonl", rows(60)), 1.0),), phase="train")
+    finish = tools.store.jobs.finish
+
+    class Killed(BaseException):
+        """Nothing is put in order after it."""
+
+    def killed(*_: object, **__: object) -> bool:
+        raise Killed
+
+    monkeypatch.setattr(tools.store.jobs, "finish", killed)
+    with pytest.raises(Killed):
+        run_task(tools, claim(tools), nothing)
+    monkeypatch.setattr(tools.store.jobs, "finish", finish)
+    assert list(tools.store.objects.list("models"))
+    assert tools.store.models.list()[1] == 0
+    tools.store.jobs.change(job.id, when={"RUNNING"}, lease_until=1.0, quiet=True)
+    run_task(tools, claim(tools), nothing)
+    done = tools.store.jobs.find(job.id)
+    assert (done.status, done.attempt) == ("SUCCESS", 2)
+    assert {info.key.split("/")[1] for info in tools.store.objects.list("models")} == {done.model_id}
 
 
 def test_a_cancelled_job_ends_as_cancelled(tools: Tools, add_job, add_file, rows, monkeypatch: pytest.MonkeyPatch):

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import traceback
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -43,7 +43,37 @@ ORDER = (
 """How the commands are listed: as they are used; what is not here stands after them."""
 
 
+ELSEWHERE = {
+    "predict": "classify",
+    "infer": "classify",
+    "inference": "classify",
+    "fit": "train",
+    "finetune": "train",
+    "fine-tune": "train",
+    "eval": "evaluate",
+    "test": "evaluate",
+    "score": "evaluate",
+    "validate": "check",
+    "clean": "fix",
+    "annotate": "label",
+    "list": "models",
+    "deploy": "serve",
+    "server": "serve",
+    "worker": "serve",
+    "upload": "push",
+    "distill": "distil",
+    "calibrate": "thresholds",
+    "rollback": "alias rollback",
+}
+"""What other programs call a command: it is named to who tries that."""
+
+
 class _AsUsed(TyperGroup):
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  whose class is typer's own
+        if args[0] in ELSEWHERE and args[0] not in self.commands:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {ELSEWHERE[args[0]]!r}?")
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: object) -> list[str]:
         return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 

@@ -48,6 +48,11 @@ def say_left_out(
         _say("note", "dim", f"all {rejected:,} are in {rejects}")
 
 
+def say_remark(text: str) -> None:
+    """Say on stderr what was noticed before anything is learnt."""
+    _say("note", "dim", text)
+
+
 def files_table(tallies: Sequence[Tally]) -> RenderableType:
     """A line a file: what for, how many rows, how it was read."""
     rejected = any(tally.rejected for tally in tallies)

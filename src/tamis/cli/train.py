@@ -213,12 +213,14 @@ def train(
 
 
 def _telling(listener: Listener, rejects: Path | None) -> Listener:
-    """Also say what was left out and noticed as soon as the data is read: then there is time to stop."""
-    from tamis.cli.reading_view import say_left_out
+    """Also say what was left out and noticed as soon as it is known: then there is time to stop."""
+    from tamis.cli.reading_view import say_left_out, say_remark
 
     def listen(told: Progress) -> None:
         if told.tallies:
             say_left_out(told.tallies, told.notes, rejects)
+        if told.remark:
+            say_remark(told.remark)
         listener(told)
 
     return listen

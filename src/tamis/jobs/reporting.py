@@ -46,6 +46,7 @@ class Reporter:
         self._next = monotonic()
         self._pace = _Pace(monotonic())
         self._progress: dict[str, Any] = {}
+        self._remarks: set[str] | None = None
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -73,9 +74,18 @@ class Reporter:
         if progress.checkpoint:
             self._rows.append(self._row(progress))
         if progress.remark:
-            self._store.jobs.add_event(self._job.id, "remark", {"remark": progress.remark}, self._job.attempt)
+            self._note(progress.remark)
         if monotonic() >= self._next:
             self.flush()
+
+    def _note(self, remark: str) -> None:
+        """Note a remark once: an attempt after one that was killed hears all of them again."""
+        if self._remarks is None:
+            events = self._store.jobs.events(self._job.id)
+            self._remarks = {str(event.data["remark"]) for event in events if "remark" in event.data}
+        if remark not in self._remarks:
+            self._remarks.add(remark)
+            self._store.jobs.add_event(self._job.id, "remark", {"remark": remark}, self._job.attempt)
 
     def flush(self) -> None:
         """Write down what was gathered.
@@ -92,7 +102,7 @@ class Reporter:
         store.change(job.id, when={Status.RUNNING}, attempt=job.attempt, quiet=True, metadata=metadata)
 
     def finish(self, model: Model) -> None:
-        """Take the finished model: what its training remarked is noted."""
+        """Take the finished model: what is left to be written down is."""
         self._progress = {"stage": "storing the model", "share": 0.99, "seconds_left": None}
         self.flush()
 

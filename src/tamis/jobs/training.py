@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 from tamis.data.layout import Layout
 from tamis.errors import Cancelled, StorageFailed, TamisError, UnknownFile
@@ -97,7 +97,10 @@ def forget(tools: Tools, job_id: str) -> None:
 
 
 def _keep(store: Store, job: JobRecord, model: Model, folder: Path) -> bool:
-    """Store the artifact, then the model's row together with the job's end; return whether that was done."""
+    """Store the artifact, then the model's row together with the job's end; return whether that was done.
+
+    An attempt that was killed between the two left files without a row: they go with the end of the one that succeeds.
+    """
     record = _record(store, job, model, folder)
     prefix = f"models/{record.id}"
     store.objects.put_folder(folder, prefix)
@@ -113,10 +116,19 @@ def _keep(store: Store, job: JobRecord, model: Model, folder: Path) -> bool:
     )
     if not kept:
         store.objects.delete_all(prefix)
-    elif job.test_file:
-        with suppress(TamisError):  # the job has ended well, whatever becomes of this
+        return False
+    with suppress(TamisError):  # the job has ended well, whatever becomes of this
+        for earlier in range(1, job.attempt):  # one that was killed as it ended may have left its own
+            store.objects.delete_all(f"models/{_model_id(job, earlier)}")
+    if job.test_file:
+        with suppress(TamisError):
             _measure_later(store, job, record)
-    return kept
+    return True
+
+
+def _model_id(job: JobRecord, attempt: int) -> str:
+    """Return the id of the model that an attempt makes: a later one knows by it what to clear away."""
+    return str(uuid5(UUID(job.id), f"model of attempt {attempt}"))
 
 
 def _measure_later(store: Store, job: JobRecord, model: ModelRecord) -> None:
@@ -139,7 +151,7 @@ def _measure_later(store: Store, job: JobRecord, model: ModelRecord) -> None:
 
 
 def _record(store: Store, job: JobRecord, model: Model, folder: Path) -> ModelRecord:
-    model_id = str(uuid4())
+    model_id = _model_id(job, job.attempt)
     weights = {target["name"]: target.get("weight", 1.0) for target in job.targets}
     return ModelRecord(
         id=model_id,

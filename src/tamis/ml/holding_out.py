@@ -83,6 +83,7 @@ class Place:
         fold: whether it is one of several that are watched, or of all rows after one that was.
         rehearses: whether a fit to all rows follows, which goes as far as it does by itself: what is said of the rows
             that it did not see is to be true of that one.
+        told: of several, which one, for whoever watches.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Place:
     end: float
     fold: bool = False
     rehearses: bool = False
+    told: str = ""
 
     def share(self, done: float) -> float:
         """How much of the run is behind when so much of the fit is."""
@@ -253,7 +255,8 @@ class HoldingOut(Generic[P, F]):
         for number in range(count):
             inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
             begin, end = place.share(number / count), place.share((number + 1) / count)
-            of_fold = replace(place, name=f"fold {number}", begin=begin, end=end, fold=True)
+            told = f", fold {number + 1} of {count}"
+            of_fold = replace(place, name=f"fold {number}", begin=begin, end=end, fold=True, told=told)
             outcome, arrays = self._fold(given.select(inside), given.select(outside), of_fold)
             for name, array in arrays.items():
                 if name not in said:

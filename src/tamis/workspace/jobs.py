@@ -112,8 +112,12 @@ class JobDetail:
     @property
     def is_taken_from_best(self) -> bool:
         """Whether its model is as it was when it was best, by validation rows that count; else it learns all rows."""
-        left_aside = any(event.data.get("remark") == NOTHING_TO_VALIDATE for event in self.events)
-        return bool(self.job.validation_files) and not left_aside
+        return bool(self.job.validation_files) and not self.is_validation_left_aside
+
+    @property
+    def is_validation_left_aside(self) -> bool:
+        """Whether no row of its validation data can be judged, so that rows of the training data are held out."""
+        return any(event.data.get("remark") == NOTHING_TO_VALIDATE for event in self.events)
 
 
 class Jobs:

@@ -41,6 +41,8 @@ DECODER = {"num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2}
 CONFIGS = {
     "bert": ("BertConfig", {}),
     "roberta": ("RobertaConfig", {}),
+    "xlm-roberta": ("XLMRobertaConfig", {}),
+    "camembert": ("CamembertConfig", {}),
     "electra": ("ElectraConfig", {"embedding_size": 16}),
     "distilbert": ("DistilBertConfig", {"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48}),
     "modernbert": ("ModernBertConfig", {"local_attention": 16, "cls_token_id": 1, "sep_token_id": 2}),
@@ -72,6 +74,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def network_alone():
+    """A network that knows nothing gains by any static model: only who asks for one gets it here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tamis.ml.encoder.trainer.ENOUGH_ROWS", 10_000)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tamis.ml.encoder.first_token import first_token_alone, reads_first_token
+from tamis.ml.encoder.first_token import ALIKE, first_token_alone, reads_first_token
 from tamis.ml.encoder.network import load_network, parts_of
 
 
@@ -30,7 +30,7 @@ def texts():
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("kind", ["bert", "roberta", "electra"])
+@pytest.mark.parametrize("kind", sorted(ALIKE))
 def test_logits_and_gradients_are_those_of_the_whole_layer(network, texts, kind, attention):
     model = network(kind).train()
     model.set_attn_implementation(attention)
@@ -84,7 +84,18 @@ def test_a_head_that_reads_other_tokens_too_is_noticed(network, monkeypatch):
     assert "forward" not in vars(parts_of(model).layers[-1])
 
 
-def test_a_layer_of_other_parts_is_noticed(network, monkeypatch):
+def test_a_layer_of_other_parts_is_noticed(network):
+    """The layer itself computes; in training another module would be where its dropout is looked for."""
     model = network("bert")
-    monkeypatch.setattr(type(parts_of(model).layers[-1]), "feed_forward_chunk", None)
+    parts_of(model).layers[-1].attention.self.dropout = torch.nn.ReLU()
+    assert model(input_ids=torch.ones((1, 3), dtype=torch.int64)).logits.isfinite().all()
+    assert not reads_first_token(model, 0)
+
+
+def test_a_network_that_no_input_suits_is_left_to_others(network):
+    model = network("bert")
+    for layer in parts_of(model).layers:
+        layer.chunk_size_feed_forward = 2
+    with pytest.raises(ValueError, match="chunk"):
+        model(input_ids=torch.ones((1, 3), dtype=torch.int64))
     assert not reads_first_token(model, 0)

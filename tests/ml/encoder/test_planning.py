@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tamis.errors import InvalidSetting
 from tamis.ml.encoder import planning
 from tamis.ml.encoder.options import EncoderOptions
 from tamis.ml.encoder.planning import Method, ignored, method_of, plan_of
@@ -17,18 +18,25 @@ from tamis.ml.schedule import hyperparameters
         ({"freeze_layers": 3}, 3, []),
         ({"freeze_layers": 0}, 0, []),
         ({"lora": True, "lora_rank": 4}, 0, []),
-        ({"freeze_layers": 900}, 3, ["freeze_layers = 900 is more than the base model's 3 layers"]),
-        ({"freeze_layers": 2}, 0, ["freeze_layers = 2 did nothing: the layers of this base model share"]),
-        ({"lora_rank": 4}, 1, ["lora_rank = 4 did nothing: the weights themselves"]),
+        ({"freeze_layers": 2}, 0, ["freeze_layers = 2 does nothing: the layers of this base model share"]),
+        ({"lora_rank": 4}, 1, ["lora_rank = 4 does nothing: the weights themselves"]),
     ],
 )
-def test_what_did_nothing_is_told(base_of, dataset_of, given, n_frozen, told):
+def test_what_does_nothing_is_told(base_of, dataset_of, given, n_frozen, told):
     base, options = base_of("bert"), EncoderOptions(**given)
     found = ignored(
         base, options, method_of(base, options, dataset_of([("a", {"t": "x"}), ("b", {"t": "y"})])), n_frozen
     )
     assert len(found) == len(told)
     assert all(each.startswith(begin) for each, begin in zip(found, told, strict=True))
+
+
+def test_no_more_layers_are_frozen_than_there_are(base_of, dataset_of):
+    data = dataset_of([("a", {"t": "x"}), ("b", {"t": "y"})])
+    assert method_of(base_of("bert"), EncoderOptions(freeze_layers=3), data).n_frozen == 3
+    told = r"freeze_layers = 4 is more than the 3 layers of the base model .+\. Give 0 to 3, or leave it out: 1"
+    with pytest.raises(InvalidSetting, match=told):
+        method_of(base_of("bert"), EncoderOptions(freeze_layers=4), data)
 
 
 def test_a_large_base_model_is_trained_by_lora_whatever_was_to_be_frozen(base_of):

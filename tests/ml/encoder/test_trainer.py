@@ -52,7 +52,10 @@ def test_every_architecture_learns(train, single, kind):
 
 
 def test_few_rows_are_cross_validated(train, single):
-    finished = train(single(40), epochs=6, **FAST)
+    heard = []
+    finished = train(single(40), epochs=6, attended=Attended(heard.append), **FAST)
+    stages = list(dict.fromkeys(each.stage for each in heard if each.fold))
+    assert stages == [f"fine-tuning, fold {number} of 5" for number in range(1, 6)]
     assert finished.held.rows == "5-fold cross-validation"
     assert len(finished.held.said["logits"]) == 40
     assert len(finished.checkpoints) >= EVALUATIONS
@@ -265,8 +268,18 @@ def test_options_that_do_nothing_are_remarked_on(train, single):
     finished = train(
         single(24), single(12, seed=1), kind="albert", epochs=1, encoder={"freeze_layers": 2, "lora_rank": 2}
     )
-    told = [remark.partition(":")[0] for remark in finished.remarks if "did nothing" in remark]
-    assert told == ["freeze_layers = 2 did nothing", "lora_rank = 2 did nothing"]
+    told = [remark.partition(":")[0] for remark in finished.remarks if "does nothing" in remark]
+    assert told == ["freeze_layers = 2 does nothing", "lora_rank = 2 does nothing"]
+
+
+def test_what_is_known_before_training_is_told_before_it(train, single):
+    told = []
+    chosen = {"epochs": 1, "seq_len": 1_000, "encoder": {"lora_rank": 2}}
+    finished = train(single(24), single(12, seed=1), attended=Attended(told.append), **chosen)
+    before = told[: next(place for place, each in enumerate(told) if each.stage == "fine-tuning")]
+    early = [each.remark for each in before if each.remark]
+    assert [remark[:14] for remark in early] == ["lora_rank = 2 ", "seq_len = 1,00"]
+    assert set(early) <= set(finished.remarks)
 
 
 @pytest.mark.parametrize("kind", ["distilbert", "modernbert", "roberta"])
@@ -281,6 +294,36 @@ def test_gradient_checkpointing_computes_the_same(train, single, monkeypatch, ma
     rows = single(20)
     plain, saved = (train(rows, rows[:10], epochs=1, encoder={"gradient_checkpointing": on}) for on in (False, True))
     assert plain.held.said["logits"] == pytest.approx(saved.held.said["logits"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "many", "encoder", "alone"),
+    [
+        ("bert", 31, {}, True),
+        ("bert", 30, {}, False),  # a second head reads other tokens of the last layer
+        ("bert", 31, {"freeze_layers": 3}, False),  # nothing is computed of it again
+        ("bert", 31, {"lora": True}, False),
+        ("distilbert", 31, {}, False),
+    ],
+)
+def test_the_last_layer_is_computed_for_the_first_token_where_nobody_reads_another(
+    train, single, monkeypatch, kind, many, encoder, alone
+):
+    import torch
+
+    from tamis.ml.encoder import first_token
+
+    learnt, forward = [], first_token._forward
+
+    def heard(*given):
+        if torch.is_grad_enabled():
+            learnt.append(1)
+        return forward(*given)
+
+    monkeypatch.setattr(first_token, "_forward", heard)
+    monkeypatch.setattr("tamis.ml.encoder.fits.MANY_ROWS", many)
+    train(single(30), single(12, seed=1), kind=kind, epochs=1, encoder=encoder)
+    assert bool(learnt) == alone
 
 
 @pytest.mark.parametrize("many", [3_000, 10])

@@ -5,7 +5,6 @@ import pytest
 
 from tamis.data.truth import SingleTruth
 from tamis.ml.encoder import variants
-from tamis.ml.encoder.inputs import Encoding
 from tamis.ml.encoder.placement import DATA
 from tamis.ml.encoder.variants import Question, choose_form
 from tamis.schema import Kind, Target
@@ -14,31 +13,28 @@ N = 1_000
 TARGET = Target(name="t", kind=Kind.SINGLE_LABEL, labels=("a", "b"))
 
 
-class Form:
-    """Gives logits of which some rows are changed."""
-
-    def __init__(self, changed):
-        self.logits = np.tile(np.array([[4.0, -4.0], [-4.0, 4.0]], dtype=np.float32), (N // 2, 1))
-        self.logits[:changed] *= -1
-
-    def of_tokens(self, encoded):
-        return self.logits[: len(encoded)]
+SURE = np.tile(np.array([[4.0, -4.0], [-4.0, 4.0]], dtype=np.float32), (N // 2, 1))
 
 
 @pytest.fixture
-def chosen(tmp_path, monkeypatch, tokenizer_json):
-    def choose(added=None, **changed):
+def chosen(tmp_path, monkeypatch):
+    """A function: choose among forms of which each changes some rows' logits."""
+
+    def choose(said=None, **changed):
         def write(source, folder, *, products):
             (folder / DATA).write_bytes(b"0" * (25 if products else 60))
+
+        def logits_of(place):
+            logits = SURE.copy()
+            logits[: changed.get(names[place.name], 0)] *= -1
+            return logits
 
         monkeypatch.setattr(variants, "quantise", write)
         (tmp_path / "float32").mkdir()
         (tmp_path / "float32" / DATA).write_bytes(b"0" * 100)
         names = {"float32": "float32", "int8": "int8", "int8-tables": "tables"}
-        encoded = Encoding(tokenizer_json, max_length=8).encode(["a"] * N)
         truth = {"t": SingleTruth(np.arange(N, dtype=np.int32) % 2, 2)}
-        question = Question((TARGET,), truth, added)
-        return choose_form(tmp_path, lambda place: Form(changed.get(names[place.name], 0)), encoded, question)
+        return choose_form(tmp_path, logits_of, Question((TARGET,), truth, said))
 
     return choose
 
@@ -62,6 +58,17 @@ def test_nothing_but_32_bits_may_be_good_enough(chosen):
     assert "6 of 1,000 answers changed" in made.told()
 
 
-def test_what_is_added_to_the_logits_may_keep_answers_the_same(chosen):
-    sure = np.tile(np.array([[9.0, -9.0], [-9.0, 9.0]], dtype=np.float32), (N // 2, 1))
-    assert chosen(added=sure, int8=300).form == "int8"
+def test_how_far_the_chosen_form_is_off_comes_along(chosen):
+    moved = chosen(int8=300, tables=3).moved
+    np.testing.assert_array_equal(moved[:3], -2 * SURE[:3])
+    assert not moved[3:].any()
+
+
+def test_nothing_is_off_in_32_bits(chosen):
+    assert chosen(int8=300, tables=300).moved is None
+
+
+@pytest.mark.parametrize(("sure", "form"), [(3.0, "int8"), (1.5, "float32")])
+def test_answers_are_those_of_whom_had_not_seen_the_rows(chosen, sure, form):
+    """Integers and tables move the logits of many rows by 8; who had not seen them may have been surer than that."""
+    assert chosen(said=sure * SURE, int8=300, tables=300).form == form

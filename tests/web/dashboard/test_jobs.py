@@ -73,13 +73,21 @@ def named(sent: bytes) -> list[tuple[str, Any]]:
 def test_a_job_page_tells_where_the_model_is_taken_from(
     visitor: Any, workspace: Workspace, add: Any, upload: Any, validated: bool, remarks: list[str], told: str
 ) -> None:
-    add(validation_files=(upload()["id"],) if validated else ())
-    goes_on(workspace, 1, 0.25)
+    validation = {"validation_files": (upload()["id"],), "metadata": {"rows": 9, "validation_rows": 4}}
+    add(**(validation if validated else {}))
     for remark in remarks:
         workspace.store.jobs.add_event(ID, "remark", {"remark": remark}, 0)
     page = visitor.get(f"/ui/jobs/{ID}").text
+    (chosen_on,) = re.findall(r"<dt>To choose on</dt><dd>(.*?)</dd>", page) or [""]
+    assert ("held out" in chosen_on) == (validated and "learns them" in told)
+    assert (chosen_on == "4") == ("taken from" in told)
+    goes_on(workspace, 1, 0.25)
+    page = visitor.get(f"/ui/jobs/{ID}").text
     (best,) = re.findall(r'<p class="best">(.*?)</p>', page)
     assert told in best
+    (along,) = re.findall(r'data-with="(.*?)"', page)
+    assert "job-end" in along.split()
+    assert all(f'id="{each}"' in page for each in along.split())
     assert all(remark in unescape(page) for remark in remarks)
 
 

@@ -14,19 +14,26 @@ WORTH_SORTING = 32
 """Batches of rows among which rows of like length are put together."""
 
 
-def by_length(lengths: Ints, budget: int, most: int | None = None) -> list[Ints]:
+def by_length(lengths: Ints, budget: int, most: int | None = None, spare: int | None = None) -> list[Ints]:
     """Return batches of places in `lengths`, longest first: each costs at most `budget` tokens, padding included.
 
-    One sequence alone may cost more. `most` bounds how many sequences a batch has.
+    One sequence alone may cost more. `most` bounds how many sequences a batch has. It ends before shorter ones where
+    that saves more than `spare` tokens of padding.
     """
     order = np.argsort(-lengths, kind="stable")
     made, start = [], 0
     while start < len(order):
-        longest = max(1, int(lengths[order[start]]))
-        count = max(1, budget // longest)
+        longest = int(lengths[order[start]])
+        count = max(1, budget // max(1, longest))
         count = count if most is None else min(count, most)
-        made.append(order[start : start + count])
-        start += count
+        some = order[start : start + count]
+        while spare is not None:
+            saved = (longest - lengths[some]) * np.arange(len(some), 0, -1)  # by ending before each
+            if saved.max() <= spare:
+                break
+            some = some[: int(np.argmax(saved))]
+        made.append(some)
+        start += len(some)
     return made
 
 

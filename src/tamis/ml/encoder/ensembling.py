@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 LOGITS, STATIC = "logits", "static"
 """What a network says of rows that it did not see, and what a static model of the same rows says."""
 
-ENOUGH_ROWS = 200
+ENOUGH_ROWS = 50
 """Training rows from which a static model is fitted unasked."""
 
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)

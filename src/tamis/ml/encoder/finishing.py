@@ -6,7 +6,7 @@ It does not know how the network was trained.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile, rmtree
@@ -17,37 +17,33 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.data.dataset import Dataset, columns_of
+from tamis.data.dataset import Dataset
 from tamis.data.thinning import evenly
 from tamis.ml.encoder.base_model import TEMPLATE, TOKENIZER_CONFIG, EncoderBase
 from tamis.ml.encoder.ensemble import Ensemble
-from tamis.ml.encoder.ensembling import LOGITS, STATIC
-from tamis.ml.encoder.fits import Unseen
+from tamis.ml.encoder.ensembling import LOGITS
 from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.network import last_linear, quiet
-from tamis.ml.encoder.onnx_file import NotExportable, export, with_weights
+from tamis.ml.encoder.onnx_file import NotExportable, export
 from tamis.ml.encoder.onnx_scorer import OnnxScorer, Reader
 from tamis.ml.encoder.options import encoder_options
 from tamis.ml.encoder.placement import DATA, ENSEMBLE, MODEL, STATIC_TENSORS, STATIC_TOKENIZER
-from tamis.ml.encoder.reweighting import reweighted
 from tamis.ml.encoder.torch_scorer import TorchScorer
 from tamis.ml.encoder.trainer import Finished, held_out
-from tamis.ml.encoder.variants import FLOAT, Choice, Question, choose_form, write_form
+from tamis.ml.encoder.variants import FLOAT, Choice, Question, choose_form
 from tamis.ml.export.folding import Head
 from tamis.ml.golden import golden_inputs
 from tamis.ml.holding_out import Held
 from tamis.ml.progress import Check, Progress
 from tamis.ml.scorer import Scorer
-from tamis.ml.tensors import Tensor, write_tensors
+from tamis.ml.tensors import write_tensors
 from tamis.ml.trained import Attended, HeldOut, Task, Trained
 
 Floats = NDArray[np.float32]
 
-MOST_ASKED = 2_000
-"""Held-out rows on which forms are compared."""
-
-MOST_SHIFTED = 5_000
-"""Held-out rows that calibration and thresholds are fitted on where another form than 32-bit numbers is served."""
+MOST_ASKED = 5_000
+"""Held-out rows on which forms are compared, and that calibration and thresholds are fitted on where another form than
+32-bit numbers is served."""
 
 AT_ONCE = 500
 """Rows that are asked about at a time: a run may be stopped after each portion."""
@@ -115,56 +111,36 @@ class _Served:
             return by_torch, "torch", told, self._out(held)
         attended.check()
         attended.listener(Progress("choosing what is served", 0.97))
-        choice = self._chosen(train, rows, attended.check) if self.int8 else Choice(FLOAT, ())
-        place = self._in_form(choice.form)
-        if held is not None and choice.form != FLOAT:
+        judged = None if held is None else max((held, *held.instead.values()), key=lambda each: len(each.data))
+        choice = self._chosen(judged, train, attended.check) if self.int8 else Choice(FLOAT)
+        place = self.folder / choice.form
+        if held is not None and judged is not None and choice.moved is not None:
             attended.listener(Progress("calibrating what is served", 0.98))
-            held = self._as_served(held, place, attended.check)
+            held = self._as_served(held, place, attended.check, {id(judged): choice.moved})
         for name in (MODEL, DATA):
             (place / name).replace(self.folder / name)
         scorer = OnnxScorer(self.folder, reader, form=choice.form, keep=self.keep)
         return scorer, choice.form, choice.told(), self._out(held)
 
-    def _chosen(self, train: Dataset, rows: Sequence[Sequence[int]], check: Check) -> Choice:
-        """Return the form that is served, judged by rows that the network in question did not see, if there are any."""
-        unseen, folder = self.finished.unseen, self.folder
-        data = train if unseen is None else unseen.data
-        some = evenly(len(data), MOST_ASKED)
-        asked, added_ = data.select(some), None
-        if unseen is not None:
-            folder = self._other(unseen.weights, rows)
-            added_ = self._static_logits(unseen, some)
-        question = Question(self.reader.targets, asked.truth, added_)
-        encoded = self.reader.encoding.encode(asked.inputs, check)
-        return choose_form(folder, lambda place: OnnxScorer(place, self.reader), encoded, question)
+    def _chosen(self, held: Held | None, train: Dataset, check: Check) -> Choice:
+        """Return the form that is served, judged by held-out rows, if there are any."""
+        targets = self.reader.targets
+        if held is None:
+            data, said = _some_of(train), None
+        else:
+            shares = None if self.finished.static is None else self.finished.static[1].shares
+            logits = held_out(replace(held, instead={}), shares).logits
+            data, rows = _some_of(held.data), evenly(len(held.data), MOST_ASKED)
+            said = np.hstack([logits[target.name][rows] for target in targets])
+        encoded = self.reader.encoding.encode(data.inputs, check)
+        question = Question(targets, data.truth, said)
+        return choose_form(self.folder, lambda place: self._said_in(place, encoded, check), question)
 
-    def _other(self, weights: Mapping[str, Tensor], rows: Sequence[Sequence[int]]) -> Path:
-        """Return the folder of the network with other weights; where these are its own, that of the network."""
-        network = cast("Any", self.finished.network)
-        old = {name: weight.detach().numpy() for name, weight in network.state_dict().items()}
-        new = {name: np.asarray(array, old[name].dtype) for name, array in weights.items() if name in old}
-        if all(np.array_equal(old[name], array) for name, array in new.items()):
-            return self.folder
-        place = self.folder / "judged"
-        (place / FLOAT).mkdir(parents=True)
-        if not reweighted(self.folder / FLOAT, place / FLOAT, old, new):
-            other = with_weights(network, {**old, **new})
-            export(other, place / FLOAT, rows, self.reader.pad_id)
-        return place
-
-    def _static_logits(self, unseen: Unseen, some: NDArray[np.int64]) -> Floats | None:
-        """What the static model adds to these rows' logits."""
-        if self.finished.static is None:
-            return None
-        shares, columns = self.finished.static[1].shares, columns_of(unseen.data)
-        parts = [np.float32(shares[name]) * unseen.said[STATIC][some, place] for name, place in columns.items()]
-        return np.hstack(parts)
-
-    def _in_form(self, form: str) -> Path:
-        """Return the folder of the network in a form."""
-        if form != FLOAT and not (self.folder / form).exists():
-            write_form(self.folder, form)
-        return self.folder / form
+    def _said_in(self, place: Path, encoded: Encoded, check: Check) -> Floats:
+        """(rows, all labels) the logits of the form in a folder."""
+        scorer = OnnxScorer(place, self.reader)
+        said: Floats = np.concatenate([scorer.of_tokens(part) for part in _portions(encoded, check)])
+        return said
 
     def _out(self, held: Held | None) -> HeldOut | None:
         """What calibration is fitted on, and whether the network could hold all that it may come to."""
@@ -174,28 +150,27 @@ class _Served:
         made = held_out(held, None if static is None else static[1].shares)
         return replace(made, shift=Head(network, last_linear(network)).takes_shifts)
 
-    def _as_served(self, held: Held, place: Path, check: Check) -> Held:
+    def _as_served(self, held: Held, place: Path, check: Check, moved: Mapping[int, Floats]) -> Held:
         """Return held-out rows with logits as the form that is served gives them, of very many rows evenly some.
 
         What a fold's network said of a row is shifted by how far the form is off for the network that is served: a
-        form of each fold's own network comes to the same calibration (docs/log.md).
+        form of each fold's own network comes to the same calibration (docs/log.md). `moved` has what is known of that.
         """
-        data, rows = _some_of(held.data, MOST_SHIFTED), evenly(len(held.data), MOST_SHIFTED)
+        data, rows = _some_of(held.data), evenly(len(held.data), MOST_ASKED)
         said = {name: array[rows] for name, array in held.said.items()}
-        instead = {name: self._as_served(other, place, check) for name, other in held.instead.items()}
-        return Held(held.rows, data, {**said, LOGITS: said[LOGITS] + self._moved(data, place, check)}, instead)
+        instead = {name: self._as_served(other, place, check, moved) for name, other in held.instead.items()}
+        off = moved.get(id(held))
+        shifted = said[LOGITS] + (self._moved(data, place, check) if off is None else off)
+        return Held(held.rows, data, {**said, LOGITS: shifted}, instead)
 
     def _moved(self, data: Dataset, place: Path, check: Check) -> Floats:
         """(rows, labels) how far a form is off the 32-bit numbers."""
         encoded = self.reader.encoding.encode(data.inputs, check)
-        plain, served = (OnnxScorer(folder, self.reader) for folder in (self.folder / FLOAT, place))
-        parts = [served.of_tokens(part) - plain.of_tokens(part) for part in _portions(encoded, check)]
-        moved: Floats = np.concatenate(parts)
-        return moved
+        return self._said_in(place, encoded, check) - self._said_in(self.folder / FLOAT, encoded, check)
 
 
-def _some_of(data: Dataset, most: int) -> Dataset:
-    return data if len(data) <= most else data.select(evenly(len(data), most))
+def _some_of(data: Dataset) -> Dataset:
+    return data if len(data) <= MOST_ASKED else data.select(evenly(len(data), MOST_ASKED))
 
 
 def _portions(encoded: Encoded, check: Check) -> Iterator[Encoded]:

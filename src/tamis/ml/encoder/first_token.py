@@ -47,7 +47,7 @@ def reads_first_token(model: nn.Module, pad_id: int) -> bool:
                     found = model(**given).logits.float()
             if not (found - wanted).abs().max() <= NEAR * wanted.abs().max().clamp(min=1.0):  # NaN is not either
                 return False
-    except (AttributeError, IndexError, TypeError, RuntimeError):  # parts of other names or shapes than they were
+    except (AttributeError, IndexError, TypeError, ValueError, RuntimeError):  # parts of other names, shapes or wants
         return False
     finally:
         model.train(training)
@@ -72,6 +72,7 @@ def first_token_alone(model: nn.Module) -> Iterator[None]:
 def _forward(layer: Any, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:  # noqa: ANN401
     """(texts, 1, width) of (texts, tokens, width); the mask is (texts, 1, 1 or tokens, tokens)."""
     attention, first = layer.attention.self, hidden[:, :1]
+    dropout = attention.dropout.p  # also where it is not applied: a layer without it is noticed before training
     query, key, value = (
         linear(given).unflatten(2, (-1, attention.attention_head_size)).transpose(1, 2)
         for linear, given in ((attention.query, first), (attention.key, hidden), (attention.value, hidden))
@@ -81,7 +82,7 @@ def _forward(layer: Any, hidden: torch.Tensor, mask: torch.Tensor | None) -> tor
         key,
         value,
         attn_mask=None if mask is None else mask[:, :, :1],
-        dropout_p=attention.dropout.p if attention.training else 0.0,
+        dropout_p=dropout if attention.training else 0.0,
         scale=attention.scaling,
     )
     said = layer.attention.output(heard.transpose(1, 2).flatten(2), first)

@@ -49,44 +49,25 @@ from tamis.ml.trained import Attended, Task
 
 Ints = NDArray[np.int64]
 
-LAST, ROWS = "judged", "rows: "
-"""The restart point of the last fit that was watched, and how names of what was said there begin."""
-
 MORE_EPOCHS = 2
 """How many passes a fit to more rows goes on with those that were held out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Some rows, made ready: of which data, and which of its rows."""
+    """Some rows, made ready."""
 
     data: Dataset
     material: Material
-    whole: Dataset
-    rows: Ints
-
-    @classmethod
-    def of(cls, data: Dataset, material: Material) -> Part:
-        """All rows of some data."""
-        return cls(data, material, data, np.arange(len(data)))
 
     def select(self, rows: Ints) -> Part:
         """The same for some rows."""
-        return Part(self.data.select(rows), self.material.select(rows), self.whole, self.rows[rows])
+        return Part(self.data.select(rows), self.material.select(rows))
 
     @property
     def tokens(self) -> int:
         """Tokens of all rows."""
         return int(self.material.encoded.offsets[-1])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Unseen:
-    """Rows that a network did not learn: its trained weights by name, the rows, and what was said of them."""
-
-    weights: Mapping[str, Tensor]
-    data: Dataset
-    said: Mapping[str, Tensor]
 
 
 class Fits:
@@ -105,7 +86,6 @@ class Fits:
         self._task, self._options, self._method, self._reading = task, options, method, reading
         self._attended, self._beside = attended, beside
         self.machine, self.n_frozen = Machine(options.precision), 0
-        self._last: tuple[State, Unseen] | None = None
 
     def open(self, base: EncoderBase) -> None:
         """Load the base model and put a new head on it."""
@@ -205,31 +185,7 @@ class Fits:
         set_weights(self._trainee, ended)
         logits = all_logits(self._trainee, held.material, self.machine, self._attended.check)
         static = {} if self._beside is None else {STATIC: self._beside.said(train.data, held.data)}
-        said = {LOGITS: logits, **static}
-        self._last = ended, Unseen(ended.arrays, held.data, said)
-        of_training = held.whole is self._task.train
-        of_rows: dict[str, Tensor] = {f"{ROWS}{name}": array for name, array in said.items()}
-        of_rows[ROWS] = held.rows
-        self._attended.stage(LAST).keep(LAST, State({**ended.arrays, **of_rows}, {"of_training": of_training}))
-        return Watched(ended, outcome, said)
-
-    def unseen(self, fit: State) -> Unseen | None:
-        """Return rows that a fit did not see, judged by that fit or an earlier one; None where there are none.
-
-        LoRA's weights are not those of the network that comes out: none are known there but of the fit itself.
-        """
-        if self._last is not None and (self._last[0] is fit or not self._method.lora):
-            return self._last[1]
-        kept = self._attended.stage(LAST).recall(LAST)
-        if kept is None or self._method.lora:
-            return None
-        data = self._task.train if kept.facts["of_training"] else self._task.validation
-        if data is None:
-            return None
-        said = {name.removeprefix(ROWS): array for name, array in kept.arrays.items() if name.startswith(ROWS)}
-        rows = said.pop("")
-        weights = {name: array for name, array in kept.arrays.items() if not name.startswith(ROWS)}
-        return Unseen(weights, data.select(rows), said)
+        return Watched(ended, outcome, {LOGITS: logits, **static})
 
     def _run(self, updates: Updates, watcher: Watcher, stage: Stage, place: Place, best: Best) -> Curve:
         last, before = stage.recall("last"), stage.recall("best")
@@ -243,7 +199,7 @@ class Fits:
             stop = best.look(update, row["valid_loss"], len(curve.rows))
             told, fold = ({}, row) if place.fold else (row, {})
             share = place.share(update / updates.plan.updates)
-            self._attended.listener(Progress("fine-tuning", share, told, fold=fold))
+            self._attended.listener(Progress(f"fine-tuning{place.told}", share, told, fold=fold))
             return stop
 
         def running() -> Mapping[str, State]:

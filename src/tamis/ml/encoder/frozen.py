@@ -96,7 +96,7 @@ class FrozenLayers:
 
         handle = parts_of(self._model).layers[self._n - 1].register_forward_hook(catch)
         try:
-            for sequences in by_length(encoded.lengths, machine.tokens_at_once):
+            for sequences in by_length(encoded.lengths, machine.tokens_at_once, spare=machine.spare):
                 check()
                 ids, mask = (torch.from_numpy(each) for each in encoded.padded(sequences, pad_id))
                 with torch.no_grad(), suppress(_Enough):

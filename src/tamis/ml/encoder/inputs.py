@@ -74,6 +74,11 @@ class Encoded:
         return np.diff(self.offsets)
 
     @property
+    def in_windows(self) -> bool:
+        """Whether an input has several sequences."""
+        return len(self.offsets) != len(self.first)
+
+    @property
     def tokens_of_inputs(self) -> Ints:
         """(inputs,) tokens of each, over all its sequences."""
         return np.diff(self.offsets[self.first])

@@ -124,10 +124,16 @@ def _mean_of_windows(logits: torch.Tensor, of: Ints, n_rows: int) -> torch.Tenso
     return summed / counts[:, None]
 
 
+def _spare(material: Material, machine: Machine) -> int | None:
+    """Tokens of padding that are worth a batch; windows are alike in length whatever their inputs have of them."""
+    return None if material.encoded.in_windows else machine.spare
+
+
 def all_logits(trainee: Trainee, material: Material, machine: Machine, check: Check = nothing) -> Floats:
     """Return (inputs, labels) logits of all inputs, without dropout."""
     trainee.model.eval()
-    batches = by_length(material.encoded.tokens_of_inputs, machine.tokens_at_once, machine.rows_at_once)
+    spare = _spare(material, machine)
+    batches = by_length(material.encoded.tokens_of_inputs, machine.tokens_at_once, machine.rows_at_once, spare)
     made: torch.Tensor | None = None
     with torch.no_grad(), watched(trainee.parts.layers, check, machine.device):
         for rows in batches[machine.rank :: machine.world]:
@@ -164,7 +170,7 @@ class Updates:
             machine,
             seed,
         )
-        self._costs = material.encoded.tokens_of_inputs
+        self._costs, self._spare = material.encoded.tokens_of_inputs, _spare(material, machine)
         self._weights = trainee.trained
         self._groups = _groups(trainee, plan)
         self._optimizer = machine.optimizer(self._groups)
@@ -198,7 +204,7 @@ class Updates:
         torch.manual_seed((self._seed * 1_000_003 + self.update * 1_009 + machine.rank) % (1 << 63))
         mine = rows[machine.rank :: machine.world]
         sums = torch.zeros(1 + 2 * self._losses.n_targets, device=machine.device)
-        for places in by_length(self._costs[mine], machine.tokens_at_once):
+        for places in by_length(self._costs[mine], machine.tokens_at_once, spare=self._spare):
             some = mine[places]
             made = _logits(self._trainee, self._material, some, machine)
             losses = torch.stack([self._losses(logits, some) for logits in made]) / len(rows)

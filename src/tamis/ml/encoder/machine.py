@@ -27,6 +27,9 @@ TOKENS_AT_ONCE = {"cpu": 4_096, "cuda": 32_768}
 ROWS_ON_CPU = 16
 """Rows that are judged at once on a CPU, where few are as quick a row as many and are filled up less."""
 
+SPARE_ON_CPU = 512
+"""Tokens of padding on a CPU that take longer than a further pass through the network (`docs/log.md`)."""
+
 
 class Machine:
     """A device, or several processes with one each."""
@@ -48,6 +51,7 @@ class Machine:
         self.half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(mixed)
         self.tokens_at_once = TOKENS_AT_ONCE.get(self.device.type, TOKENS_AT_ONCE["cpu"])
         self.rows_at_once = ROWS_ON_CPU if self.is_cpu else None
+        self.spare = SPARE_ON_CPU if self.is_cpu else None
 
     @property
     def is_cpu(self) -> bool:

@@ -10,8 +10,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,13 +85,6 @@ def export(network: nn.Module, folder: Path, rows: Sequence[Sequence[int]], pad_
         raise NotExportable(first_line(error)) from error
     finally:
         network.train(training)
-
-
-def with_weights(network: nn.Module, weights: Mapping[str, NDArray[Any]]) -> nn.Module:
-    """Return a copy of a network with other weights, all of them, by name."""
-    other = deepcopy(network)
-    other.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-    return other
 
 
 def write(proto: Any, folder: Path) -> None:  # noqa: ANN401  a third party's object

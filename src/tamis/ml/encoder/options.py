@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,8 +21,8 @@ class EncoderOptions(BaseModel):
         lora: train low-rank additions to the weights (LoRA, Hu et al. 2021) instead of the weights; they are added up
             in the end. By default for models of more than a billion weights.
         lora_rank: the rank of these, by default 16.
-        ensemble: let a static model of the same rows answer together with the network. By default where there are a
-            thousand rows and more, and held-out rows surely gain by it. Exports to other programs hold the network
+        ensemble: let a static model of the same rows answer together with the network. By default where there are
+            50 rows and more, and held-out rows surely gain by it. Exports to other programs hold the network
             alone, which has a calibration of its own for that.
         batch_rows: rows of an update; fewer where so many would allow fewer than twenty updates.
         precision: of the computation on a GPU; on a CPU it is always float32.
@@ -75,8 +75,22 @@ def _validated(given: Mapping[str, object]) -> EncoderOptions:
             told = f"There is no encoder option {name!r}: there are {', '.join(EncoderOptions.model_fields)}."
             raise InvalidSetting(told, setting=name) from None
         raise InvalidSetting(
-            f"The encoder option {name} = {first['input']!r}: {first['msg'].lower()}.", setting=name
+            f"The encoder option {name} = {first['input']!r}: give {_wanted(name)}.", setting=name
         ) from None
+
+
+def _wanted(name: str) -> str:
+    """What an option may be, in words."""
+    field = EncoderOptions.model_fields[name]
+    of = field.annotation
+    kinds = [kind for kind in get_args(of) if kind is not type(None)]
+    if get_origin(of) is Literal:
+        return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
+    if bool in (of, *kinds):
+        return "true or false"
+    least = next(rule.ge for rule in field.metadata if hasattr(rule, "ge"))
+    most = next(rule.le for rule in field.metadata if hasattr(rule, "le"))
+    return f"a whole number from {least:,} to {most:,}"
 
 
 def parsed_options(pairs: Sequence[str]) -> EncoderOptions | None:

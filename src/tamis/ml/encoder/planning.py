@@ -12,6 +12,7 @@ from math import log2
 import numpy as np
 
 from tamis.data.dataset import Dataset
+from tamis.errors import InvalidSetting
 from tamis.ml.encoder.base_model import EncoderBase
 from tamis.ml.encoder.bounds import MOST_TOKENS
 from tamis.ml.encoder.inputs import MOST_WINDOWS, Encoding
@@ -119,20 +120,30 @@ class Method:
 
 
 def method_of(base: EncoderBase, options: EncoderOptions, data: Dataset) -> Method:
-    """Return how a base model is trained on some rows; its card's own rates count before the usual ones."""
+    """Return how a base model is trained on some rows; its card's own rates count before the usual ones.
+
+    Raises:
+        InvalidSetting: more layers are to be frozen than there are.
+    """
     lora = base.n_weights >= LARGE if options.lora is None else options.lora
     tuned = base.card.tuned
     third = base.n_layers // 3
     usual = int(tuned.get("freeze_layers", third))
     if rows_of_a_label(data) >= ROWS_TO_TEACH_LAYERS:
         usual = min(usual, third)
+    if not lora and (options.freeze_layers or 0) > base.n_layers:
+        raise InvalidSetting(
+            f"freeze_layers = {options.freeze_layers} is more than the {base.n_layers:,} layers of the base model "
+            f"{base.card.id}. Give 0 to {base.n_layers:,}, or leave it out: {usual} are usual for these rows.",
+            setting="freeze_layers",
+        )
     wanted = usual if options.freeze_layers is None else options.freeze_layers
     rate = LORA_RATE if lora else RATE * (WIDTH / max(base.card.dimensions, 64)) ** NARROWER
     rates = {"learning_rate": min(rate, 1e-3), "weight_decay": DECAY, "warmup": WARMUP}
     if not lora:
         rates |= {name: value for name, value in tuned.items() if name in rates}
     most_labels = max((len(target.labels) for target in data.targets), default=0)
-    return Method(0 if lora else min(wanted, base.n_layers), lora, rates, UPDATES_PER_LABEL * most_labels)
+    return Method(0 if lora else wanted, lora, rates, UPDATES_PER_LABEL * most_labels)
 
 
 def rows_of_a_label(data: Dataset) -> float:
@@ -141,25 +152,20 @@ def rows_of_a_label(data: Dataset) -> float:
 
 
 def ignored(base: EncoderBase, options: EncoderOptions, method: Method, n_frozen: int) -> list[str]:
-    """Return what is to be said of options that did nothing, or less than they say, once `n_frozen` layers are."""
+    """Return what is to be said of options that do nothing, as `n_frozen` layers are frozen."""
     told, freeze = [], options.freeze_layers or 0
     if freeze and method.lora:
         told.append(
-            f"freeze_layers = {freeze} did nothing: a base model of so many weights is trained by LoRA, with which all "
-            "its weights stay as they are. Leave it out, or add lora=false."
+            f"freeze_layers = {freeze} does nothing: a base model of so many weights is trained by LoRA, with which "
+            "all its weights stay as they are. Leave it out, or add lora=false."
         )
     elif freeze and not n_frozen:
         told.append(
-            f"freeze_layers = {freeze} did nothing: the layers of this base model share their weights. Leave it out."
-        )
-    elif freeze > n_frozen:
-        told.append(
-            f"freeze_layers = {freeze} is more than the base model's {base.n_layers:,} layers: all of them stayed as "
-            "they were, and only what is above them was trained."
+            f"freeze_layers = {freeze} does nothing: the layers of this base model share their weights. Leave it out."
         )
     if options.lora_rank is not None and not method.lora:
         told.append(
-            f"lora_rank = {options.lora_rank} did nothing: the weights themselves were trained. Leave it out, or add "
+            f"lora_rank = {options.lora_rank} does nothing: the weights themselves are trained. Leave it out, or add "
             "lora=true."
         )
     return told

@@ -28,7 +28,7 @@ from tamis.ml.encoder.ensembling import (
     gains_of,
     told_gains,
 )
-from tamis.ml.encoder.fits import Fits, Part, Unseen
+from tamis.ml.encoder.fits import Fits, Part
 from tamis.ml.encoder.inputs import Encoded, Encoding, tokens_read
 from tamis.ml.encoder.machine import repeatable
 from tamis.ml.encoder.options import encoder_options
@@ -57,7 +57,6 @@ class Finished:
         remarks: for the report.
         facts: for the manifest.
         static: the static model that answers together with the network, and what is stored of it; None for none.
-        unseen: rows that this network, or one of an earlier fit, did not see, with that one's weights; None for none.
     """
 
     network: nn.Module
@@ -67,7 +66,6 @@ class Finished:
     remarks: tuple[str, ...]
     facts: Mapping[str, object] = field(default_factory=dict)
     static: tuple[StaticScorer, Partner] | None = None
-    unseen: Unseen | None = None
 
 
 class EncoderTrainer:
@@ -99,25 +97,24 @@ class EncoderTrainer:
         watched = None if validation is None else self._encoded(encoding, validation)
         self._tell("loading the base model", 0.02)
         self._fits.open(self._base)
-        self._remarks += ignored(self._base, self._options, self._method, self._fits.n_frozen)
+        for told in ignored(self._base, self._options, self._method, self._fits.n_frozen):
+            self._remark(told)
         facts = self._told_inputs(encoded)
         self._fits.check_padding(encoded)
         remember = self._fits.remembers(encoded, *([watched] if watched else []))
-        given = Part.of(data, self._fits.material(encoded, remember=remember))
+        given = Part(data, self._fits.material(encoded, remember=remember))
         part = None
         if validation is not None and watched is not None:
-            part = Part.of(validation, self._fits.material(watched, remember=remember))
+            part = Part(validation, self._fits.material(watched, remember=remember))
         ways = Ways(folds_of(len(data)), held_share(len(data)))
         holding = HoldingOut(self._fits, ways, self._task.chosen.seed, self._attended)
         with self._fits.fitting(given.material):
             run = holding.run(given, part)
             self._doubt(given, run)
         facts |= {"held_out": run.held.rows} if run.held else {}
-        static, unseen = self._static(run.held), self._fits.unseen(run.fit)
+        static = self._static(run.held)
         checkpoints, remarks = tuple(repeatable_rows(run.checkpoints)), (*holding.remarks, *self._remarks)
-        return Finished(
-            self._fits.network(run.fit), self._reading, run.held, checkpoints, remarks, facts, static, unseen
-        )
+        return Finished(self._fits.network(run.fit), self._reading, run.held, checkpoints, remarks, facts, static)
 
     def _doubt(self, given: Part, run: Run[State]) -> None:
         """Remark on a last fit that knows less of rows that it learnt than earlier ones of rows that they did not."""
@@ -158,7 +155,7 @@ class EncoderTrainer:
         """Remark on inputs that were cut and chats that the template refused, and return what the manifest keeps."""
         n, reading = len(encoded), self._reading
         if (self._task.chosen.seq_len or 0) > reading.max_length:
-            self._remarks.append(
+            self._remark(
                 f"seq_len = {self._task.chosen.seq_len:,} is more than the {reading.max_length:,} tokens that the base "
                 f"model can read at once: {reading.max_length:,} are read. Leave it out"
                 + (", or read long texts in windows (long_texts=windows)." if reading.windows == 1 else ".")
@@ -171,13 +168,13 @@ class EncoderTrainer:
             )
             cures += ["read long texts in windows (long_texts=windows)"] * (reading.windows == 1)
             cure = ", or ".join(cures)
-            self._remarks.append(
+            self._remark(
                 f"{encoded.n_cut:,} of {n:,} training inputs ({encoded.n_cut / n:.1%}) were longer than "
                 f"{about}{tokens_read(reading.max_length, reading.windows):,} tokens "
                 f"({where}), and were cut." + (f" {cure[0].upper()}{cure[1:]}." if cure else "")
             )
         if encoded.n_lines:
-            self._remarks.append(
+            self._remark(
                 f"The base model's chat template refused {encoded.n_lines:,} of the training chats (some templates "
                 "want user and assistant to take turns): these are read as lines that name the role."
             )
@@ -190,6 +187,11 @@ class EncoderTrainer:
             "precision": str(self._fits.machine.half or "float32").removeprefix("torch."),
             "processes": self._fits.machine.world,
         }
+
+    def _remark(self, told: str) -> None:
+        """Say at once what will stand in the report: it is known before anything is learnt."""
+        self._remarks.append(told)
+        self._attended.listener(Progress("loading the base model", 0.02, remark=told))
 
     def _tell(self, stage: str, share: float) -> None:
         self._attended.check()

@@ -1,7 +1,8 @@
 """Which form of a fine-tuned network is served: in 8-bit integers where answers stay the same, else in 32-bit numbers.
 
-Each form is written, and asked about rows that the network did not see. What time a form takes decides nothing: the
-same data and seed give the same model on any machine. It does not know how a form is made.
+Each form is written, and asked about rows that were held out: how far it is off the 32-bit numbers is added to what was
+said of a row by a network that had not seen it. What time a form takes decides nothing: the same data and seed give the
+same model on any machine. It does not know how a form is made.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from tamis.data.truth import Truth
 from tamis.evaluation.thresholds import decide
 from tamis.ml.decisions import calibrated, fit_decisions
-from tamis.ml.encoder.inputs import Encoded
 from tamis.ml.encoder.placement import DATA
 from tamis.ml.encoder.quantise import quantise
 from tamis.schema import Target
@@ -37,13 +36,6 @@ TITLES = {
     "int8-tables": "32-bit numbers, its table of tokens in 8-bit integers (scaled by row)",
     FLOAT: "32-bit numbers",
 }
-
-
-class Served(Protocol):
-    """A form, opened."""
-
-    def of_tokens(self, encoded: Encoded) -> Floats:
-        """Return (inputs, all labels)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +58,13 @@ class Trial:
         return f"in {TITLES[self.form]}, {changed}, at {self.size:.0%} of the size"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """The form that is served, and how the smaller ones did that were tried."""
+    """The form that is served, how the smaller ones did that were tried, and how far it is off, (rows, all labels)."""
 
     form: str
-    trials: tuple[Trial, ...]
+    trials: tuple[Trial, ...] = ()
+    moved: Floats | None = None
 
     def told(self) -> str:
         """For the report and the card."""
@@ -86,34 +79,33 @@ class Question:
     Attributes:
         targets: whose labels are the columns, side by side.
         truth: the rows' labels, from which the thresholds of answers are fitted.
-        added: (rows, all labels) what is added to whatever a form says, as by a static model beside it; None: nothing.
+        said: (rows, all labels) by whom had not seen them, on which answers are based; None: what 32-bit numbers say.
     """
 
     targets: tuple[Target, ...]
     truth: Mapping[str, Truth]
-    added: Floats | None = None
+    said: Floats | None = None
 
 
-def choose_form(folder: Path, opened: Callable[[Path], Served], encoded: Encoded, question: Question) -> Choice:
+def choose_form(folder: Path, logits_of: Callable[[Path], Floats], question: Question) -> Choice:
     """Return the smallest form whose answers are those of 32-bit numbers.
 
     Args:
         folder: has `float32/model.onnx`; the other forms are written beside it.
-        opened: opens a form.
-        encoded: rows to ask about, best those that the network did not see.
+        logits_of: asks the form in a folder about the rows, (rows, all labels).
         question: what is asked of them.
     """
-    more = 0 if question.added is None else question.added
-    wanted = opened(folder / FLOAT).of_tokens(encoded) + more
-    answers = _Answers(question.targets, question.truth, wanted)
-    given, trials = answers(wanted), list[Trial]()
+    plain = logits_of(folder / FLOAT)
+    said = plain if question.said is None else question.said
+    answers = _Answers(question.targets, question.truth, said)
+    given, trials = answers(said), list[Trial]()
     for form in FORMS:
         place = write_form(folder, form)
-        found = opened(place).of_tokens(encoded) + more
-        changed = int((answers(found) != given).any(axis=1).sum())
-        trials.append(Trial(form, changed, len(encoded), _size(place) / _size(folder / FLOAT)))
+        moved = logits_of(place) - plain
+        changed = int((answers(said + moved) != given).any(axis=1).sum())
+        trials.append(Trial(form, changed, len(said), _size(place) / _size(folder / FLOAT)))
         if trials[-1].passes:
-            return Choice(form, tuple(trials))
+            return Choice(form, tuple(trials), moved)
     return Choice(FLOAT, tuple(trials))
 
 

@@ -50,7 +50,8 @@ about 250 lines on numpy and tokenizers, and could be written in any language.
 pip install onnxruntime tokenizers numpy
 ```
 
-Run this in this folder:
+Run this in this folder. It always names the likeliest label of a single-label target: when the model itself gives no
+answer is told below.
 
 ```python
 import json
@@ -81,7 +82,8 @@ Files: `model.onnx` with its weights in `model.onnx.data`, `tokenizer.json`, `la
 pip install onnxruntime tokenizers numpy
 ```
 
-Run this in this folder:
+Run this in this folder. It always names the likeliest label of a single-label target: when the model itself gives no
+answer is told below.
 
 ```python
 import json

@@ -53,6 +53,7 @@ def job(visit: Visit) -> Response:
         progress=Progress.of(detail.job.metadata),
         curves=curves,
         is_taken_from_best=detail.is_taken_from_best,
+        is_left_aside=detail.is_validation_left_aside,
         failure=failure_of(detail.job),
         told=in_words(detail.job.error or ""),
         took=took(detail.events),
