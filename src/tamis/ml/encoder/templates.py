@@ -1,7 +1,7 @@
 """Chats as one string: by the base model's own chat template where it has one, else as lines that name the role.
 
 A template is a program in a sandbox: it is given the messages and the special tokens, and nothing else; what it may do
-is in `template_bounds`. It does not know tokens.
+is in `template_bounds`, which is read only where there is one. It does not know tokens.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tamis.extras import require
-from tamis.ml.encoder.template_bounds import MOST_STEPS, Meter, bounded_environment
 from tamis.schema import Message, plain_text
+
+if TYPE_CHECKING:
+    from tamis.ml.encoder.template_meter import Meter
 
 LONGEST_TEMPLATE = 1 << 18
 LONGEST_CHAT = 1 << 26
@@ -48,7 +49,7 @@ class ChatTemplate:
     def _render(self, messages: list[dict[str, str]]) -> str:
         made, size = list[str](), 0
         compiled: Any = self._compiled
-        self._meter.left = MOST_STEPS
+        self._meter.begin()
         for part in compiled.generate(messages=messages, add_generation_prompt=False, **self.special):
             made.append(part)
             size += len(part)
@@ -58,14 +59,18 @@ class ChatTemplate:
 
     @cached_property
     def _meter(self) -> Meter:
+        from tamis.ml.encoder.template_meter import Meter
+
         return Meter()
 
     @cached_property
     def _compiled(self) -> Any:  # noqa: ANN401  a third party's object
         if not self.source or len(self.source) > LONGEST_TEMPLATE:
             return None
+        from tamis.ml.encoder.template_bounds import BoundedEnvironment
+
         try:
-            return bounded_environment(self._meter, extensions=[_generation_tag()]).from_string(self.source)
+            return BoundedEnvironment(self._meter).from_string(self.source)
         except Exception:  # noqa: BLE001  the same: what cannot be compiled is not used
             return None
 
@@ -91,17 +96,3 @@ def special_tokens(config: Mapping[str, object]) -> dict[str, str]:
         if isinstance(content, str):
             made[name] = content
     return made
-
-
-def _generation_tag() -> type[Any]:
-    """A tag that marks what the assistant said: transformers knows it, here its content is all that counts."""
-    extension = require("jinja2.ext", "onnx")
-
-    class Generation(extension.Extension):  # type: ignore[name-defined,misc]
-        tags = {"generation"}  # noqa: RUF012  that is how jinja2 wants it
-
-        def parse(self, parser: Any) -> Any:  # noqa: ANN401
-            next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-    return Generation
