@@ -13,7 +13,7 @@ from tamis.ml.cards import CARDS, Tier
 from tamis.ml.hub import REPOSITORY, Place, fetched, local_place
 from tamis.ml.static import base_model as static
 from tamis.ml.static.base_model import StaticBase
-from tamis.ml.untrusted import map_file, parse_object
+from tamis.ml.untrusted import map_file, parse_object, refuse_links
 
 if TYPE_CHECKING:
     from tamis.ml.encoder.base_model import EncoderBase
@@ -66,6 +66,7 @@ def _of_hub(repository: str, revision: str | None) -> Base:
 
 
 def _loaded(place: Place) -> Base:
+    refuse_links(place.folder)
     if tier_of(place.folder) == "static":
         return static.load_place(place)
     from tamis.ml.encoder import base_model as encoder

@@ -68,6 +68,31 @@ def map_file(path: Path, *, limit: int | None = None, follow_links: bool = False
         raise damaged(path, f"it cannot be read ({error.strerror or error})") from error
 
 
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder with a link to a file elsewhere: a stranger's could lead to what is nobody else's business.
+
+    Links within the folder are good, and those to the blobs of a repository that the folder is a snapshot of, as in the
+    cache of the Hugging Face hub. Of files that a model consists of, here and one folder below.
+
+    Raises:
+        DamagedArtifact: there is one.
+    """
+    inside = Path(os.path.realpath(folder))
+    allowed = [inside, *(place.with_name("blobs") for place in inside.parents[:1] if place.name == "snapshots")]
+    for path in (path for pattern in _MODEL_FILES for path in folder.glob(pattern)):
+        target = Path(os.path.realpath(path))
+        if not any(target.is_relative_to(os.path.realpath(place)) for place in allowed):
+            cause = "it is a link to a file outside of its folder"
+            raise DamagedArtifact(
+                f"{path} is not read: {cause}. Put the file itself there, if you trust where the link leads.",
+                path=str(path),
+                cause=cause,
+            )
+
+
+_MODEL_FILES = tuple(f"{above}*.{kind}" for above in ("", "*/") for kind in ("json", "safetensors", "jinja", "md"))
+
+
 def parse_object(raw: bytes, path: Path) -> dict[str, JsonValue]:
     """Return a JSON object.
 

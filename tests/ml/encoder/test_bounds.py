@@ -8,7 +8,7 @@ import shutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tamis.errors import DamagedArtifact
+from tamis.errors import DamagedArtifact, UnknownBaseModel
 from tamis.ml.artifact import open_artifact
 from tamis.ml.base_models import load_base
 from tamis.ml.encoder.bounds import MOST, MOST_TOKENS, refuse_architecture, refuse_configuration
@@ -145,3 +145,96 @@ def test_an_artifact_is_looked_at(stored):
 
 def test_limits_are_above_what_tamis_itself_writes():
     assert MOST["max_position_embeddings"] >= MOST_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"encoder_layers": 10**6}, "encoder_layers is 1,000,000, and 512 is the most"),
+        ({"attention_types": [[["global"], 10**9]]}, "attention_types is 1,000,000,000, and 65,536"),
+        ({"block_sizes": [500, 13]}, "block_sizes is 513 in all, and 512"),
+        ({"block_sizes": [0] * 513}, "the length of block_sizes is 513, and 512"),
+        ({"inner_group_num": 10**9}, "inner_group_num is 1,000,000,000, and 65,536"),
+        ({"text_config": {"anything": 1 << 17}}, "text_config.anything is 131,072"),
+    ],
+)
+def test_what_would_be_counted_through_is_bounded_whatever_its_name(folder, entries, told):
+    changed(folder / "config.json", **entries)
+    with pytest.raises(DamagedArtifact, match=r"config\.json.*" + re.escape(told)):
+        load_base(str(folder))
+
+
+def test_labels_that_a_configuration_claims_are_not_made(folder):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    changed(folder / "config.json", num_labels=4 * 10**9, id2label=None, label2id=None)
+    assert load_network(load_base(str(folder)).folder, 3, 0).config.num_labels == 3
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
+
+
+def test_a_file_of_weights_that_a_configuration_names_is_not_read(folder):
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    zeros = {name: 0 * array for name, array in load_file(folder / "model.safetensors").items()}
+    save_file(zeros, folder / "other.safetensors", {"format": "pt"})
+    changed(folder / "config.json", transformers_weights="other.safetensors")
+    assert any(weight.any() for weight in load_network(folder, 3, 0).base_model.embeddings.parameters())
+
+
+def sharded(folder, name):
+    """The weights under another name, that an index gives."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").rename(folder / name)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_an_index_says_which_weights_are_checked_and_hashed(folder):
+    sharded(folder, "part-1.safetensors")
+    (folder / "model-0.safetensors").write_bytes(b"not read")
+    base = load_base(str(folder))
+    assert base.n_weights > 0
+    assert {"part-1.safetensors", "model.safetensors.index.json"} < set(base.facts()["files"])
+    assert load_network(folder, 3, 0).config.num_labels == 3
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "/outside.safetensors", "a/b.safetensors", "weights.bin"])
+def test_an_index_may_name_files_beside_it_alone(folder, name):
+    sharded(folder, "part-1.safetensors")
+    index = {"metadata": {}, "weight_map": {"a": "part-1.safetensors", "b": name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(DamagedArtifact, match=re.escape(f"it names {name!r}")):
+        load_base(str(folder))
+
+
+@pytest.mark.parametrize("found", [{}, {"weight_map": []}, {"weight_map": {"a": 1}}])
+def test_an_index_without_names(folder, found):
+    sharded(folder, "part-1.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(found))
+    with pytest.raises(DamagedArtifact, match="names no file"):
+        load_base(str(folder))
+
+
+def test_a_file_that_an_index_names_and_that_is_not_there(folder):
+    sharded(folder, "part-1.safetensors")
+    (folder / "part-1.safetensors").unlink()
+    with pytest.raises(UnknownBaseModel, match=r"names 'part-1\.safetensors', which is not there"):
+        load_base(str(folder))
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "tokenizer.json", "model.safetensors", "README.md"])
+def test_links_to_files_elsewhere_are_not_followed(folder, tmp_path, name):
+    secret = tmp_path / "secret"
+    if (folder / name).exists():
+        (folder / name).rename(secret)
+    else:
+        secret.write_text("of nobody's business")
+    (folder / name).symlink_to(secret)
+    with pytest.raises(DamagedArtifact, match=r"a link to a file outside of its folder.*if you trust where"):
+        load_base(str(folder))
+
+
+def test_links_within_the_folder_and_to_the_folder_are_good(folder, tmp_path):
+    (folder / "inner").mkdir()
+    (folder / "tokenizer.json").rename(folder / "inner" / "kept.json")
+    (folder / "tokenizer.json").symlink_to(folder / "inner" / "kept.json")
+    (tmp_path / "elsewhere").symlink_to(folder)
+    assert load_base(str(tmp_path / "elsewhere")).n_layers == load_base(str(folder)).n_layers

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ from tamis.ml.untrusted import damaged, map_file, parse_object
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
+INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, TOKENIZER_CONFIG, TEMPLATE)
 """The files of a repository that are needed beside its configuration."""
@@ -142,7 +144,7 @@ class EncoderBase:
 
     def facts(self) -> dict[str, object]:
         """Return what tells it from any other base model: its card, and hashes of its files."""
-        names = [CONFIG, TOKENIZER, TOKENIZER_CONFIG, TEMPLATE, *(path.name for path in _weights(self.folder))]
+        names = [CONFIG, TOKENIZER, TOKENIZER_CONFIG, TEMPLATE, INDEX, *(path.name for path in _weights(self.folder))]
         paths = [path for name in names if (path := self.folder / name).is_file()]
         return {
             "card": self.card.model_dump(),
@@ -212,7 +214,10 @@ def shapes_of(folder: Path) -> dict[str, tuple[int, ...]]:
 
 def is_whole(folder: Path) -> bool:
     """Whether the folder has all that is needed."""
-    return (folder / CONFIG).is_file() and (folder / TOKENIZER).is_file() and bool(_weights(folder))
+    if not ((folder / CONFIG).is_file() and (folder / TOKENIZER).is_file()):
+        return False
+    weights = _weights(folder)
+    return bool(weights) and all(path.is_file() for path in weights)
 
 
 def refuse_adapter(folder: Path, name: str) -> None:
@@ -305,6 +310,9 @@ def _blank(place: Place) -> BaseModelCard:
 
 
 def _what_is_missing(folder: Path) -> str:
+    absent = [path.name for path in _weights(folder) if not path.is_file()]
+    if absent:
+        return f"{INDEX} names {absent[0]!r}, which is not there. Get all of its files."
     if not _weights(folder) and any(path for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern)):
         return (
             "its weights are pickled (.bin), which can run code when read, and are never read here. Ask for a "
@@ -319,13 +327,37 @@ def _what_is_missing(folder: Path) -> str:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """The files of the weights: one, or those that the index names; adapters and the like are left aside."""
-    whole = folder / "model.safetensors"
+    """The files of the weights that transformers reads: one, or those that the index names, there or not.
+
+    Raises:
+        DamagedArtifact: the index names something else than files beside it.
+    """
+    whole, index = folder / "model.safetensors", folder / INDEX
     if whole.is_file():
         return [whole]
-    return sorted(path for path in folder.glob("model-*.safetensors") if path.is_file()) or sorted(
+    if index.is_file():
+        return [folder / name for name in _named(index)]
+    return sorted(
         path for path in folder.glob("*.safetensors") if path.is_file() and not path.name.startswith("adapter")
     )
+
+
+def _named(index: Path) -> list[str]:
+    found = parse_object(map_file(index, limit=MAX_HEADER, follow_links=True).tobytes(), index).get("weight_map")
+    names = set(found.values()) if isinstance(found, dict) and all(map(_is_name, found.values())) else set()
+    for name in names:
+        if not _SHARD.fullmatch(str(name)):
+            raise damaged(index, f"it names {str(name)[:60]!r}, and weights are *.safetensors in the same folder")
+    if not names:
+        raise damaged(index, "its weight_map names no file")
+    return sorted(map(str, names))
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_SHARD = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
 
 
 def _header(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -5,6 +5,7 @@ It knows the names that transformers gives to sizes, not what they are sizes of;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,8 +21,21 @@ MOST: Mapping[str, int] = {
 }
 """The most that a configuration may say: several times what the largest models have."""
 
-ANY = 1 << 32
-"""The most of what has another name, ids of tokens and seeds among them."""
+MOST_PARTS, PARTS = 512, re.compile(r"(layers?|blocks?|depths?)$|block_sizes")
+"""The most of what has a name like these, in one number and as entries of a list: each is made one after another."""
+
+COUNTS = re.compile(r"block_sizes|depths?$")
+"""Lists of counts, which add up."""
+
+ANY, LARGEST = 1 << 16, 1 << 32
+"""The most of what has another name; and of what has one like the following, none of which is counted through."""
+
+NOT_COUNTED = re.compile(
+    r"theta|seed|length|window|position|context|(^|_)(id|ids|index|size|base|tokens|max|numel|vocab|offset|floor)($|_)"
+)
+
+IGNORED = ("id2label", "label2id", "num_labels", "problem_type", "transformers_weights")
+"""Of a head that is made anew, and of files: the weights' are known."""
 
 MOST_TOKENS, MOST_WINDOWS = 1 << 17, 1 << 10
 """Of an artifact: tokens of a sequence, and sequences of an input."""
@@ -41,10 +55,19 @@ def refuse_configuration(config: Mapping[str, object], path: Path) -> None:
     Raises:
         DamagedArtifact: it does not; the message names the key and the limit.
     """
-    for place, name, value in _numbers(config):
-        most = MOST.get(name, ANY)
-        if not -ANY <= value <= most or (name in MOST and value < 0):
+    for place, name, value in _values(config):
+        most = _most(name)
+        if isinstance(value, list):
+            value, place = len(value), f"the length of {place}"
+        elif not isinstance(value, int) or isinstance(value, bool):
+            continue
+        if not -LARGEST <= value <= most or (name in MOST and value < 0):
             raise damaged(path, f"{place} is {_shown(value)}, and {most:,} is the most that is allowed")
+    for place, name, value in _values(config):
+        if isinstance(value, list) and COUNTS.search(name):
+            count = sum(each for each in value if isinstance(each, int))
+            if count > MOST_PARTS:
+                raise damaged(path, f"{place} is {count:,} in all, and {MOST_PARTS:,} is the most that is allowed")
 
 
 def refuse_architecture(facts: Mapping[str, object], path: Path) -> None:
@@ -71,16 +94,24 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _numbers(config: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str, int]]:
-    """All whole numbers: where each stands, its own name, itself."""
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{above}{name}.")
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, Mapping):
-                yield from _numbers(each, f"{above}{name}.")
-            elif isinstance(each, int) and not isinstance(each, bool):
-                yield f"{above}{name}", name, each
+def _most(name: str) -> int:
+    if name in MOST:
+        return MOST[name]
+    if PARTS.search(name):
+        return MOST_PARTS
+    return LARGEST if NOT_COUNTED.search(name) else ANY
+
+
+def _values(value: object, place: str = "", name: str = "") -> Iterator[tuple[str, str, object]]:
+    """All values, however deep: where each stands, its own name, itself."""
+    yield place, name, value
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            if key not in IGNORED:
+                yield from _values(one, f"{place}.{key}" if place else str(key), str(key))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _values(one, place, name)
 
 
 def _shown(value: int) -> str:

@@ -23,6 +23,7 @@ from torch import nn
 from tamis.errors import DamagedArtifact, InvalidSetting, UnknownBaseModel, first_line
 from tamis.extras import require
 from tamis.ml.encoder.base_model import CONFIG, config_of, refuse_adapter, shapes_of
+from tamis.ml.encoder.bounds import IGNORED
 from tamis.ml.untrusted import damaged
 
 Floats = NDArray[np.float32]
@@ -69,10 +70,13 @@ def load_network(
     transformers = require("transformers", "encoder")
     name = name or folder.name
     refuse_adapter(folder, name)
-    config_of(folder)
+    told = {key: value for key, value in config_of(folder).items() if key not in IGNORED}
+    kind = told.pop("model_type", None)
+    if kind not in transformers.CONFIG_MAPPING:
+        raise UnknownBaseModel(_needs_code(name), name=name)
     try:
         with quiet():
-            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            config = transformers.CONFIG_MAPPING[kind].from_dict(told)  # of what was looked at, and of nothing else
             config._attn_implementation = None  # what a stranger names here may be a program on the hub
             _set_labels(config, n_labels, pad_id)
             auto = transformers.AutoModelForSequenceClassification
