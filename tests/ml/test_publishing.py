@@ -10,6 +10,7 @@ import yaml
 
 from tamis.errors import DamagedArtifact, HubFailed, InvalidSetting, OutputExists
 from tamis.ml.artifact import MANIFEST, open_artifact
+from tamis.ml.hub import hub_errors
 from tamis.ml.manifest import FORMAT
 from tamis.ml.model import Model, load
 from tamis.ml.publishing import publish, require_repository
@@ -135,6 +136,24 @@ def test_no_network(hub, monkeypatch, tmp_path):
 def test_names_that_no_repository_has(name):
     with pytest.raises(InvalidSetting, match="owner/name"):
         require_repository(name)
+
+
+@pytest.mark.parametrize("name", ["me/b--c", "me/b..c", "me/b.git", "me/b-", "me/b.", "me/" + "b" * 94])
+def test_names_that_the_hub_does_not_take(name):
+    with pytest.raises(InvalidSetting, match=r"has no -- and no \.\., ends with neither \.git.*at most 96 characters"):
+        require_repository(name)
+
+
+def test_secrets_are_not_repeated(monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setenv("HF_TOKEN", "a-token-of-a-company")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://me:secret@hub.example")
+    said = "tried https://me:secret@hub.example/api with a-token-of-a-company, authorization: Bearer abc.def, hf_wxyz"
+    with pytest.raises(HubFailed) as failed, hub_errors(huggingface_hub, "me/shop", "pushed to"):
+        raise OSError(said)
+    assert "https://...@hub.example" in str(failed.value)
+    assert not re.search(r"secret|company|abc\.def|wxyz", str(failed.value))
 
 
 def test_a_licence_is_a_name(hub):

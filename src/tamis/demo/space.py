@@ -17,7 +17,7 @@ from tamis.demo.inputs import as_messages
 from tamis.demo.quiet import quiet_gradio
 from tamis.demo.wheel import write_wheel
 from tamis.errors import ModelError, OutputExists
-from tamis.ml.artifact import refuse_output
+from tamis.ml.artifact import refuse_inside, refuse_output
 from tamis.ml.folder_swap import sync, written_beside
 from tamis.ml.manifest import Manifest
 from tamis.ml.model import Model
@@ -119,8 +119,10 @@ def refuse_space(folder: Path, *, overwrite: bool = False) -> None:
     """Do nothing where `write_space` may write: call it before the work.
 
     Raises:
-        OutputExists: something is there that is not a Space's folder, or `overwrite` is not given.
+        OutputExists: something is there that is not a Space's folder, or `overwrite` is not given; or it is within a
+            model.
     """
+    refuse_inside(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputExists(f"{folder} is a file: choose another place for the Space.", folder=str(folder))
     found = {path.name for path in folder.iterdir()} if folder.exists() else set()

@@ -122,8 +122,9 @@ def refuse_output(folder: Path, *, overwrite: bool = False) -> None:
     """Do nothing where `write_artifact` may write: call it before hours of work.
 
     Raises:
-        OutputExists: something is there that is not an artifact, or `overwrite` is not given.
+        OutputExists: something is there that is not an artifact, or `overwrite` is not given; or it is within a model.
     """
+    refuse_inside(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -189,6 +190,20 @@ def manifest_hash(manifest: Manifest, folder: Path | None = None) -> str:
 def _sealed(manifest: Manifest) -> bytes:
     body = render_json(manifest.model_dump(mode="json")).removesuffix("\n}").encode("utf-8") + b",\n"
     return body + _seal(body)
+
+
+def refuse_inside(folder: Path) -> None:
+    """Do nothing where no folder above holds a model: with a file that is not its own, that one could not be opened.
+
+    Raises:
+        OutputExists: one does.
+    """
+    for above in folder.expanduser().resolve().parents:
+        if (above / MANIFEST).is_file() and names_in(above):
+            raise OutputExists(
+                f"{folder} is within the folder of a model, {above}, which holds nothing else: choose another place.",
+                folder=str(folder),
+            )
 
 
 def _seal(body: bytes) -> bytes:

@@ -67,7 +67,7 @@ def fetched(
     try:
         return _place(repository, Path(download()))
     except Exception as error:  # the HTTP client's own errors, which differ between versions of the package
-        trouble = _first_line(error)
+        trouble = _first_line(hub, error)
         raise UnknownBaseModel(
             f"There is no base model {repository!r}: no such folder here, nothing in the Hugging Face cache, and it "
             f"cannot be fetched from the hub ({trouble}). Without a network, give a folder with its safetensors, "
@@ -99,7 +99,7 @@ def hub_errors(hub: Any, repository: str, done: str) -> Iterator[None]:  # noqa:
 
 def _told(hub: Any, error: Exception, repository: str, done: str) -> str:  # noqa: ANN401
     errors = hub.errors
-    start = f"The repository {repository} cannot be {done} ({hub.constants.ENDPOINT}): "
+    start = f"The repository {repository} cannot be {done} ({_without_secrets(hub, hub.constants.ENDPOINT)}): "
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):  # of one of many uploads
         error = error.__cause__
     status = getattr(getattr(error, "response", None), "status_code", 0)
@@ -112,10 +112,10 @@ def _told(hub: Any, error: Exception, repository: str, done: str) -> str:  # noq
     if isinstance(error, errors.LocalTokenNotFoundError) or (status == 401 and not hub.get_token()):
         return f"{start}the hub wants a token, and there is none here. Log in (hf auth login), or set HF_TOKEN."
     if status in _STATUSES:
-        return f"{start}{_STATUSES[status]} The hub said: {_first_line(error)}"
+        return f"{start}{_STATUSES[status]} The hub said: {_first_line(hub, error)}"
     if status:
-        return f"{start}the hub answered {status}. Try again later. It said: {_first_line(error)}"
-    return f"{start}{_first_line(error)}. Check the network, and HF_ENDPOINT if it is set."
+        return f"{start}the hub answered {status}. Try again later. It said: {_first_line(hub, error)}"
+    return f"{start}{_first_line(hub, error)}. Check the network, and HF_ENDPOINT if it is set."
 
 
 _STATUSES = {
@@ -128,13 +128,26 @@ _STATUSES = {
     413: "the files are larger than it takes.",
     429: "too much was asked of it. Try again later.",
 }
-_TOKEN = re.compile(r"hf_\w+")
+_SECRETS = (
+    (re.compile(r"\bhf_\w+"), "hf_..."),
+    (re.compile(r"\b(Bearer|Basic)\s+[^\s'\"]+", re.IGNORECASE), r"\1 ..."),
+    (re.compile(r"//[^/@\s]+@"), "//...@"),
+)
+"""Tokens, and names and passwords in addresses."""
 
 
-def _first_line(error: Exception) -> str:
-    """What an error says, in one line; a token in it is not repeated."""
+def _first_line(hub: Any, error: Exception) -> str:  # noqa: ANN401
+    """What an error says, in one line; a secret in it is not repeated."""
     said = getattr(error, "server_message", None) or str(error).strip() or type(error).__name__
-    return _TOKEN.sub("hf_...", said.splitlines()[0][:300])
+    return _without_secrets(hub, said.splitlines()[0])[:300]
+
+
+def _without_secrets(hub: Any, text: str) -> str:  # noqa: ANN401
+    for token in {hub.get_token(), os.environ.get("HF_TOKEN")} - {None, ""}:
+        text = text.replace(str(token), "...")
+    for pattern, shown in _SECRETS:
+        text = pattern.sub(shown, text)
+    return text
 
 
 def front_matter(path: Path) -> tuple[str, tuple[str, ...]]:

@@ -22,6 +22,7 @@ OWN = frozenset({".gitattributes", ".gitignore", CARD, "LICENSE"})
 """Files that a new repository may have, and that are no model's."""
 
 DONE = "pushed to"
+LONGEST_NAME = 96
 
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
 
@@ -81,6 +82,13 @@ def require_repository(repository: str) -> None:
     if found is None or found["revision"] is not None:
         raise InvalidSetting(
             f"{repository!r} is no name of a repository: give owner/name, such as me/support-intents.",
+            setting="repository",
+        )
+    name = found["id"].partition("/")[2]
+    if "--" in repository or ".." in repository or name.endswith((".git", "-", ".")) or len(repository) > LONGEST_NAME:
+        raise InvalidSetting(
+            f"{repository!r} cannot be the name of a repository: on the hub it has no -- and no .., ends with neither "
+            f".git, - nor a point, and has at most {LONGEST_NAME} characters.",
             setting="repository",
         )
 

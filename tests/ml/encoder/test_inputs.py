@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from tamis.errors import Cancelled
-from tamis.ml.encoder.inputs import CHARACTERS_PER_TOKEN, Encoding, tokens_read
+from tamis.ml.encoder.inputs import CHARACTERS_PER_TOKEN, LONGEST, Encoding, tokens_read
 from tamis.ml.encoder.templates import ChatTemplate
 from tamis.schema import Ending, Message
 
@@ -126,3 +128,45 @@ def test_what_an_input_becomes_does_not_depend_on_the_others(tokenizer_json, tex
     for place, text in enumerate(texts):
         alone = encoding.encode([text])
         assert alone.ids.tolist() == together.select(np.array([place])).ids.tolist()
+
+
+class TestEndlessTexts:
+    """Of a text without spaces, or of nothing else, so much is looked at; what is left is told."""
+
+    @pytest.fixture
+    def words(self):
+        """A tokenizer of whole words."""
+        tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "word": 1, "the": 2, "end": 3}, unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = WhitespaceSplit()
+        return Encoding(tokenizer.to_str().encode(), max_length=16)
+
+    @pytest.fixture
+    def seen(self, words, monkeypatch):
+        """Characters of each text that the tokenizer got, by call."""
+        found = list[list[int]]()
+        ids = words._ids
+        monkeypatch.setattr(words, "_ids", lambda texts: found.append(list(map(len, texts))) or ids(texts))
+        return found
+
+    @pytest.mark.parametrize("text", ["a" * 3_000_000, " " * 3_000_000 + "word", "word " + "a" * 3_000_000])
+    def test_the_beginning_is_looked_at(self, words, seen, text):
+        encoded = words.encode([text])
+        assert max(map(max, seen)) <= LONGEST
+        assert encoded.n_cut == 1
+        assert encoded.ids.tolist() == words.encode([text[:LONGEST]]).ids.tolist()
+        assert words.reach(text) <= LONGEST
+
+    def test_of_a_chat_the_end(self, words, seen):
+        encoded = words.encode([(Message("user", "a" * 3_000_000 + " the end"),)])
+        assert encoded.n_cut == 1
+        assert encoded.ids.tolist() == [0, 2, 3]
+        assert max(map(max, seen)) <= LONGEST
+
+    def test_few_characters_at_once_whatever_the_inputs(self, words, seen, monkeypatch):
+        texts = ["word " * 200] * 9 + ["a" * 2_000] + ["end"]
+        whole = words.encode(texts)
+        monkeypatch.setattr("tamis.ml.encoder.inputs.PORTION", 700)
+        seen.clear()
+        assert words.encode(texts).ids.tolist() == whole.ids.tolist() == [1] * 16 * 9 + [0, 3]
+        assert len(seen) > 5
+        assert all(sum(sizes) <= 700 or len(sizes) == 1 for sizes in seen)

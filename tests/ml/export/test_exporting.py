@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tamis.demo.space import refuse_space
 from tamis.errors import DamagedArtifact, GoldenRowsDrift, InvalidSetting, MissingExtra, ModelError, OutputExists
+from tamis.ml.artifact import open_artifact, refuse_output
 from tamis.ml.export import onnx_static
 from tamis.ml.export.exporting import export
 from tamis.ml.manifest import FORMAT
@@ -48,6 +50,19 @@ def test_what_is_there_is_not_lost(tmp_path):
     with pytest.raises(OutputExists, match="is a file"):
         export(MODEL, "onnx", folder / "notes.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["onnx"]
+
+
+def test_a_model_s_folder_holds_nothing_else(tmp_path):
+    model = shutil.copytree(MODEL, tmp_path / "model")
+    for folder in (model / "onnx", model / "far" / "below"):
+        with pytest.raises(OutputExists, match="is within the folder of a model"):
+            export(model, "onnx", folder)
+        with pytest.raises(OutputExists, match="is within the folder of a model"):
+            refuse_output(folder)
+        with pytest.raises(OutputExists, match="is within the folder of a model"):
+            refuse_space(folder)
+    assert open_artifact(model).manifest.targets
+    assert {path.name for path in model.iterdir()} == {path.name for path in MODEL.iterdir()}
 
 
 def test_places_that_cannot_be_written(tmp_path):

@@ -7,8 +7,8 @@ torch nor transformers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,6 @@ from tamis.ml.progress import Check, nothing
 from tamis.schema import Ending, Input
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding as TokenizersEncoding
     from tokenizers import Tokenizer
 
 Ids = NDArray[np.int32]
@@ -28,6 +27,13 @@ Ints = NDArray[np.int64]
 AT_ONCE = 1_000
 CHARACTERS_PER_TOKEN = 16
 """Of a text, so many characters a token are looked at first: hardly any has more, and a book need not be read whole."""
+
+LONGEST = 1 << 20
+"""Characters of a text that are looked at, at most, unless a longer sequence has room for more: the first, or of a chat
+the last. Among so many there are more tokens than are kept, unless nearly all are spaces, or it is one endless word."""
+
+PORTION = 1 << 21
+"""Characters that are given to the tokenizer at once."""
 
 MARGIN = 16
 """Tokens beyond those that are kept, so that where the text was broken off makes no difference to them."""
@@ -177,17 +183,24 @@ class Encoding:
     def reach(self, text: str) -> int:
         """Return how many characters of a text are read, from its beginning."""
         most = tokens_read(self._room, self.windows)
-        told = _Told(text)
-        for some in (told.clipped(CHARACTERS_PER_TOKEN * most + 64), text):
+        told = _Told(text).without(max(LONGEST, self._looked_at))
+        for some in (told.clipped(CHARACTERS_PER_TOKEN * most + 64), told.text):
             whole = some.encode("utf-8", "replace").decode("utf-8")  # no halves of surrogate pairs
             ends = self._tokenizer.encode(whole, add_special_tokens=False).offsets
             if len(ends) > most:
                 return ends[most - 1][1]
-            if len(some) == len(text):
+            if len(some) == len(told.text):
                 break
-        return len(text)
+        return len(told.text)
 
     def _told(self, given: Input) -> _Told:
+        return self._as_told(given).without(max(LONGEST, self._looked_at))
+
+    @property
+    def _looked_at(self) -> int:
+        return CHARACTERS_PER_TOKEN * self._room * self.windows + 64
+
+    def _as_told(self, given: Input) -> _Told:
         if isinstance(given, str):
             return _Told(given, ends=isinstance(given, Ending))
         text, by_template = self._template(given)
@@ -203,16 +216,17 @@ class Encoding:
     def _tokens(self, texts: Sequence[_Told]) -> list[Ids]:
         """The ids of each text without marks; of a very long one at least as many as are kept."""
         most = self._room * self.windows
-        clipped = [told.clipped(CHARACTERS_PER_TOKEN * most + 64) for told in texts]
-        made = [np.array(each.ids, dtype=np.int32) for each in self._ids(clipped)]
+        clipped = [told.clipped(self._looked_at) for told in texts]
+        made = [ids for some in _portions(clipped) for ids in self._ids(some)]
         for place, (told, text) in enumerate(zip(texts, clipped, strict=True)):
             if len(text) < len(told.text) and len(made[place]) < most + MARGIN:
-                made[place] = np.array(self._ids([told.text])[0].ids, dtype=np.int32)
+                made[place] = self._ids([told.text])[0]
         return made
 
-    def _ids(self, texts: list[str]) -> list[TokenizersEncoding]:
+    def _ids(self, texts: list[str]) -> list[Ids]:
         texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # no halves of surrogate pairs
-        return self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        made = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(each.ids, dtype=np.int32) for each in made]
 
     def _pieces(self, told: _Told, tokens: Ids) -> tuple[list[Ids], bool]:
         """The sequences of a text, and whether something was left out."""
@@ -223,7 +237,8 @@ class Encoding:
         reach = tokens_read(most, 1 if told.is_chat else self.windows)
         kept = tokens[-reach:] if told.ends else tokens[:reach]
         starts = range(0, max(1, len(kept) - most + step), step)
-        return [self._marked(before, kept[start : start + most], after) for start in starts], len(tokens) > reach
+        pieces = [self._marked(before, kept[start : start + most], after) for start in starts]
+        return pieces, told.cut or len(tokens) > reach
 
     def _marked(self, before: Sequence[int], tokens: Ids, after: Sequence[int]) -> Ids:
         if not len(before) and not len(after):
@@ -241,6 +256,13 @@ class _Told:
     refused: bool = False
     lead: tuple[int, ...] = ()
     by_template: bool = False
+    cut: bool = False
+
+    def without(self, beyond: int) -> _Told:
+        """The same without what is beyond so many characters."""
+        if len(self.text) <= beyond:
+            return self
+        return replace(self, text=self.text[-beyond:] if self.ends else self.text[:beyond], cut=True)
 
     def clipped(self, most: int) -> str:
         """The beginning or the end of the text, to a space."""
@@ -253,6 +275,19 @@ class _Told:
         begin = self.text[:most]
         space = _LAST_SPACE.search(begin)
         return begin[: space.start()] if space else self.text
+
+
+def _portions(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in order, so many at once that they have few characters together."""
+    some, size = list[str](), 0
+    for text in texts:
+        if some and size + len(text) > PORTION:
+            yield some
+            some, size = [], 0
+        some.append(text)
+        size += len(text)
+    if some:
+        yield some
 
 
 def marks_of(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from tamis.errors import GoldenRowsDrift, InvalidSetting, ModelError, OutputExists
-from tamis.ml.artifact import Artifact, open_artifact
+from tamis.ml.artifact import Artifact, open_artifact, refuse_inside
 from tamis.ml.encoder.placement import ENSEMBLE, OF_STATIC
 from tamis.ml.export.onnx_card import ALONE
 from tamis.ml.folder_swap import written_beside
@@ -142,8 +142,9 @@ def refuse_folder(folder: Path, *, overwrite: bool) -> None:
     """Do nothing where an export may be written: call it before the work.
 
     Raises:
-        OutputExists: something is there, and `overwrite` is not given, or it is a file.
+        OutputExists: something is there, and `overwrite` is not given, or it is a file; or it is within a model.
     """
+    refuse_inside(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
