@@ -10,6 +10,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from tamis.demo.asking import Asking
 from tamis.demo.gate import Gate
 from tamis.demo.page import Demo, build, look
 from tamis.demo.quiet import quiet_gradio
@@ -37,7 +38,8 @@ def application(demo: Demo, token: str | None, port: int) -> Gate:
     from fastapi import FastAPI
 
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    return Gate(gradio.mount_gradio_app(outer, build(demo), path="", **look()), token, port=port)
+    page = build(demo)
+    return Gate(Asking(gradio.mount_gradio_app(outer, page, path="", **look()), page.fns), token, port=port)
 
 
 def serve(listening: socket.socket, app: Gate, seconds: float | None = None) -> None:
