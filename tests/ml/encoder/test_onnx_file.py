@@ -64,3 +64,14 @@ def test_a_network_that_cannot_be_written_is_told_so_and_left_as_it_was(exported
     with pytest.raises(NotExportable):
         export(strange, tmp_path, [[1, 7, 2]], 0)
     assert strange.training
+
+
+def test_the_last_layer_is_computed_for_the_token_that_the_head_reads(exported, tmp_path, monkeypatch):
+    network, folder = exported("bert")
+    monkeypatch.setattr("tamis.ml.encoder.onnx_file.reads_first_token", lambda *_: False)
+    export(network, tmp_path, [[1, 7, 8, 9, 2]], 0)
+    assert (tmp_path / MODEL).read_bytes() != (folder / MODEL).read_bytes()
+    ids = np.array([[1, 7, 8, 9, 2], [1, 7, 2, 0, 0]])
+    mask = (ids > 0).astype(np.int64)
+    whole, first = (Session(place, threads=1).run(ids, mask) for place in (tmp_path, folder))
+    np.testing.assert_allclose(first, whole, atol=1e-5)

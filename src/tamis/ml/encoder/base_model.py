@@ -29,7 +29,10 @@ CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenize
 TEMPLATE = "chat_template.jinja"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
-PATTERNS = ("*.safetensors", "*.safetensors.index.json", TOKENIZER, TOKENIZER_CONFIG, TEMPLATE)
+POOLING = "*_Pooling/config.json"
+"""How sentence-transformers makes one vector of a text's tokens."""
+
+PATTERNS = ("*.safetensors", POOLING, "*.safetensors.index.json", TOKENIZER, TOKENIZER_CONFIG, TEMPLATE)
 """The files of a repository that are needed beside its configuration."""
 
 MAX_CONFIG, MAX_HEADER = 4 << 20, 64 << 20
@@ -45,6 +48,9 @@ BEHIND_PADDING = frozenset({
     *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
 })  # fmt: skip
 """Architectures whose positions begin behind the padding token's id: they read that much less."""
+
+POOLED = frozenset({"bert", "camembert", "electra", "roberta", "xlm-roberta"})
+"""Architectures whose classifier reads the first token, and whose layers are made of the same parts."""
 
 OWN_PADDING = {"mpnet": 1}
 """The padding token's id where an architecture does not ask its configuration."""
@@ -133,6 +139,20 @@ class EncoderBase:
         return self._number("num_hidden_layers", "n_layers", "n_layer")
 
     @cached_property
+    def is_averaged(self) -> bool:
+        """Whether it was trained so that the mean of its tokens' vectors says what a text is about."""
+        found = [_object(path) for path in sorted(self.folder.glob(POOLING))]
+        return len(found) == 1 and (
+            found[0].get("pooling_mode") == "mean"
+            or (bool(found[0].get("pooling_mode_mean_tokens")) and not found[0].get("pooling_mode_cls_token"))
+        )
+
+    @property
+    def can_pool(self) -> bool:
+        """Whether a layer on top can average the tokens."""
+        return self.config.get("model_type") in POOLED and not self.config.get("is_decoder")
+
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the weights by name, from the headers of their files."""
         return shapes_of(self.folder)
@@ -148,6 +168,7 @@ class EncoderBase:
         paths = [path for name in names if (path := self.folder / name).is_file()]
         return {
             "card": self.card.model_dump(),
+            "averaged": self.is_averaged,
             "files": {path.name: hashlib.sha256(map_file(path, follow_links=True).data).hexdigest() for path in paths},
         }
 

@@ -88,4 +88,5 @@ def _megabytes(base: EncoderBase, method: Method, tokens: int, per_trained: floa
 def _weights(base: EncoderBase, method: Method) -> tuple[float, float]:
     """How many weights each token meets, and how many of them are trained."""
     met = sum(math.prod(shape) for name, shape in base.shapes.items() if "embed" not in name and "wte" not in name)
-    return float(met), met * (1 - method.n_frozen / max(base.n_layers, 1))
+    of_a_layer, layers = met / max(base.n_layers, 1), base.n_layers + method.pools
+    return of_a_layer * layers, of_a_layer * (layers - method.n_frozen)

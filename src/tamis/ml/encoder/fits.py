@@ -38,6 +38,7 @@ from tamis.ml.encoder.planning import (
     Reading,
     plan_of,
 )
+from tamis.ml.encoder.pooling import add_mean_layer
 from tamis.ml.encoder.second_head import SecondHead, can_have
 from tamis.ml.encoder.watching import Watcher, rows_to_judge
 from tamis.ml.holding_out import BEGIN, END, HELD, Place, Watched, second_plan
@@ -95,18 +96,21 @@ class Fits:
         model = load_network(
             base.folder, n_labels, self._reading.pad_id, dtype=half or torch.float32, name=base.card.id
         )
+        shared = len(parts_of(model).layers) != base.n_layers  # ALBERT goes through one layer many times
+        if self._method.pools:
+            add_mean_layer(model)
         parts = parts_of(model)
         if self._options.gradient_checkpointing:
             checkpoint_layers(model)
         if self._method.lora:
             model, parts = with_lora(model, parts, self._options.lora_rank or LORA_RANK)
-        shared = len(parts.layers) != base.n_layers  # ALBERT goes through one layer many times
         self.n_frozen = 0 if shared else self._method.n_frozen
         freeze(model, parts, self.n_frozen)
         frozen = FrozenLayers(model, self.n_frozen)
         many = len(self._task.train) >= MANY_ROWS
         second = None
-        if many and not self._method.lora and self.n_frozen < len(parts.layers) and can_have(model):
+        own = self._method.lora or self._method.pools  # a head that hears all tokens needs no second
+        if many and not own and self.n_frozen < len(parts.layers) and can_have(model):
             second = SecondHead(parts, base.card.dimensions, n_labels).to(self.machine.device)
             parts = replace(parts, head=(*parts.head, *second.weights))
         averaged = AVERAGED if many else 0.0

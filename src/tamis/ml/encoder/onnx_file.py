@@ -21,6 +21,7 @@ from torch import nn
 
 from tamis.errors import first_line
 from tamis.extras import require
+from tamis.ml.encoder.first_token import first_token_alone, reads_first_token
 from tamis.ml.encoder.placement import DATA, MODEL
 from tamis.ml.encoder.session import Session
 
@@ -77,7 +78,9 @@ def export(network: nn.Module, folder: Path, rows: Sequence[Sequence[int]], pad_
     network.eval()
     try:
         with torch.no_grad(), _silence():
-            write(_translated(network), folder)
+            with first_token_alone(network) if reads_first_token(network, pad_id) else contextlib.nullcontext():
+                proto = _translated(network)
+            write(proto, folder)
             check(network, folder, rows, pad_id)
     except NotExportable:
         raise

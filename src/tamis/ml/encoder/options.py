@@ -16,6 +16,9 @@ class EncoderOptions(BaseModel):
     Attributes:
         freeze_layers: so many of the lowest layers stay as they are, with the embeddings below them; 0 trains all.
         gradient_checkpointing: compute activations twice instead of keeping them: less memory, a third more time.
+        pooling: what the classifier reads of a text: its first token, or the mean of all, by a layer on top. auto: the
+            mean where the base model was trained to be averaged (sentence-transformers), and its classifier reads the
+            first token.
         long_texts: cut texts that are longer than the model reads, or read them in up to 8 windows whose logits are
             averaged. A chat always keeps its end.
         lora: train low-rank additions to the weights (LoRA, Hu et al. 2021) instead of the weights; they are added up
@@ -33,6 +36,7 @@ class EncoderOptions(BaseModel):
 
     freeze_layers: int | None = Field(default=None, ge=0, le=1_000)
     gradient_checkpointing: bool = False
+    pooling: Literal["auto", "first", "mean"] = "auto"
     long_texts: Literal["cut", "windows"] = "cut"
     lora: bool | None = None
     lora_rank: int | None = Field(default=None, ge=1, le=1_024)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tamis.data.dataset import Dataset
 from tamis.errors import InvalidSetting
-from tamis.ml.encoder.base_model import EncoderBase
+from tamis.ml.encoder.base_model import POOLED, EncoderBase
 from tamis.ml.encoder.bounds import MOST_TOKENS
 from tamis.ml.encoder.inputs import MOST_WINDOWS, Encoding
 from tamis.ml.encoder.options import EncoderOptions
@@ -111,19 +111,21 @@ class Method:
         lora: whether by LoRA.
         tuned: rates by name.
         updates: of the target with most labels, so many updates are usual.
+        pools: whether a layer on top averages the tokens.
     """
 
     n_frozen: int
     lora: bool
     tuned: Mapping[str, float]
     updates: int = 0
+    pools: bool = False
 
 
 def method_of(base: EncoderBase, options: EncoderOptions, data: Dataset) -> Method:
     """Return how a base model is trained on some rows; its card's own rates count before the usual ones.
 
     Raises:
-        InvalidSetting: more layers are to be frozen than there are.
+        InvalidSetting: more layers are to be frozen than there are, or the architecture cannot average its tokens.
     """
     lora = base.n_weights >= LARGE if options.lora is None else options.lora
     tuned = base.card.tuned
@@ -143,7 +145,17 @@ def method_of(base: EncoderBase, options: EncoderOptions, data: Dataset) -> Meth
     if not lora:
         rates |= {name: value for name, value in tuned.items() if name in rates}
     most_labels = max((len(target.labels) for target in data.targets), default=0)
-    return Method(0 if lora else wanted, lora, rates, UPDATES_PER_LABEL * most_labels)
+    return Method(0 if lora else wanted, lora, rates, UPDATES_PER_LABEL * most_labels, _pools(base, options))
+
+
+def _pools(base: EncoderBase, options: EncoderOptions) -> bool:
+    if options.pooling == "mean" and not base.can_pool:
+        raise InvalidSetting(
+            f"pooling = mean: no layer that averages the tokens is known for a base model of the architecture "
+            f"{base.config.get('model_type')} ({', '.join(sorted(POOLED))} have one). Leave it out.",
+            setting="pooling",
+        )
+    return options.pooling == "mean" or (options.pooling == "auto" and base.can_pool and base.is_averaged)
 
 
 def rows_of_a_label(data: Dataset) -> float:

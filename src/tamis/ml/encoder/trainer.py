@@ -183,6 +183,7 @@ class EncoderTrainer:
             "cut_share": encoded.n_cut / max(n, 1),
             "frozen_layers": self._fits.n_frozen,
             "lora": self._method.lora,
+            "pooling": "mean" if self._method.pools else "first" if self._base.can_pool else None,
             "device": self._fits.machine.device.type,
             "precision": str(self._fits.machine.half or "float32").removeprefix("torch."),
             "processes": self._fits.machine.world,
