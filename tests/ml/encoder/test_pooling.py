@@ -1,5 +1,6 @@
 """A layer on top whose first token says the mean of all, for base models that were trained to be averaged."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import torch
 import tamis
 from tamis.errors import InvalidSetting
 from tamis.ml.base_models import load_base
+from tamis.ml.cards import CARDS
 from tamis.ml.encoder.first_token import reads_first_token
 from tamis.ml.encoder.network import load_network, parts_of
 from tamis.ml.encoder.options import encoder_options
@@ -80,7 +82,12 @@ def test_what_a_base_model_says(base_folder, tmp_path, told, is_averaged):
 
 
 def test_one_that_says_nothing(base_folder):
-    assert not load_base(str(base_folder("bert"))).is_averaged
+    base = load_base(str(base_folder("bert")))
+    assert not base.is_averaged
+    known = dataclasses.replace(base, card=CARDS["minilm-l6"])
+    assert known.is_averaged
+    repository = "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"
+    assert dataclasses.replace(base, card=base.card.model_copy(update={"source": repository})).is_averaged
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,8 @@ class EncoderBase:
     def is_averaged(self) -> bool:
         """Whether it was trained so that the mean of its tokens' vectors says what a text is about."""
         found = [_object(path) for path in sorted(self.folder.glob(POOLING))]
+        if not found:  # as where another program fetched what it needed
+            return self.card.source.startswith(f"https://huggingface.co/{MINILM_REPOSITORY}")
         return len(found) == 1 and (
             found[0].get("pooling_mode") == "mean"
             or (bool(found[0].get("pooling_mode_mean_tokens")) and not found[0].get("pooling_mode_cls_token"))
