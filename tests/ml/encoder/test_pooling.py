@@ -12,10 +12,10 @@ from tamis.errors import InvalidSetting
 from tamis.ml.base_models import load_base
 from tamis.ml.cards import CARDS
 from tamis.ml.encoder.first_token import reads_first_token
-from tamis.ml.encoder.network import load_network, parts_of
+from tamis.ml.encoder.network import last_linear, load_network, parts_of
 from tamis.ml.encoder.options import encoder_options
 from tamis.ml.encoder.planning import method_of
-from tamis.ml.encoder.pooling import LOUD, add_mean_layer
+from tamis.ml.encoder.pooling import HANDED_ON, LOUD, add_mean_layer
 from tamis.ml.export.exporting import export
 
 KINDS = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
@@ -49,6 +49,19 @@ def test_the_first_token_says_the_mean(base_folder, kind):
     assert torch.allclose(said, wanted, atol=1e-3)
     assert len(parts_of(model).layers) == model.config.num_hidden_layers == 4
     assert reads_first_token(model, 0)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "electra"])
+def test_the_labels_are_read_from_the_mean_itself(base_folder, kind):
+    model = load_network(base_folder(kind), 3, 0).eval()
+    add_mean_layer(model)
+    heard = []
+    last_linear(model).register_forward_hook(lambda _, given, __: heard.append(given[0]))
+    ids = torch.tensor([[1, 50, 60, 70, 2]])
+    with torch.no_grad():
+        model(input_ids=ids)
+        said = model.base_model(input_ids=ids).last_hidden_state[:, 0]
+    assert torch.allclose(heard[0], torch.tanh(HANDED_ON * said), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,6 +17,10 @@ from torch import nn
 LOUD = 10.0
 """The mean, by the size of the token's own words; tokens' vectors are about as large as each other, means smaller."""
 
+HANDED_ON = 0.5
+"""Of what the layer says, in what stands before the labels (a dense layer and tanh, in BERT of another training): its
+numbers are about one, where tanh still tells them apart."""
+
 SPREAD = 0.02
 """Standard deviation of weights that say nothing yet, as transformers has it."""
 
@@ -39,8 +43,21 @@ def add_mean_layer(model: nn.Module) -> None:
     for module in layer.modules():
         if hasattr(module, "layer_idx"):
             module.layer_idx = len(layers)
+    dense = _before_labels(model)
+    if dense is not None:
+        with torch.no_grad():
+            _is(dense, HANDED_ON)
     layers.append(layer)
     wise.config.num_hidden_layers = len(layers)
+
+
+def _before_labels(model: nn.Module) -> nn.Linear | None:
+    """BERT's pooler, RoBERTa's dense layer; None where tanh does not follow."""
+    wise = cast("Any", model)
+    pooler = getattr(wise.base_model, "pooler", None)
+    if pooler is not None:
+        return cast("nn.Linear", pooler.dense)
+    return None if wise.config.model_type == "electra" else cast("nn.Linear", wise.classifier.dense)
 
 
 def _is(linear: nn.Linear, size: float) -> None:
