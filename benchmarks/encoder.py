@@ -34,7 +34,11 @@ from record import preamble, surroundings, table
 
 BASE = "minilm-l6"
 METHODS = ("encoder", "static", "trainer")
-OPTIONS: dict[str, dict[str, object]] = {"windows": {"long_texts": "windows"}, "alone": {"ensemble": False}}
+OPTIONS: dict[str, dict[str, object]] = {
+    "windows": {"long_texts": "windows"},
+    "alone": {"ensemble": False},
+    "first": {"pooling": "first"},
+}
 """Further methods: the encoder with an option."""
 
 RATE, EPOCHS, BATCH = 5e-5, 3, 16

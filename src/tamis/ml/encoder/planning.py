@@ -41,7 +41,7 @@ DECAY, WARMUP = 0.01, 0.1
 LARGE = 1_000_000_000
 """Weights from which a model is trained by LoRA unless it is said otherwise."""
 
-USUAL_UPDATES, MOST_USUAL, USUAL_ROWS = 100, 200, 3_200
+USUAL_UPDATES, MOST_USUAL, USUAL_ROWS = 100, 200, 1_600
 """Updates that are usual at least; with small batches up to so many, as go through so many rows (`docs/log.md`)."""
 
 UPDATES_PER_LABEL, MOST_PASSES = 3, 2
