@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from tamis.demo.gate import LONGEST_QUERY, Application, Receive, Scope, Send
 
 JOIN, DATA = "/gradio_api/queue/join", "/gradio_api/queue/data"
 SESSION = "session_hash"
@@ -72,14 +69,12 @@ class Asking:
             return "", (404, "The page has no such function.")
         if not isinstance(session, str) or not 1 <= len(session) <= LONGEST_NAME:
             return "", (400, "A request belongs to a session.")
-        if self._read[session]:
-            return session, None
-        if self._unread[session] >= MOST_UNREAD:
+        if not self._read[session] and self._unread[session] >= MOST_UNREAD:
             return session, (429, "Too many answers wait to be fetched.")
         return session, None
 
     async def _fetch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        query = parse_qs(scope.get("query_string", b"")[:4096].decode("latin-1"))
+        query = parse_qs(scope.get("query_string", b"")[:LONGEST_QUERY].decode("latin-1"))
         session = query.get(SESSION, [""])[-1]
         self._read[session] += 1
         self._unread.pop(session, None)

@@ -143,7 +143,7 @@ def _first_line(hub: Any, error: Exception) -> str:  # noqa: ANN401
 
 
 def _without_secrets(hub: Any, text: str) -> str:  # noqa: ANN401
-    for token in {hub.get_token(), os.environ.get("HF_TOKEN")} - {None, ""}:
+    if token := hub.get_token():
         text = text.replace(str(token), "...")
     for pattern, shown in _SECRETS:
         text = pattern.sub(shown, text)

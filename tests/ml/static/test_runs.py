@@ -16,7 +16,6 @@ from tamis.ml.static.runs import (
     WORD,
     code_points,
     hash_stretches,
-    portions,
     scramble,
     split,
     split_runs,
@@ -236,10 +235,3 @@ class TestWithoutWhiteSpace:
         assert sorted(found.strings) == ["xx", "xxxxx", "yy"]
         assert found.row.tolist() == [0, 0, 0, 1, 1]
         assert found.segment.tolist() == [0, 0, 0, 1, 1]
-
-
-def test_portions_are_of_bounded_work(monkeypatch):
-    monkeypatch.setattr(module, "CHARACTERS_AT_ONCE", 10)
-    strings = ["a" * 4, "b" * 6, "c", "d" * 50, "e", "f", "g", "h"]
-    assert list(portions(strings, 3)) == [strings[:2], ["c"], ["d" * 50], strings[4:7], strings[7:]]
-    assert list(portions([], 3)) == []

@@ -367,17 +367,14 @@ def _weights(folder: Path) -> list[Path]:
 
 def _named(index: Path) -> list[str]:
     found = parse_object(map_file(index, limit=MAX_HEADER, follow_links=True).tobytes(), index).get("weight_map")
-    names = set(found.values()) if isinstance(found, dict) and all(map(_is_name, found.values())) else set()
-    for name in names:
-        if not _SHARD.fullmatch(str(name)):
-            raise damaged(index, f"it names {str(name)[:60]!r}, and weights are *.safetensors in the same folder")
-    if not names:
+    named = list(found.values()) if isinstance(found, dict) else []
+    names = sorted({name for name in named if isinstance(name, str)})
+    if not names or not all(isinstance(name, str) for name in named):
         raise damaged(index, "its weight_map names no file")
-    return sorted(map(str, names))
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str)
+    for name in names:
+        if not _SHARD.fullmatch(name):
+            raise damaged(index, f"it names {name[:60]!r}, and weights are *.safetensors in the same folder")
+    return names
 
 
 _SHARD = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)

@@ -6,7 +6,7 @@ It does not know how the network was trained.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile, rmtree
@@ -116,7 +116,7 @@ class _Served:
         place = self.folder / choice.form
         if held is not None and judged is not None and choice.moved is not None:
             attended.listener(Progress("calibrating what is served", 0.98))
-            held = self._as_served(held, place, attended.check, {id(judged): choice.moved})
+            held = self._as_served(held, place, attended.check, (judged, choice.moved))
         for name in (MODEL, DATA):
             (place / name).replace(self.folder / name)
         scorer = OnnxScorer(self.folder, reader, form=choice.form, keep=self.keep)
@@ -150,18 +150,17 @@ class _Served:
         made = held_out(held, None if static is None else static[1].shares)
         return replace(made, shift=Head(network, last_linear(network)).takes_shifts)
 
-    def _as_served(self, held: Held, place: Path, check: Check, moved: Mapping[int, Floats]) -> Held:
+    def _as_served(self, held: Held, place: Path, check: Check, known: tuple[Held, Floats]) -> Held:
         """Return held-out rows with logits as the form that is served gives them, of very many rows evenly some.
 
         What a fold's network said of a row is shifted by how far the form is off for the network that is served: a
-        form of each fold's own network comes to the same calibration (docs/log.md). `moved` has what is known of that.
+        form of each fold's own network comes to the same calibration (docs/log.md). It is `known` of some rows.
         """
         data, rows = _some_of(held.data), evenly(len(held.data), MOST_ASKED)
         said = {name: array[rows] for name, array in held.said.items()}
-        instead = {name: self._as_served(other, place, check, moved) for name, other in held.instead.items()}
-        off = moved.get(id(held))
-        shifted = said[LOGITS] + (self._moved(data, place, check) if off is None else off)
-        return Held(held.rows, data, {**said, LOGITS: shifted}, instead)
+        instead = {name: self._as_served(other, place, check, known) for name, other in held.instead.items()}
+        off = known[1] if held is known[0] else self._moved(data, place, check)
+        return Held(held.rows, data, {**said, LOGITS: said[LOGITS] + off}, instead)
 
     def _moved(self, data: Dataset, place: Path, check: Check) -> Floats:
         """(rows, labels) how far a form is off the 32-bit numbers."""

@@ -7,7 +7,7 @@ torch nor transformers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis.ml.encoder.templates import ChatTemplate
+from tamis.ml.portions import portions
 from tamis.ml.progress import Check, nothing
 from tamis.schema import Ending, Input
 
@@ -183,8 +184,8 @@ class Encoding:
     def reach(self, text: str) -> int:
         """Return how many characters of a text are read, from its beginning."""
         most = tokens_read(self._room, self.windows)
-        told = _Told(text).without(max(LONGEST, self._looked_at))
-        for some in (told.clipped(CHARACTERS_PER_TOKEN * most + 64), told.text):
+        told = _Told(text).without(self._beyond)
+        for some in (told.clipped(self._looked_at), told.text):
             whole = some.encode("utf-8", "replace").decode("utf-8")  # no halves of surrogate pairs
             ends = self._tokenizer.encode(whole, add_special_tokens=False).offsets
             if len(ends) > most:
@@ -194,11 +195,17 @@ class Encoding:
         return len(told.text)
 
     def _told(self, given: Input) -> _Told:
-        return self._as_told(given).without(max(LONGEST, self._looked_at))
+        return self._as_told(given).without(self._beyond)
 
     @property
     def _looked_at(self) -> int:
+        """Characters of a text that are looked at first."""
         return CHARACTERS_PER_TOKEN * self._room * self.windows + 64
+
+    @property
+    def _beyond(self) -> int:
+        """Characters of a text that are looked at, at most."""
+        return max(LONGEST, self._looked_at)
 
     def _as_told(self, given: Input) -> _Told:
         if isinstance(given, str):
@@ -217,7 +224,7 @@ class Encoding:
         """The ids of each text without marks; of a very long one at least as many as are kept."""
         most = self._room * self.windows
         clipped = [told.clipped(self._looked_at) for told in texts]
-        made = [ids for some in _portions(clipped) for ids in self._ids(some)]
+        made = [ids for some in portions(clipped, PORTION) for ids in self._ids(some)]
         for place, (told, text) in enumerate(zip(texts, clipped, strict=True)):
             if len(text) < len(told.text) and len(made[place]) < most + MARGIN:
                 made[place] = self._ids([told.text])[0]
@@ -275,19 +282,6 @@ class _Told:
         begin = self.text[:most]
         space = _LAST_SPACE.search(begin)
         return begin[: space.start()] if space else self.text
-
-
-def _portions(texts: Sequence[str]) -> Iterator[list[str]]:
-    """The texts in order, so many at once that they have few characters together."""
-    some, size = list[str](), 0
-    for text in texts:
-        if some and size + len(text) > PORTION:
-            yield some
-            some, size = [], 0
-        some.append(text)
-        size += len(text)
-    if some:
-        yield some
 
 
 def marks_of(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -13,7 +13,6 @@ from typing import Any
 from jinja2 import nodes, pass_context
 from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
 from tamis.ml.encoder.template_meter import FILTERS, Meter, refuse
@@ -48,8 +47,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.filters |= {"tojson": meter.to_json, "replace": meter.replace, "join": meter.join, "round": meter.round}
         self.filters |= {_TAKE: meter.take, _LIST: meter.looped, _SPREAD: meter.listed, _JOIN: meter.join}
         self.tests = {name: meter.testing(name, does) for name, does in dict[str, Any](self.tests).items()}
-        self.globals = {"dict": dict, "namespace": Namespace, "cycler": Cycler, "joiner": Joiner}
-        self.globals |= {"range": meter.range, "raise_exception": refuse}
+        self.globals = {**meter.functions}
 
     def _parse(self, *given: Any) -> nodes.Template:  # noqa: ANN401
         marked: nodes.Template = _Marking().visit(super()._parse(*given))

@@ -247,7 +247,8 @@ class Meter(threading.local):
         methods = next((names for kind, names in _METHODS.items() if isinstance(owner, kind)), None)
         if methods is not None and name not in methods:
             refuse(f"there is no {name} here")
-        if methods is None and type(does) not in OBJECTS and type(owner) not in OBJECTS and does not in self.functions:
+        is_known = methods is not None or type(does) in OBJECTS or type(owner) in OBJECTS
+        if not is_known and does not in self.functions.values():
             refuse("there is no such call here")
         if methods is not None or does is dict or name == "changed":
             self.plain([*given, *named.values()])
@@ -268,9 +269,10 @@ class Meter(threading.local):
                 self.spend(len(one) * times // (CHARACTERS if isinstance(one, str) else 1))
 
     @property
-    def functions(self) -> tuple[Callable[..., Any], ...]:
+    def functions(self) -> dict[str, Callable[..., Any]]:
         """What a template can call by name."""
-        return (dict, Namespace, Cycler, Joiner, self.range, refuse)
+        kinds = {"dict": dict, "namespace": Namespace, "cycler": Cycler, "joiner": Joiner}
+        return {**kinds, "range": self.range, "raise_exception": refuse}
 
 
 def own_arguments(does: Callable[..., Any], given: tuple[Any, ...]) -> tuple[Any, ...]:

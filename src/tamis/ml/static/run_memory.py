@@ -13,11 +13,12 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from tamis.ml.portions import portions
 from tamis.ml.static.lexical import Terms
 from tamis.ml.static.model import StaticModel, TunedEmbeddings, one_blas_thread
 from tamis.ml.static.ngrams import grams_of_runs
 from tamis.ml.static.row_products import product_by_rows
-from tamis.ml.static.runs import TEXT, Hashes, Ints, Runs, portions
+from tamis.ml.static.runs import CHARACTERS_AT_ONCE, TEXT, Hashes, Ints, Runs
 from tamis.ml.static.sparse import Floats
 
 REMEMBERED_BYTES = 48 << 20
@@ -122,7 +123,7 @@ class RunReader:
         memory = self.memories[field]
         found = {run: memory.get(run) for run in runs}
         new = [run for run, known in found.items() if known is None]
-        for some in portions(new, RUNS_AT_ONCE):
+        for some in portions(new, CHARACTERS_AT_ONCE, RUNS_AT_ONCE):
             for run, known in zip(some, self._look_at(some, field), strict=True):
                 found[run] = known
                 if len(run) <= LONGEST_REMEMBERED:

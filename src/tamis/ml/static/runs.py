@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -209,19 +209,6 @@ def _pieces(run: str) -> list[str]:
     if len(run) <= LONGEST_RUN:
         return [run]
     return [run[start : start + LONGEST_RUN] for start in range(0, len(run), LONGEST_RUN)]
-
-
-def portions(runs: list[str], most: int) -> Iterator[list[str]]:
-    """Cut a list of runs into portions of at most so many, of bounded work: other threads get their turn in between."""
-    portion, characters = list[str](), 0
-    for run in runs:
-        if portion and (len(portion) == most or characters + len(run) > CHARACTERS_AT_ONCE):
-            yield portion
-            portion, characters = [], 0
-        portion.append(run)
-        characters += len(run)
-    if portion:
-        yield portion
 
 
 def _cut_long(starts: Ints, ends: Ints) -> tuple[Ints, Ints]:

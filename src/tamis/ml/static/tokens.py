@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from tamis.ml.static.runs import Ints, Runs, portions
+from tamis.ml.portions import portions
+from tamis.ml.static.runs import CHARACTERS_AT_ONCE, Ints, Runs
 from tamis.ml.static.sparse import Floats, Matrix, counts, scale_rows
 from tamis.ml.tokenizer_check import refuse_hostile
 
@@ -57,7 +58,7 @@ class RunTokenizer:
     def __call__(self, strings: list[str]) -> RunTokens:
         """Return the tokens of each string."""
         ids = list[list[int]]()
-        for some in portions(strings, STRINGS_AT_ONCE):
+        for some in portions(strings, CHARACTERS_AT_ONCE, STRINGS_AT_ONCE):
             encodings = self._tokenizer.encode_batch_fast(list(map(_whole, some)), add_special_tokens=False)
             ids += [encoding.ids for encoding in encodings]
         return self._known(ids)
