@@ -41,12 +41,9 @@ DECAY, WARMUP = 0.01, 0.1
 LARGE = 1_000_000_000
 """Weights from which a model is trained by LoRA unless it is said otherwise."""
 
-USUAL_UPDATES, MOST_USUAL, USUAL_ROWS = 100, 200, 1_600
-"""Updates that are usual at least; with small batches up to so many, as go through so many rows (`docs/log.md`)."""
-
-UPDATES_PER_LABEL, MOST_PASSES = 3, 2
-"""Updates of a label of the target with most: a new head learns one after the other. For these, at most so many times
-the passes that are usual for the rows (`docs/log.md`)."""
+USUAL_UPDATES, UPDATES_PER_LABEL, MOST_PASSES = 100, 3, 2
+"""Updates that are usual at least, and of a label of the target with most: a new head learns one after the other. For
+these, at most so many times the passes that are usual for the rows (`docs/log.md`)."""
 
 BATCHES = (8, 32)
 MANY_ROWS = 3_000
@@ -193,8 +190,7 @@ def plan_of(n_rows: int, data_tokens: int, chosen: Hyperparameters, options: Enc
     batch = batch_within(wished, n_rows, allowed)
     per_epoch = max(1, -(-n_rows // batch))
     passes = usual_epochs(n_rows) * per_epoch
-    few = min(MOST_USUAL, max(USUAL_UPDATES, USUAL_ROWS // batch))
-    usual = max(few, passes, min(method.updates, MOST_PASSES * passes))
+    usual = max(USUAL_UPDATES, passes, min(method.updates, MOST_PASSES * passes))
     tuned = method.tuned
     wanted = usual if allowed is None else max(1, int(allowed * per_epoch + 1e-6))
     updates = min(wanted, MOST_TIMES * usual)
