@@ -151,6 +151,7 @@ def bring(walk: Walk, file: Path) -> None:
     page.goto(f"{walk.address}/ui")
     walk.shoot("empty-home")
     walk.press("New classifier")
+    page.wait_for_url("**/ui/new")
     walk.shoot("new")
     page.set_input_files("#file-training", str(file))
     walk.press("Upload")

@@ -117,11 +117,11 @@ def test_a_server_that_is_away_loses_no_choice(browser: Any, address: str, works
     page.goto(address)
     page.keyboard.press("2")
     picked = page.locator("[data-question] :checked >> nth=0").get_attribute("value")
-    page.route("**/answer", lambda route: route.abort())
+    watched.context.set_offline(True)
     page.keyboard.press("Enter")
     page.wait_for_selector("text=The server did not answer")
     assert page.locator("[data-question] :checked >> nth=0").get_attribute("value") == picked
-    page.unroute("**/answer")
+    watched.context.set_offline(False)
     page.click("button.main >> text=Accept")
     page.wait_for_selector("text=you charge my card")
     assert answers(workspace)["where is my parcel"][1]["topic"] == [picked]

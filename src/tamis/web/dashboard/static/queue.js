@@ -1,6 +1,7 @@
 // The review queue by keys: numbers pick, Enter accepts, S skips, U takes back. Answers go without leaving the page.
 
 const KEYS = "tamis-queue-keys";
+const PATIENCE_MS = 60_000;
 let busy = false;
 let waiting = [];
 let at = 0;
@@ -70,7 +71,9 @@ async function send(button) {
   sent.setAttribute("aria-busy", "true");
   try {
     const body = new URLSearchParams(new FormData(sent));
-    const answer = await fetch(button?.getAttribute("formaction") ?? sent.action, { method: "POST", body, headers: { accept: "text/html" } });
+    const answer = await fetch(button?.getAttribute("formaction") ?? sent.action, {
+      method: "POST", body, headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE_MS),
+    });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!show(page)) return location.reload();
     if (answer.redirected) history.replaceState(null, "", answer.url);
