@@ -102,7 +102,7 @@ def test_it_is_better_than_a_network_that_learnt_next_to_nothing(base_folder, ro
     assert not any("answers together" in remark for remark in alone.run.remarks)
 
 
-def test_unasked_it_takes_many_rows_and_a_sure_gain(base_of, dataset_of, rows_of, monkeypatch):
+def test_unasked_it_takes_many_rows_and_a_gain_above_chance(base_of, dataset_of, rows_of, monkeypatch):
     data = dataset_of([(text, {"t": label}) for text, label in rows_of(60)])
 
     def is_added(**options):

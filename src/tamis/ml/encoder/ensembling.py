@@ -38,8 +38,8 @@ USUAL_SHARE = 0.5
 """How much of the static logits may be added; where nothing was held out."""
 
 TEMPERATURES = tuple(np.geomspace(0.3, 2.0, 9).tolist())
-ERRORS, GAIN = 2.0, 0.02
-"""Standard errors, and share of the loss, by which a target has to gain."""
+ERRORS, GAIN = 1.0, 0.01
+"""Standard errors, and share of the loss, by which a target has to gain (`docs/log.md`)."""
 
 
 class Beside:
@@ -93,7 +93,7 @@ def gains_of(held: Held, *, forced: bool) -> dict[str, Gain]:
 
     Args:
         held: the rows, with `LOGITS` and `STATIC`.
-        forced: whether it is to be added wherever it may help, not only where it is sure to.
+        forced: whether it is to be added wherever it may help, not only where it is likely to.
     """
     found = {}
     for name, columns in columns_of(held.data).items():
@@ -112,7 +112,7 @@ def _gain(truth: Truth, network: Floats, static: Floats, row_weights: Floats | N
     alone = _losses(network, truth, weights)
     by_share = {share: _losses(added(network, static, share), truth, weights) for share in SHARES}
     best = min(SHARES, key=lambda share: float(by_share[share] @ weights))
-    if not forced and not _surely_less(by_share[best], alone, weights):
+    if not forced and not _likely_less(by_share[best], alone, weights):
         best = 0.0
     figures = [_figure(logits, truth) for logits in (network, static, added(network, static, best))]
     return Gain(best, *figures)
@@ -131,7 +131,7 @@ def _row_losses(logits: Floats, truth: Truth) -> NDArray[np.float64]:
     return np.asarray(of_labels.sum(axis=1), dtype=np.float64)
 
 
-def _surely_less(losses: NDArray[np.float64], others: NDArray[np.float64], weights: NDArray[np.float64]) -> bool:
+def _likely_less(losses: NDArray[np.float64], others: NDArray[np.float64], weights: NDArray[np.float64]) -> bool:
     total = weights.sum()
     if not total:
         return False
