@@ -19,6 +19,10 @@ from web.dashboard.browsing import Watched, passes_axe, serving
 TEXTS = {"delivery": "where is my parcel", "payment": "you charge my card", "account": "change my password"}
 LONG = "a label with a name that is longer than any label should be, and that goes on and on " * 2
 
+HANGS = """AbortSignal.timeout = () => AbortSignal.abort();
+window.fetch = (_, { signal }) => new Promise((_, fail) => { if (signal?.aborted) fail(signal.reason); });"""
+"""A server that says nothing, and patience that is at its end."""
+
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -125,6 +129,15 @@ def test_a_server_that_is_away_loses_no_choice(browser: Any, address: str, works
     page.click("button.main >> text=Accept")
     page.wait_for_selector("text=you charge my card")
     assert answers(workspace)["where is my parcel"][1]["topic"] == [picked]
+
+
+def test_a_server_that_hangs_loses_no_choice(browser: Any, address: str, workspace: Workspace) -> None:
+    page = Watched(browser).page
+    page.add_init_script(HANGS)
+    page.goto(address)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=The server did not answer")
+    assert {status for status, _ in answers(workspace).values()} == {"open"}
 
 
 def test_it_all_works_without_a_script(browser: Any, address: str, workspace: Workspace) -> None:

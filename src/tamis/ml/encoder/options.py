@@ -25,8 +25,8 @@ class EncoderOptions(BaseModel):
             in the end. By default for models of more than a billion weights.
         lora_rank: the rank of these, by default 16.
         ensemble: let a static model of the same rows answer together with the network. By default where there are
-            50 rows and more, and the loss of held-out rows falls by more than one standard error. Exports to other
-            programs hold the network alone, which has a calibration of its own for that.
+            50 rows and more, and the loss of held-out rows falls by more than one standard error and a hundredth.
+            Exports to other programs hold the network alone, which has a calibration of its own for that.
         batch_rows: rows of an update; fewer where so many would allow fewer than twenty updates.
         precision: of the computation on a GPU; on a CPU it is always float32.
         int8: serve 8-bit integers on a CPU where held-out answers stay the same; False: always 32-bit numbers.
