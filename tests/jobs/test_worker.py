@@ -124,6 +124,18 @@ def test_a_killed_child_is_taken_up_again_and_given_up_after_three_deaths_with_i
     assert forgotten == [job.id]
 
 
+def test_workers_killed_before_they_could_give_a_job_up_are_not_counted_as_its_processes(
+    store: Store, executor, forgotten: list[str], add_job
+):
+    job = add_job(phase="train")
+    store.jobs.change(job.id, when={job.status}, to=job.status, deaths=4)
+    make(store, executor, forgotten, attempts=3).step()
+    ended = store.jobs.find(job.id)
+    assert ended.status == "FAILED"
+    assert "killed 3 times" in ended.error
+    assert executor.runs == []
+
+
 def test_a_child_that_ended_in_order_is_left_alone(store: Store, executor, forgotten: list[str], add_job):
     job = add_job()
     worker = make(store, executor, forgotten)

@@ -214,7 +214,8 @@ class Worker:
 
     def _begin(self, task: Task, record: JobRecord | BatchRecord) -> None:
         if record.deaths >= self._duties.attempts:
-            self._give_up(task, record.deaths, getattr(record, "peak_mb", None))
+            tried = self._duties.attempts  # a worker that was killed before it could give up began no further process
+            self._give_up(task, tried, getattr(record, "peak_mb", None))
             return
         log.info("%s %s: attempt %d begins", task.kind, task.id, task.attempt)
         if (former := self._held.get(record.id)) is not None:  # it put its task back, and has not left yet
